@@ -1,0 +1,134 @@
+"""The exceptions of this package, grouped by what a handler would do about them.
+
+    LakehouseError
+    ├── NotFoundError           (also a KeyError)    name something that exists
+    ├── AlreadyExistsError      (also a ValueError)  choose another name, or ask for exist_ok
+    ├── InvalidInputError       (also a ValueError)  mend the input: nothing was written
+    ├── UploadFailedError                            read upload.errors(), mend, upload.retry()
+    ├── ConflictError                                try again: somebody else was first
+    ├── StorageError            (also an OSError)    mend the store or its credentials
+    ├── FormatError                                  upgrade the package, or mend the lake
+    ├── ArchivedError                                unarchive it, or write elsewhere
+    └── WaitTimeoutError        (also a TimeoutError) wait longer, or run the merge
+
+Every error carries `kind`, a stable dotted code for the precise failure, and
+`retryable`, whether the same call may succeed when made again.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lakehouse.model.problems import Problem
+
+__all__ = [
+    "AlreadyExistsError",
+    "ArchivedError",
+    "ConflictError",
+    "FormatError",
+    "InvalidInputError",
+    "LakehouseError",
+    "NotFoundError",
+    "StorageError",
+    "UploadFailedError",
+    "WaitTimeoutError",
+]
+
+
+class LakehouseError(Exception):
+    """The root of all errors this package raises on purpose.
+
+    >>> error = LakehouseError("no such thing", kind="lake.example")
+    >>> (str(error), error.kind, error.retryable)
+    ('no such thing', 'lake.example', False)
+    """
+
+    def __init__(
+        self, message: str, *, kind: str = "lake.error", retryable: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, dict(vars(self)))
+
+
+def _rebuild(
+    cls: type[LakehouseError], message: str, state: dict[str, Any]
+) -> LakehouseError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    vars(error).update(state)
+    return error
+
+
+class NotFoundError(LakehouseError, KeyError):
+    """What was named does not exist."""
+
+
+class AlreadyExistsError(LakehouseError, ValueError):
+    """The name is taken."""
+
+
+class InvalidInputError(LakehouseError, ValueError):
+    """The call was refused before anything was written.
+
+    `problems` lists every fault found, not the first one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str = "input.invalid",
+        problems: Sequence["Problem"] = (),
+    ) -> None:
+        super().__init__(message, kind=kind)
+        self.problems = tuple(problems)
+
+
+class UploadFailedError(LakehouseError):
+    """An upload did not land, or landed in part; `problems` says why."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        upload_id: str,
+        kind: str = "upload.failed",
+        problems: Sequence["Problem"] = (),
+    ) -> None:
+        super().__init__(message, kind=kind)
+        self.upload_id = upload_id
+        self.problems = tuple(problems)
+
+
+class ConflictError(LakehouseError):
+    """Somebody else's write came first; the same call may succeed now."""
+
+    def __init__(self, message: str, *, kind: str = "ledger.conflict") -> None:
+        super().__init__(message, kind=kind, retryable=True)
+
+
+class StorageError(LakehouseError, OSError):
+    """The store failed, or cannot do what the ledger needs of it."""
+
+
+class FormatError(LakehouseError):
+    """What lies in the lake was written by a newer release, or is damaged."""
+
+
+class ArchivedError(LakehouseError):
+    """The target is archived: it can be read and not written."""
+
+
+class WaitTimeoutError(LakehouseError, TimeoutError):
+    """The upload was not settled in the time given."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, kind="upload.timeout", retryable=True)
