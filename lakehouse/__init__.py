@@ -1,0 +1,55 @@
+"""Versioned tables for machine-learning datasets, on Delta Lake.
+
+    lake = lakehouse.connect("lake")
+    project = lake.create_project("cells", classes=["cell"], exist_ok=True)
+    dataset = project.create_dataset("hela", exist_ok=True)
+    upload = dataset.add(frames, labels)
+    dataset.at(1).labels().collect()
+
+One rule: the ledger decides, the tables follow. Dataset version N is Delta
+version N of every table, in any engine.
+"""
+
+from lakehouse.dataset import Dataset
+from lakehouse.draft import Draft
+from lakehouse.errors import (
+    AlreadyExistsError,
+    ArchivedError,
+    ConflictError,
+    FormatError,
+    InvalidInputError,
+    LakehouseError,
+    NotFoundError,
+    StorageError,
+    UploadFailedError,
+    WaitTimeoutError,
+)
+from lakehouse.lake import Lake, connect
+from lakehouse.model.class_map import ClassMap, LabelClass
+from lakehouse.model.problems import Problem
+from lakehouse.project import Project
+from lakehouse.snapshot import Snapshot
+from lakehouse.upload import Upload
+
+__all__ = [
+    "AlreadyExistsError",
+    "ArchivedError",
+    "ClassMap",
+    "ConflictError",
+    "Dataset",
+    "Draft",
+    "FormatError",
+    "InvalidInputError",
+    "LabelClass",
+    "Lake",
+    "LakehouseError",
+    "NotFoundError",
+    "Problem",
+    "Project",
+    "Snapshot",
+    "StorageError",
+    "Upload",
+    "UploadFailedError",
+    "WaitTimeoutError",
+    "connect",
+]

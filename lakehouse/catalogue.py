@@ -1,0 +1,101 @@
+"""Small tables that stand alone: projects, and each project's registry.
+
+Such a table has no ledger: its own Delta log is the ledger. A change reads the
+newest version, computes all rows anew, writes them as one file, and puts the
+next commit if absent; whoever loses reads again and recomputes, so a uniqueness
+check inside the change holds.
+"""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.decision import put_once
+from lakehouse.delta.actions import Action, commit_info, commit_line, remove_action
+from lakehouse.delta.create import creation_actions
+from lakehouse.delta.plan import plan_append
+from lakehouse.delta.table_state import TableState, load_state
+from lakehouse.errors import ConflictError
+from lakehouse.ledger import log_path
+from lakehouse.storage import Store
+
+__all__ = ["SingleTable"]
+
+_MOST_RACES: Final = 64
+
+
+class SingleTable:
+    """A table of a few rows, changed by compare-and-swap on its own log."""
+
+    def __init__(self, store: Store, path: str, contract_name: str) -> None:
+        self._store = store
+        self._path = path
+        self._contract = contract(contract_name)
+        self._state: TableState | None = None
+        self._rows = pl.DataFrame(schema=self._contract.schema())
+
+    def rows(self) -> pl.DataFrame:
+        """All rows of the newest version; none where the table is not there yet."""
+        self._refresh()
+        return self._rows
+
+    def update(self, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+        """Replace the rows by `change(rows)`, once, and return them.
+
+        `change` may run several times, each time with rows read afresh; what
+        it raises ends the update with nothing written.
+
+        Raises:
+            ConflictError: If others were always first.
+        """
+        for _ in range(_MOST_RACES):
+            self._refresh()
+            before = self._rows
+            after = change(before).select(
+                pl.col(name).cast(dtype)
+                for name, dtype in self._contract.schema().items()
+            )
+            if after.equals(before):
+                return before
+            if self._commit(after):
+                self._refresh()
+                return self._rows
+        raise ConflictError(
+            f"{self._path} was changed by others {_MOST_RACES} times in a row. Try again."
+        )
+
+    def _refresh(self) -> None:
+        version = -1 if self._state is None else self._state.version
+        newest = version
+        while self._store.exists(log_path(self._path, newest + 1)):
+            newest += 1
+        if newest == version:
+            return
+        self._state = load_state(self._store, self._path, newest)
+        paths = [f"{self._path}/{path}" for path in self._state.files]
+        schema = self._contract.schema()
+        self._rows = (
+            self._store.scan(paths, schema=schema).select(schema.names()).collect()
+            if paths
+            else pl.DataFrame(schema=schema)
+        )
+
+    def _commit(self, rows: pl.DataFrame) -> bool:
+        now = datetime.now(UTC)
+        info = commit_info(
+            timestamp=now, operation="lakehouse catalogue", commit_id=uuid.uuid4().hex
+        )
+        version = 0 if self._state is None else self._state.version + 1
+        old = () if self._state is None else self._state.files.values()
+        actions: list[Action] = [info]
+        if self._state is None:
+            actions += creation_actions(self._path, self._contract)
+        actions += [remove_action(file.action, timestamp=now) for file in old]
+        if rows.height:
+            actions += plan_append(self._store, self._path, rows, self._contract)
+        path = log_path(self._path, version)
+        return put_once(self._store, path, commit_line(actions), durable=True)

@@ -1,0 +1,253 @@
+"""A collection: a set of versioned tables under one ledger.
+
+What a dataset and an inference set have in common. Reading resolves a version
+in the ledger, then the files of each table at that version, and scans those
+files; nothing here writes but `create`. Merging is the neighbour's job
+(`lakehouse.merger`).
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES, contract
+from lakehouse.delta.create import creation_actions
+from lakehouse.delta.table_state import TableState, load_state
+from lakehouse.errors import FormatError, NotFoundError
+from lakehouse.fingerprint import Fingerprint
+from lakehouse.ledger import Entry, Ledger
+from lakehouse.merging.rules import EmbeddingSpec, Rules
+from lakehouse.model.class_map import ClassMap
+from lakehouse.staging import Staging
+from lakehouse.storage import Store
+
+__all__ = ["Collection"]
+
+_FEW_FRAMES: Final = 1_000
+_KEPT_STATES: Final = 64
+
+
+class Collection:
+    """The tables, ledger and staging area at one path of a store."""
+
+    def __init__(
+        self, store: Store, path: str, classes: Callable[[], ClassMap]
+    ) -> None:
+        self.store = store
+        self.path = path
+        self.classes = classes
+        self.ledger = Ledger(store, path, COLLECTION_TABLES)
+        self.staging = Staging(store, path)
+        self.lock = threading.RLock()
+        self._newest: dict[str, TableState] = {}
+        self._older: dict[tuple[str, int], TableState] = {}
+
+    # ------------------------------- CREATION ------------------------------- #
+
+    def create(
+        self,
+        *,
+        frame_metadata: Mapping[str, pl.DataType] | None = None,
+        label_metadata: Mapping[str, pl.DataType] | None = None,
+        frame_embedding_model: str | None = None,
+        label_embedding_model: str | None = None,
+        author: str | None = None,
+    ) -> bool:
+        """Decide version 0, the empty collection; False if it was there already.
+
+        It is decided in the ledger and then published, as every version is.
+        """
+        extras = {"frames": frame_metadata or {}, "labels": label_metadata or {}}
+        models = {
+            "frame_embeddings": frame_embedding_model,
+            "label_embeddings": label_embedding_model,
+        }
+        actions = {
+            table: tuple(
+                creation_actions(
+                    f"{self.path}/{table}",
+                    contract(table),
+                    extra_columns=extras.get(_live(table), {}),
+                    column_metadata=_model_note(models.get(_live(table))),
+                )
+            )
+            for table in COLLECTION_TABLES
+        }
+        entry = Entry(
+            version=0,
+            kind="create",
+            commit_id=uuid.uuid4().hex,
+            time=datetime.now(UTC),
+            content_version=0,
+            author=author,
+            rows=dict.fromkeys(LIVE_TABLES, 0),
+            fingerprint=dict.fromkeys(LIVE_TABLES, Fingerprint.zero().text),
+            actions=actions,
+        )
+        created = self.ledger.head() is None and self.ledger.decide(entry)
+        self.ledger.publish(self.ledger.read(0))
+        return created
+
+    # ------------------------------- VERSIONS ------------------------------- #
+
+    def head(self) -> Entry:
+        """The newest entry.
+
+        Raises:
+            NotFoundError: If the collection was never created.
+        """
+        head = self.ledger.head()
+        if head is None:
+            raise NotFoundError(
+                f"There is no ledger at {self.path}: the dataset was never created, "
+                "or its creation was cut short. create_dataset(…, exist_ok=True) "
+                "completes it.",
+                kind="dataset.unknown",
+            )
+        return head
+
+    def latest(self) -> Entry:
+        """The newest entry that made a version."""
+        head = self.head()
+        return self.ledger.read(head.content_version)
+
+    def same_content(self, version: int) -> int:
+        """The newest entry with the content of `version`: its cheapest reading."""
+        head = self.head()
+        content = self.ledger.read(version).content_version
+        if head.content_version == content:
+            return head.version
+        newest = version
+        while self.ledger.read(newest + 1).content_version == content:
+            newest += 1
+        return newest
+
+    # -------------------------------- TABLES -------------------------------- #
+
+    def table_path(self, table: str) -> str:
+        """Where a table lies, relative to the root of the lake."""
+        return f"{self.path}/{table}"
+
+    def state(self, table: str, version: int) -> TableState:
+        """The schema and files of a table at an entry.
+
+        Raises:
+            NotFoundError: If there is no such entry.
+        """
+        newest = self._newest.get(table)
+        if newest is not None and newest.version == version:
+            return newest
+        if newest is not None and newest.version > version:
+            return self._older_state(table, version)
+        state = self._load(table, version) if newest is None else newest
+        while state.version < version:
+            entry = self.ledger.read(state.version + 1)
+            state = state.apply(entry.actions.get(table, ()), entry.version)
+        self._newest[table] = state
+        return state
+
+    def _older_state(self, table: str, version: int) -> TableState:
+        key = (table, version)
+        if key not in self._older:
+            if len(self._older) >= _KEPT_STATES:
+                self._older.pop(next(iter(self._older)))
+            self._older[key] = self._load(table, version)
+        return self._older[key]
+
+    def _load(self, table: str, version: int) -> TableState:
+        """From the table's own log; only the head may still be unpublished there."""
+        path = self.table_path(table)
+        try:
+            return load_state(self.store, path, version)
+        except NotFoundError:
+            entry = self.ledger.read(version)
+        if version == 0:
+            return TableState.empty().apply(entry.actions[table], 0)
+        try:
+            before = load_state(self.store, path, version - 1)
+        except NotFoundError as error:
+            raise FormatError(
+                f"The log of {path} misses commits before {version}, though the "
+                "ledger decided them. Publish them again from the ledger.",
+                kind="table.log_gap",
+            ) from error
+        return before.apply(entry.actions.get(table, ()), version)
+
+    def scan(
+        self,
+        table: str,
+        version: int,
+        *,
+        keys: pl.Series | None = None,
+        columns: list[str] | None = None,
+    ) -> pl.LazyFrame:
+        """The rows of a table at an entry, with every column of its schema.
+
+        Args:
+            table: The table's name.
+            version: The entry's number.
+            keys: Values of the table's first key column; None for all rows.
+                Files and row groups that cannot hold one are not read.
+            columns: Only these; all of the schema when None.
+        """
+        state = self.state(table, version)
+        first_key = contract(table).key[0]
+        names = columns or state.schema.names()
+        files = state.prune(keys) if keys is not None else tuple(state.files.values())
+        if not files:
+            return pl.LazyFrame(schema={name: state.schema[name] for name in names})
+        paths = [f"{self.table_path(table)}/{file.path}" for file in files]
+        rows = self.store.scan(paths, schema=state.schema)
+        if keys is not None:
+            rows = rows.filter(_among(first_key, keys))
+        return rows.select(names)
+
+    # --------------------------------- RULES -------------------------------- #
+
+    def rules(self, version: int) -> Rules:
+        """What the rows of a merge on top of `version` are held against."""
+        return Rules(
+            class_ids=self.classes().ids,
+            frame_metadata=self.metadata_types("frames", version),
+            label_metadata=self.metadata_types("labels", version),
+            frame_embedding=self.embedding_spec("frame_embeddings", version),
+            label_embedding=self.embedding_spec("label_embeddings", version),
+        )
+
+    def metadata_types(self, table: str, version: int) -> dict[str, pl.DataType]:
+        """The metadata fields of a table, `user__` included, and their types."""
+        prefix = contract(table).open_prefix or "user__"
+        schema = self.state(table, version).schema
+        return {
+            name: dtype for name, dtype in schema.items() if name.startswith(prefix)
+        }
+
+    def embedding_spec(self, table: str, version: int) -> EmbeddingSpec:
+        """The dimension and model that the vectors of a table have."""
+        note = self.state(table, version).column_metadata.get("embedding", {})
+        dimension, model = note.get("ml.dim"), note.get("ml.model")
+        return EmbeddingSpec(
+            dimension=None if dimension is None else int(str(dimension)),
+            model=None if model is None else str(model),
+        )
+
+
+def _live(table: str) -> str:
+    """The live table whose columns a table has: itself, for all but change logs."""
+    return table.removesuffix("_changes")
+
+
+def _model_note(model: str | None) -> dict[str, dict[str, object]]:
+    return {} if model is None else {"embedding": {"ml.model": model}}
+
+
+def _among(column: str, keys: pl.Series) -> pl.Expr:
+    """Whether a key is one of `keys`; the range lets statistics prune row groups."""
+    among = pl.col(column).is_in(keys.implode())
+    if len(keys) > _FEW_FRAMES or not len(keys):
+        return among
+    return pl.col(column).is_between(pl.lit(keys.min()), pl.lit(keys.max())) & among

@@ -1,0 +1,83 @@
+"""A draft: the verbs of one upload before it is submitted.
+
+Nothing is written while a draft grows; what cannot be read as frames or labels
+is refused at once, with every fault listed.
+"""
+
+from typing import Literal
+
+import polars as pl
+
+from lakehouse.intake import combine, frame_operations, label_operations
+from lakehouse.model.operations import Operations
+from lakehouse.typing import FrameLike, LabelLike
+from lakehouse.upload import Upload
+
+__all__ = ["Draft"]
+
+
+class Draft:
+    """Collects operations; `dataset.open_upload()` submits them as one upload."""
+
+    def __init__(self) -> None:
+        self._parts: list[Operations] = []
+        self.upload: Upload | None = None
+        """The upload, once the draft was submitted."""
+
+    def add(
+        self,
+        frames: FrameLike,
+        labels: LabelLike | None = None,
+        *,
+        if_exists: Literal["replace", "reject", "skip"] = "replace",
+    ) -> None:
+        """Add frames with their labels, or replace frames wholly."""
+        rows, problems = frame_operations(frames, op="ADD", if_exists=if_exists)
+        self._take(Operations(rows, pl.DataFrame(), problems))
+        if labels is not None:
+            self.upsert_labels(labels)
+
+    def modify(
+        self,
+        frames: FrameLike | None = None,
+        labels: LabelLike | None = None,
+        *,
+        nulls: Literal["keep", "clear"] = "keep",
+    ) -> None:
+        """Merge the fields given into frames and labels that are there."""
+        if frames is not None:
+            rows, problems = frame_operations(frames, op="MODIFY", nulls=nulls)
+            self._take(Operations(rows, pl.DataFrame(), problems))
+        if labels is not None:
+            rows, problems = label_operations(labels, op="MODIFY", nulls=nulls)
+            self._take(Operations(pl.DataFrame(), rows, problems))
+
+    def upsert_labels(self, labels: LabelLike) -> None:
+        """Create labels, or replace those there wholly."""
+        rows, problems = label_operations(labels, op="ADD")
+        self._take(Operations(pl.DataFrame(), rows, problems))
+
+    def delete(
+        self,
+        frames: FrameLike | list[str] | None = None,
+        labels: LabelLike | None = None,
+    ) -> None:
+        """Take frames, or single labels, out of the latest version."""
+        if frames is not None:
+            rows, problems = frame_operations(frames, op="DELETE")
+            self._take(Operations(rows, pl.DataFrame(), problems))
+        if labels is not None:
+            rows, problems = label_operations(labels, op="DELETE")
+            self._take(Operations(pl.DataFrame(), rows, problems))
+
+    def operations(self) -> Operations:
+        """Everything drafted, as one.
+
+        Raises:
+            InvalidInputError: If a frame is both added and modified or deleted,
+                or a frame or label is named twice.
+        """
+        return combine(self._parts)
+
+    def _take(self, part: Operations) -> None:
+        self._parts.append(part)

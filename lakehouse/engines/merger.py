@@ -1,0 +1,188 @@
+"""The merge: pending uploads become the next version, or are told why not.
+
+One attempt reads the head, the class map and the touched rows; runs the kernel;
+writes data files; and puts the next ledger entry if absent. Only that put
+decides. Lost it: everything is computed again on the new head, from the same
+staged rows. Won it: the tables are published, best effort, since whoever comes
+next completes that.
+
+A merger that lost several times in a row puts a `turn` entry; the others then
+wait for it, so a long load cannot starve beside a stream of small uploads.
+"""
+
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from lakehouse.collection import Collection
+from lakehouse.engines.background import checkpoint_later
+from lakehouse.engines.pending import Pending, next_group
+from lakehouse.engines.plan import Plan, plan_entry
+from lakehouse.engines.records import upload_rows
+from lakehouse.engines.touched import current_rows, stale_frames, stamped
+from lakehouse.errors import LakehouseError, NotFoundError, StorageError
+from lakehouse.ledger import Entry
+from lakehouse.merging.evolve import evolve
+from lakehouse.merging.kernel import apply
+from lakehouse.merging.outcome import Outcome
+from lakehouse.merging.rules import Rules
+from lakehouse.model.operations import Operations
+
+__all__ = ["Merger"]
+
+_log = logging.getLogger(__name__)
+
+LOSSES_BEFORE_TURN: Final = 3
+"""A merger that lost this often in a row asks the others to wait."""
+
+TURN: Final = timedelta(seconds=30)
+"""How long the others wait for it, at the most."""
+
+_TURN_POLL_SECONDS: Final = 0.05
+_TICK: Final = timedelta(microseconds=1)
+
+
+class Merger:
+    """Merges what is staged in one collection, until nothing is left."""
+
+    def __init__(
+        self, collection: Collection, at_hand: dict[str, Operations] | None = None
+    ) -> None:
+        self._collection = collection
+        self._name = secrets.token_hex(8)
+        self._losses = 0
+        self._at_hand = at_hand if at_hand is not None else {}
+
+    def run(self) -> list[str]:
+        """Merge until nothing is pending; the ids of the uploads settled, in order.
+
+        Raises:
+            StorageError: If the store failed. Nothing is lost: what is staged
+                stays staged, and the next merge takes it up.
+        """
+        settled: list[str] = []
+        with self._collection.lock:
+            while True:
+                head = self._ready_head()
+                group = next_group(self._collection, head.version, self._at_hand)
+                if not group:
+                    return settled
+                settled += self._merge(head, group)
+
+    def _ready_head(self) -> Entry:
+        """The head, published, and with no other merger's turn on it."""
+        head = self._collection.head()
+        while self._is_others_turn(head):
+            time.sleep(_TURN_POLL_SECONDS)
+            head = self._collection.head()
+        if not self._collection.ledger.is_published(head.version):
+            self._collection.ledger.publish(head)
+        return head
+
+    def _is_others_turn(self, head: Entry) -> bool:
+        if head.turn_until is None or head.turn_of == self._name:
+            return False
+        return datetime.now(UTC) < head.turn_until
+
+    def _merge(self, head: Entry, group: Sequence[Pending]) -> list[str]:
+        """One attempt; the ids settled, none when another merger was first."""
+        try:
+            outcome, rules = self._compute(head, group)
+        except NotFoundError:
+            if self._collection.head().version > head.version:
+                return []
+            raise
+        except StorageError:
+            raise
+        except Exception as error:
+            if len(group) > 1:
+                return self._merge(head, group[:1])
+            _log.exception("upload %s cannot be merged", group[0].manifest.upload_id)
+            reason = f"{type(error).__name__}: {error}"
+            group = [replace(group[0], damage=reason, operations=Operations.empty())]
+            outcome, rules = self._compute(head, group)
+        at = max(datetime.now(UTC), head.time + _TICK)
+        entry, plan = plan_entry(self._collection, head, group, outcome, rules, at)
+        if not self._collection.ledger.decide(entry):
+            self._lost(plan)
+            return []
+        self._won(entry, group, outcome)
+        return list(entry.uploads)
+
+    def _compute(
+        self, head: Entry, group: Sequence[Pending]
+    ) -> tuple[Outcome, Rules]:
+        collection = self._collection
+        operations = stamped(group)
+        rules, problems = evolve(collection.rules(head.version), operations)
+        outcome = apply(
+            current_rows(collection, head.version, operations),
+            operations,
+            rules,
+            problems=problems,
+            stale=stale_frames(collection, head.version, group),
+            abort=frozenset(
+                pending.manifest.upload_id
+                for pending in group
+                if pending.manifest.on_error == "abort"
+            ),
+        )
+        return outcome, rules
+
+    def _won(self, entry: Entry, group: Sequence[Pending], outcome: Outcome) -> None:
+        """The version stands. Nothing below may make the caller think otherwise."""
+        self._losses = 0
+        collection = self._collection
+        collection.staging.note_settled(list(entry.uploads))
+        rows = upload_rows(group, outcome, entry.version, entry.time)
+        done = rows.filter(status="DONE").get_column("upload_id").to_list()
+        try:
+            collection.ledger.publish(entry)
+            for upload_id in entry.uploads:
+                self._at_hand.pop(upload_id, None)
+                if upload_id in done:
+                    collection.staging.sweep(upload_id)
+                else:
+                    collection.staging.keep_rejected(upload_id)
+        except LakehouseError as error:
+            _log.warning("version %s stands; left for later: %s", entry.version, error)
+        checkpoint_later(collection, entry.version)
+
+    def _lost(self, plan: Plan) -> None:
+        """Another merger was first: drop what was written, and maybe ask for a turn."""
+        self._losses += 1
+        try:
+            for path in plan.added_files(self._collection):
+                self._collection.store.delete(path)
+            if self._losses >= LOSSES_BEFORE_TURN:
+                self._take_turn()
+        except LakehouseError as error:
+            _log.warning("left for garbage collection: %s", error)
+
+    def _take_turn(self) -> None:
+        head = self._collection.head()
+        if self._is_others_turn(head):
+            return
+        now = max(datetime.now(UTC), head.time + _TICK)
+        turn = replace(
+            head,
+            version=head.version + 1,
+            kind="turn",
+            commit_id=uuid.uuid4().hex,
+            time=now,
+            author=None,
+            message=None,
+            uploads=(),
+            counts={},
+            actions={},
+            turn_until=now + TURN,
+            turn_of=self._name,
+        )
+        self._collection.ledger.publish(head)
+        if self._collection.ledger.decide(turn):
+            self._collection.ledger.publish(turn)

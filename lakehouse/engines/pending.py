@@ -1,0 +1,151 @@
+"""Which staged uploads come next, and which of them share a version.
+
+Uploads are taken in the order of their ids. A run of uploads that touch no
+common frame is merged at once; the first that overlaps waits for the next
+version, and so does everything behind it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.errors import FormatError, LakehouseError, NotFoundError, StorageError
+from lakehouse.model.operations import MIXED, Operations
+from lakehouse.staging import Manifest
+
+__all__ = [
+    "Pending",
+    "frame_ids",
+    "next_group",
+    "settled_among",
+    "settled_row",
+    "unsettled",
+]
+
+GROUP_ROWS: Final = 2_000_000
+"""Uploads share a version up to this many staged rows; one upload may be larger."""
+
+GROUP_UPLOADS: Final = 2_000
+"""Uploads share a version up to this many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A staged upload with its rows, or with the reason why they cannot be read."""
+
+    manifest: Manifest
+    operations: Operations
+    damage: str | None = None
+
+    @property
+    def frame_ids(self) -> pl.Series:
+        """The frames it touches, each once."""
+        return frame_ids(self.operations)
+
+
+def frame_ids(operations: Operations) -> pl.Series:
+    """The frames named by operations, each once."""
+    named = [
+        part.get_column("frame_id")
+        for part in (operations.frames, operations.labels)
+        if part.height
+    ]
+    if not named:
+        return pl.Series("frame_id", [], dtype=pl.String)
+    return pl.concat(named).drop_nulls().unique()
+
+
+def next_group(
+    collection: Collection, version: int, at_hand: dict[str, Operations]
+) -> list[Pending]:
+    """The uploads of the next version: unsettled at `version`, in order, disjoint.
+
+    Rows read are remembered in `at_hand`, so that an attempt made again does
+    not read them again.
+    """
+    group: list[Pending] = []
+    touched: set[str] = set()
+    shapes: dict[tuple[str, str], tuple[str, pl.DataType]] = {}
+    rows = 0
+    for upload_id in unsettled(collection, version):
+        pending = _load(collection, upload_id, at_hand)
+        if pending is None:
+            continue
+        mine = set(pending.frame_ids.to_list())
+        size = pending.operations.frames.height + pending.operations.labels.height
+        full = rows + size > GROUP_ROWS or len(group) >= GROUP_UPLOADS
+        shape = _shape(pending.operations)
+        alike = all(shapes.get(name, seen) == seen for name, seen in shape.items())
+        if group and (full or not alike or not touched.isdisjoint(mine)):
+            break
+        group.append(pending)
+        touched |= mine
+        shapes |= shape
+        rows += size
+    return group
+
+
+def _shape(operations: Operations) -> dict[tuple[str, str], tuple[str, pl.DataType]]:
+    """The type of every field sent: fields that differ must not be stacked."""
+    return {
+        (part, name.removeprefix(MIXED)): (name, dtype)
+        for part in ("frames", "labels")
+        for name, dtype in getattr(operations, part).schema.items()
+    }
+
+
+def unsettled(collection: Collection, version: int) -> list[str]:
+    """Staged uploads that no entry up to `version` has settled, in order."""
+    waiting = collection.staging.waiting()
+    settled = settled_among(collection, version, waiting)
+    return [upload_id for upload_id in waiting if upload_id not in settled]
+
+
+def settled_among(
+    collection: Collection, version: int, upload_ids: Sequence[str]
+) -> set[str]:
+    """Which of these uploads are in the `uploads` table at `version`."""
+    if not upload_ids:
+        return set()
+    keys = pl.Series("upload_id", upload_ids, dtype=pl.String)
+    rows = collection.scan("uploads", version, keys=keys, columns=["upload_id"])
+    return set(rows.collect().get_column("upload_id").to_list())
+
+
+def settled_row(
+    collection: Collection, version: int, upload_id: str
+) -> dict[str, Any] | None:
+    """The row of an upload in the `uploads` table, if it is settled."""
+    keys = pl.Series("upload_id", [upload_id], dtype=pl.String)
+    rows = collection.scan("uploads", version, keys=keys).collect()
+    return rows.row(0, named=True) if rows.height else None
+
+
+def _load(
+    collection: Collection, upload_id: str, at_hand: dict[str, Operations]
+) -> Pending | None:
+    """The upload, or None when it was never acknowledged or is settled and swept."""
+    staging = collection.staging
+    try:
+        manifest = staging.manifest(upload_id)
+    except NotFoundError:
+        return None
+    if upload_id not in at_hand:
+        try:
+            at_hand[upload_id] = staging.read(manifest)
+        except NotFoundError:
+            if unsettled(collection, collection.head().version).count(upload_id):
+                return _damaged(manifest, "its staged rows are gone")
+            return None
+        except (StorageError, FormatError):
+            raise
+        except (LakehouseError, pl.exceptions.PolarsError) as error:
+            return _damaged(manifest, str(error))
+    return Pending(manifest, at_hand[upload_id])
+
+
+def _damaged(manifest: Manifest, reason: str) -> Pending:
+    return Pending(manifest, Operations.empty(), damage=reason)

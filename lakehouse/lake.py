@@ -1,0 +1,241 @@
+"""A lake: a root folder or bucket prefix that holds projects.
+
+    lakehouse.connect("lake")  →  Lake  →  Project  →  Dataset  →  Upload, Snapshot
+
+Connecting writes nothing, so read-only credentials are enough to read. The
+first write probes that the store honours conditional writes, and leaves
+`format.json` in the root.
+"""
+
+import getpass
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from lakehouse.catalogue import SingleTable
+from lakehouse.errors import AlreadyExistsError, FormatError, InvalidInputError
+from lakehouse.model.class_map import ClassMap
+from lakehouse.model.ids import check_name
+from lakehouse.project import Project
+from lakehouse.settings import Settings, pick
+from lakehouse.storage import Store, open_store, probe_conditional_writes
+
+__all__ = ["FORMAT_VERSION", "TASKS", "Lake", "connect"]
+
+FORMAT_VERSION: Final = 1
+"""The lake format that this release writes, and the newest it reads."""
+
+TASKS: Final = (
+    "2D_OBJECT_DETECTION",
+    "CLASSIFICATION",
+    "MULTI_LABEL_CLASSIFICATION",
+    "BINARY_CLASSIFICATION",
+    "CLASSIFICATION_WITH_GEOMETRY",
+    "2D_SEMSEG",
+    "2D_INSTANCE_SEGMENTATION",
+)
+"""The tasks a project may have; None is treated as object detection."""
+
+_FORMAT_FILE: Final = "format.json"
+
+
+def connect(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    author: str | None = None,
+    storage_options: Mapping[str, str] | None = None,
+    merge: Literal["inline", "deferred"] = "inline",
+    store: Store | None = None,
+) -> "Lake":
+    """Open a lake; nothing is written until you write something.
+
+    Args:
+        root: A folder, or `s3://bucket/prefix`; `$LAKEHOUSE_ROOT` when left out.
+        author: Whom the versions name; the login name when left out.
+        storage_options: `AWS_…` settings of an object store.
+        merge: `inline` merges inside each writing call; `deferred` only stages,
+            and `dataset.merge_pending()` or `lakehouse run merge` does the rest.
+        store: An opened store, instead of `root` and `storage_options`.
+
+    Raises:
+        InvalidInputError: If no root is given, or `merge` is neither.
+        FormatError: If a newer release wrote the lake.
+
+    >>> import tempfile
+    >>> connect(tempfile.mkdtemp(), author="mira").projects()
+    []
+    """
+    where = root if root is not None else os.environ.get("LAKEHOUSE_ROOT")
+    if store is None:
+        if where is None:
+            raise InvalidInputError(
+                "No lake is named. Give connect() a folder or an s3:// prefix, or "
+                "set LAKEHOUSE_ROOT.",
+                kind="lake.no_root",
+            )
+        store = open_store(os.fspath(where), dict(storage_options or {}))
+    if merge not in {"inline", "deferred"}:
+        raise InvalidInputError(
+            f"merge is 'inline' or 'deferred', not {merge!r}.", kind="lake.merge"
+        )
+    return Lake(store, Settings(author=author or _login(), inline=merge == "inline"))
+
+
+class Lake:
+    """The projects of one root. Made by `connect()`."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._projects = SingleTable(store, "projects", "projects")
+        self._is_ready = self._check_format()
+
+    @property
+    def root(self) -> str:
+        """Where the lake lies, as engines take it."""
+        return self._store.root
+
+    @property
+    def store(self) -> Store:
+        """The store that everything is read from and written to."""
+        return self._store
+
+    def create_project(
+        self,
+        name: str,
+        *,
+        classes: Iterable[str] | ClassMap,
+        task: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> Project:
+        """Create a project with its class map.
+
+        Args:
+            name: Letters, digits and underscores; unique in the lake.
+            classes: Names, or a `ClassMap` with ids and colours.
+            task: One of `TASKS`, or None.
+            metadata: Anything JSON can hold.
+            exist_ok: Return the project that is there, if its classes and task
+                agree, instead of raising.
+
+        Raises:
+            InvalidInputError: If the name, the classes or the task are unusable,
+                or differ from those of the project that is there.
+            AlreadyExistsError: If the name is taken and `exist_ok` is not set.
+        """
+        check_name("project", name)
+        class_map = (
+            classes if isinstance(classes, ClassMap) else ClassMap.from_names(classes)
+        )
+        _check_task(task)
+        row = {
+            "name": name,
+            "task": task,
+            "class_map": class_map.to_json(),
+            "class_map_version": class_map.version,
+            "metadata": json.dumps(dict(metadata or {})),
+            "archived": False,
+            "created_at": datetime.now(UTC),
+        }
+
+        def add(rows: pl.DataFrame) -> pl.DataFrame:
+            old = rows.filter(name=name)
+            if not old.height:
+                new = pl.DataFrame([row], schema=rows.schema)
+                return pl.concat([rows, new])
+            if not exist_ok:
+                raise AlreadyExistsError(
+                    f"There is a project {name!r} already. Choose another name, or "
+                    "pass exist_ok=True to use it.",
+                    kind="project.exists",
+                )
+            _check_same(name, old.row(0, named=True), class_map, task)
+            return rows
+
+        self.prepare()
+        self._projects.update(add)
+        return self.project(name)
+
+    def project(self, name: str) -> Project:
+        """The project of that name.
+
+        Raises:
+            NotFoundError: If there is none; the nearest name is suggested.
+        """
+        row = pick(self._projects.rows(), "project", name)
+        return Project(self._store, self._projects, name, self._settings, row)
+
+    def projects(self, *, archived: bool = False) -> list[Project]:
+        """All projects by name; archived ones only when asked for."""
+        rows = self._projects.rows().sort("name")
+        names = rows.filter(pl.col("archived") <= archived).get_column("name")
+        return [self.project(name) for name in names]
+
+    def prepare(self) -> None:
+        """Make sure that the store can hold a lake; called before every write.
+
+        Raises:
+            StorageError: If the store ignores conditional writes.
+        """
+        if self._is_ready:
+            return
+        probe_conditional_writes(self._store)
+        data = json.dumps({"format_version": FORMAT_VERSION}).encode()
+        self._store.put_new(_FORMAT_FILE, data, durable=True)
+        self._is_ready = self._check_format()
+
+    def _check_format(self) -> bool:
+        if not self._store.exists(_FORMAT_FILE):
+            return False
+        found = json.loads(self._store.read(_FORMAT_FILE))["format_version"]
+        if found > FORMAT_VERSION:
+            raise FormatError(
+                f"The lake at {self.root} has format {found}; this release reads up "
+                f"to {FORMAT_VERSION}. Upgrade the package: pip install -U lakehouse.",
+                kind="format.newer",
+            )
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Lake {self.root}>"
+
+
+def _login() -> str | None:
+    name = os.environ.get("LAKEHOUSE_AUTHOR")
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
+
+
+def _check_task(task: str | None) -> None:
+    if task is not None and task not in TASKS:
+        raise InvalidInputError(
+            f"task={task!r} is not known. It is one of {', '.join(TASKS)}, or None.",
+            kind="project.task",
+        )
+
+
+def _check_same(
+    name: str, row: dict[str, Any], class_map: ClassMap, task: str | None
+) -> None:
+    known = ClassMap.from_json(row["class_map"])
+    missing = [label for label in class_map.ids if label not in known.ids]
+    if missing:
+        raise InvalidInputError(
+            f"Project {name!r} exists and lacks the classes {missing}. Append them: "
+            f"lake.project({name!r}).add_classes({missing}).",
+            kind="project.classes_differ",
+        )
+    if task is not None and row["task"] != task:
+        raise InvalidInputError(
+            f"Project {name!r} exists with task {row['task']!r}, not {task!r}.",
+            kind="project.task_differs",
+        )

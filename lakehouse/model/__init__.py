@@ -1,0 +1,6 @@
+"""The model: pure data, no input or output.
+
+Ids, class maps, label types, sensors, metadata types, operations, problems.
+"""
+
+__all__: list[str] = []

@@ -1,0 +1,158 @@
+"""The class map: which classes a project knows, with ids and colours.
+
+Classes are only ever appended or renamed, so an id means one class for ever.
+"""
+
+import colorsys
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from lakehouse.errors import InvalidInputError, NotFoundError
+
+__all__ = ["ClassMap", "Colour", "LabelClass"]
+
+Colour = tuple[int, int, int]
+"""Red, green, blue, each 0 to 255."""
+
+_GOLDEN_ANGLE = 0.381966
+
+
+@dataclass(frozen=True, slots=True)
+class LabelClass:
+    """One class."""
+
+    name: str
+    class_id: int
+    color: Colour
+    train_name: str | None = None
+    train_id: int | None = None
+    train_color: Colour | None = None
+    category: str | None = None
+    category_id: int | None = None
+    has_instances: bool = True
+    ignore_in_eval: bool = False
+    keypoint_names: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The classes of a project.
+
+    >>> classes = ClassMap.from_names(["cell", "debris"])
+    >>> classes.ids
+    {'cell': 0, 'debris': 1}
+    """
+
+    classes: tuple[LabelClass, ...]
+    version: int = 1
+    """Grows with each change."""
+
+    def __post_init__(self) -> None:
+        problems = _problems(self.classes)
+        if problems:
+            raise InvalidInputError("; ".join(problems), kind="class_map.invalid")
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> "ClassMap":
+        """Classes with ids from 0 in the order given, in colours told apart.
+
+        Raises:
+            InvalidInputError: If there is none, or one is named twice.
+        """
+        listed = [names] if isinstance(names, str) else list(names)
+        return cls(
+            tuple(LabelClass(name, place, _colour(place)) for place, name in enumerate(listed))
+        )
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Class name to class id, in the order of the ids."""
+        return {
+            known.name: known.class_id
+            for known in sorted(self.classes, key=lambda known: known.class_id)
+        }
+
+    def get(self, name: str) -> LabelClass | None:
+        """The class of that name, if there is one."""
+        return next((known for known in self.classes if known.name == name), None)
+
+    def append(self, names: Sequence[str]) -> "ClassMap":
+        """The map with these classes behind the ones there are.
+
+        Raises:
+            InvalidInputError: If a name is there already.
+        """
+        free = max((known.class_id for known in self.classes), default=-1) + 1
+        added = [
+            LabelClass(name, free + place, _colour(free + place))
+            for place, name in enumerate([names] if isinstance(names, str) else names)
+        ]
+        return ClassMap((*self.classes, *added), self.version + 1)
+
+    def rename(self, old: str, new: str) -> "ClassMap":
+        """The map with one class renamed; its id stays.
+
+        Raises:
+            NotFoundError: If there is no class `old`.
+            InvalidInputError: If `new` is taken.
+        """
+        if self.get(old) is None:
+            raise NotFoundError(
+                f"There is no class {old!r}. There are: {list(self.ids)}.",
+                kind="class.unknown",
+            )
+        renamed = tuple(
+            replace(known, name=new) if known.name == old else known
+            for known in self.classes
+        )
+        return ClassMap(renamed, self.version + 1)
+
+    def to_json(self) -> str:
+        """The map as JSON text."""
+        fields = [asdict(known) for known in self.classes]
+        return json.dumps({"version": self.version, "classes": fields})
+
+    @classmethod
+    def from_json(cls, text: str) -> "ClassMap":
+        """Read `to_json` back."""
+        found = json.loads(text)
+        classes = tuple(_class(fields) for fields in found["classes"])
+        return cls(classes, found["version"])
+
+
+def _class(fields: Mapping[str, Any]) -> LabelClass:
+    lists = {
+        "color": tuple(fields["color"]),
+        "train_color": tuple(fields["train_color"]) if fields["train_color"] else None,
+        "keypoint_names": tuple(fields["keypoint_names"]),
+        "skeleton": tuple((a, b) for a, b in fields["skeleton"]),
+    }
+    return LabelClass(**{**fields, **lists})
+
+
+def _problems(classes: Sequence[LabelClass]) -> list[str]:
+    names = [known.name for known in classes]
+    ids = [known.class_id for known in classes]
+    problems: list[str] = []
+    if not classes:
+        problems.append("A class map needs at least one class.")
+    if bad := [name for name in names if not isinstance(name, str) or not name]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        problems.append(f"Class names are non-empty text, not {bad}.")
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        problems.append(f"Classes are named twice: {twice}.")
+    if twice_ids := sorted({number for number in ids if ids.count(number) > 1}):
+        problems.append(f"Class ids are used twice: {twice_ids}.")
+    if negative := [number for number in ids if number < 0]:
+        problems.append(f"Class ids are 0 or more, not {negative}.")
+    return problems
+
+
+def _colour(place: int) -> Colour:
+    """Hues by the golden angle: neighbours differ, however many there are."""
+    hue = (0.58 + place * _GOLDEN_ANGLE) % 1
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)

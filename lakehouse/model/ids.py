@@ -1,0 +1,92 @@
+"""Names and ids: what may be one, and how a new upload id is made.
+
+Frame and label ids follow the rule of Aquarium's client: Latin-1 text without
+control characters (U+0085 excepted, as there) and without `# [ ] ? * , /`.
+"""
+
+import re
+import secrets
+import time
+import uuid
+from typing import Final
+
+import polars as pl
+
+from lakehouse.errors import InvalidInputError
+
+__all__ = ["NAME_PATTERN", "check_name", "id_problem", "invalid_id_expr", "new_upload_id"]
+
+NAME_PATTERN: Final = r"^[A-Za-z0-9_]+$"
+"""What a project, dataset, inference set or metadata field is called."""
+
+_FORBIDDEN: Final = r"[#\[\]?*,/\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
+_FORBIDDEN_PY: Final = re.compile(r"[#\[\]?*,/\x7f-\x84\x86-\x9f]|[^\x00-\xff]")
+
+
+def check_name(what: str, name: object) -> str:
+    """The name, if it may be one.
+
+    Raises:
+        InvalidInputError: If it has other characters, or is not text.
+
+    >>> check_name("dataset", "train_2026")
+    'train_2026'
+    """
+    if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name):
+        return name
+    raise InvalidInputError(
+        f"{name!r} cannot name a {what}: names are letters, digits and underscores, "
+        "at least one.",
+        kind="name.invalid",
+    )
+
+
+def id_problem(value: object) -> str | None:
+    """Why a value cannot be a frame or label id; None when it can.
+
+    >>> id_problem("frame/1")
+    "has the character '/'"
+    """
+    if not isinstance(value, str):
+        return f"is {type(value).__name__}, not text"
+    if not value:
+        return "is empty"
+    found = _FORBIDDEN_PY.search(value)
+    return f"has the character {found.group()!r}" if found else None
+
+
+def invalid_id_expr(column: str) -> pl.Expr:
+    """Whether a text column's value cannot be an id; null counts as invalid."""
+    value = pl.col(column)
+    bad = (value.str.len_bytes() == 0) | value.str.contains(_FORBIDDEN)
+    return bad.fill_null(value=True)
+
+
+def new_upload_id(after: str | None = None) -> str:
+    """A UUID of version 7 (RFC 9562) as text, later than the id `after`.
+
+    >>> first = new_upload_id()
+    >>> first < new_upload_id(after=first)
+    True
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    tail = secrets.randbits(74)
+    if after is not None and (previous := _parts(after)) >= (milliseconds, tail):
+        milliseconds, tail = previous[0], previous[1] + 1 + secrets.randbits(32)
+        if tail >> 74:
+            milliseconds, tail = milliseconds + 1, secrets.randbits(74)
+    high, low = tail >> 62, tail & ((1 << 62) - 1)
+    number = milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low
+    return str(uuid.UUID(int=number))
+
+
+def _parts(upload_id: str) -> tuple[int, int]:
+    """Milliseconds and random bits; nothing later than nothing for foreign ids."""
+    try:
+        number = uuid.UUID(upload_id).int
+    except ValueError:
+        return (0, 0)
+    if (number >> 76) & 0xF != 0x7:
+        return (0, 0)
+    high, low = (number >> 64) & 0xFFF, number & ((1 << 62) - 1)
+    return number >> 80, high << 62 | low

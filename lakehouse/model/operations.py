@@ -1,0 +1,49 @@
+"""Operations: rows with what is to be done with them.
+
+Both tables hold a subset of their contract's columns, metadata as `user__…`
+and maybe `embedding`, and the operational columns named below. A metadata
+field whose values are of several kinds is carried as JSON text in
+`_mixed__user__…` until its type is known.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from lakehouse.model.problems import PROBLEM_SCHEMA
+
+__all__ = ["CLEAR", "IF_EXISTS", "MIXED", "OP", "OPERATIONAL", "ROW", "SENT", "Operations"]
+
+OP: Final = "_op"
+"""ADD, MODIFY or DELETE."""
+CLEAR: Final = "_clear"
+"""Fields that a MODIFY sets to null."""
+IF_EXISTS: Final = "_if_exists"
+"""replace, reject or skip: what an ADD does to a frame that is there."""
+ROW: Final = "_row"
+"""The row's place in what was sent, from 0."""
+SENT: Final = "_sent"
+"""The row as sent, JSON, where it could not be read whole."""
+MIXED: Final = "_mixed__"
+"""Prefix of metadata fields carried as JSON text."""
+
+OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, ROW, SENT})
+"""Columns that are no fields of a frame or label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Frames and labels to add, modify or delete, and what is wrong with them."""
+
+    frames: pl.DataFrame
+    """One row a frame; may have no columns when there are none."""
+    labels: pl.DataFrame
+    """One row a label; may have no columns when there are none."""
+    problems: pl.DataFrame
+    """What the intake found, with `PROBLEM_SCHEMA`."""
+
+    @classmethod
+    def empty(cls) -> "Operations":
+        """No operation at all."""
+        return cls(pl.DataFrame(), pl.DataFrame(), pl.DataFrame(schema=PROBLEM_SCHEMA))

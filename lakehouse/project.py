@@ -1,0 +1,271 @@
+"""A project: a name, a task, a class map, and the datasets that share them."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import polars as pl
+
+from lakehouse.catalogue import SingleTable
+from lakehouse.collection import Collection
+from lakehouse.dataset import Dataset
+from lakehouse.errors import (
+    AlreadyExistsError,
+    ArchivedError,
+    InvalidInputError,
+    NotFoundError,
+)
+from lakehouse.model.class_map import ClassMap
+from lakehouse.model.ids import check_name
+from lakehouse.model.metadata import MetadataType
+from lakehouse.settings import Settings, changed_row, pick
+from lakehouse.storage import Store
+from lakehouse.upload import Upload
+from lakehouse.uploads import uploads_table
+
+__all__ = ["Mode", "Project"]
+
+Mode = Literal["STREAMING", "BATCH"]
+"""STREAMING datasets change for ever; a BATCH dataset is loaded once, whole."""
+
+
+class Project:
+    """Datasets under one class map. Made by `lake.project()`."""
+
+    def __init__(
+        self,
+        store: Store,
+        projects: SingleTable,
+        name: str,
+        settings: Settings,
+        row: dict[str, Any],
+    ) -> None:
+        self._store = store
+        self._projects = projects
+        self._settings = settings
+        self._registry = SingleTable(store, f"{name}/registry", "registry")
+        self._row = row
+        self.name = name
+
+    # ------------------------------ THE PROJECT ----------------------------- #
+
+    @property
+    def task(self) -> str | None:
+        """The task the project was created with."""
+        task: str | None = self._row["task"]
+        return task
+
+    @property
+    def class_map(self) -> ClassMap:
+        """The class map as it is now."""
+        row = pick(self._projects.rows(), "project", self.name)
+        return ClassMap.from_json(row["class_map"])
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, in the order of their ids."""
+        return list(self.class_map.ids)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The project's metadata."""
+        row = pick(self._projects.rows(), "project", self.name)
+        found: dict[str, Any] = json.loads(row["metadata"] or "{}")
+        return found
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the project is archived: readable, and not written."""
+        row = pick(self._projects.rows(), "project", self.name)
+        return bool(row["archived"])
+
+    def add_classes(self, names: Sequence[str]) -> ClassMap:
+        """Append classes; the ids of those there are stay.
+
+        Raises:
+            InvalidInputError: If a name is there already.
+        """
+        return self.update_classes(lambda classes: classes.append(names))
+
+    def rename_class(self, old: str, new: str) -> ClassMap:
+        """Rename a class for rows to come; what is stored keeps the old name.
+
+        Raises:
+            NotFoundError: If there is no class `old`.
+            InvalidInputError: If `new` is taken.
+        """
+        return self.update_classes(lambda classes: classes.rename(old, new))
+
+    def update_classes(self, change: Callable[[ClassMap], ClassMap]) -> ClassMap:
+        """Change the class map once, whoever else changes it at the same time."""
+
+        def replaced(row: dict[str, Any]) -> dict[str, Any]:
+            classes = change(ClassMap.from_json(row["class_map"]))
+            return {"class_map": classes.to_json(), "class_map_version": classes.version}
+
+        self._update(replaced)
+        return self.class_map
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace the project's metadata by anything JSON can hold."""
+        self._update(lambda _: {"metadata": json.dumps(dict(metadata))})
+
+    def archive(self, *, archived: bool = True) -> None:
+        """Hide the project from lists and refuse writes to it, or undo that."""
+        self._update(lambda _: {"archived": archived})
+
+    def _update(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._projects.update(lambda rows: changed_row(rows, "project", self.name, change))
+
+    # ------------------------------- DATASETS ------------------------------- #
+
+    def create_dataset(
+        self,
+        name: str,
+        *,
+        mode: Mode = "STREAMING",
+        frame_metadata: Mapping[str, str] | None = None,
+        label_metadata: Mapping[str, str] | None = None,
+        frame_embedding_model: str | None = None,
+        label_embedding_model: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> Dataset:
+        """Create an empty dataset: its version 0.
+
+        Args:
+            name: Letters, digits and underscores; unique in the project.
+            mode: STREAMING, or BATCH: one upload, all or nothing, then fixed.
+            frame_metadata: Field to type (`str`, `int`, `float`, `bool`, or
+                `list[…]` of them); fields not named here take their type from
+                the first value that lands.
+            label_metadata: The same for labels.
+            frame_embedding_model: What the frames' vectors are made with.
+            label_embedding_model: What the labels' vectors are made with.
+            metadata: Anything JSON can hold.
+            exist_ok: Return the dataset that is there instead of raising.
+
+        Raises:
+            InvalidInputError: If a name or a type is unusable.
+            AlreadyExistsError: If the name is taken and `exist_ok` is not set.
+            ArchivedError: If the project is archived.
+        """
+        check_name("dataset", name)
+        self._require_active()
+        if mode not in {"STREAMING", "BATCH"}:
+            raise InvalidInputError(
+                f"mode is 'STREAMING' or 'BATCH', not {mode!r}.", kind="dataset.mode"
+            )
+        taken = self._registry.rows().filter(name=name).height
+        if taken and not exist_ok:
+            raise AlreadyExistsError(
+                f"There is a dataset {name!r} in project {self.name!r} already. Choose "
+                "another name, or pass exist_ok=True to use it.",
+                kind="dataset.exists",
+            )
+        if not taken:
+            self._collection(name).create(
+                frame_metadata=_columns(frame_metadata),
+                label_metadata=_columns(label_metadata),
+                frame_embedding_model=frame_embedding_model,
+                label_embedding_model=label_embedding_model,
+                author=self._settings.author,
+            )
+            self._register(name, mode, metadata)
+        return self.dataset(name)
+
+    def dataset(self, name: str) -> Dataset:
+        """The dataset of that name.
+
+        Raises:
+            NotFoundError: If there is none; the nearest name is suggested.
+        """
+        pick(self._registry.rows(), "dataset", name)
+        return Dataset(
+            self.name, name, self._collection(name), self._registry, self._settings
+        )
+
+    def datasets(self, *, archived: bool = False) -> list[Dataset]:
+        """All datasets by name; archived ones only when asked for."""
+        rows = self._registry.rows().filter(kind="dataset").sort("name")
+        names = rows.filter(pl.col("archived") <= archived).get_column("name")
+        return [self.dataset(name) for name in names]
+
+    def _collection(self, name: str) -> Collection:
+        path = f"{self.name}/datasets/{name}"
+        return Collection(self._store, path, lambda: self.class_map)
+
+    def _register(
+        self, name: str, mode: Mode, metadata: Mapping[str, Any] | None
+    ) -> None:
+        row = {
+            "name": name,
+            "kind": "dataset",
+            "mode": mode,
+            "metadata": json.dumps(dict(metadata or {})),
+            "archived": False,
+            "created_at": datetime.now(UTC),
+        }
+
+        def add(rows: pl.DataFrame) -> pl.DataFrame:
+            if rows.filter(name=name).height:
+                return rows
+            full = {column: row.get(column) for column in rows.columns}
+            return pl.concat([rows, pl.DataFrame([full], schema=rows.schema)])
+
+        self._registry.update(add)
+
+    def _require_active(self) -> None:
+        if self.is_archived:
+            raise ArchivedError(
+                f"Project {self.name!r} is archived. Undo it with "
+                f"lake.project({self.name!r}).archive(archived=False).",
+                kind="project.archived",
+            )
+
+    # -------------------------------- UPLOADS ------------------------------- #
+
+    def uploads(self, *, mode: Mode | None = None) -> pl.DataFrame:
+        """Every upload to every dataset of the project, newest first.
+
+        Args:
+            mode: Only those to STREAMING or to BATCH datasets.
+        """
+        tables = [
+            uploads_table(dataset.collection, dataset.name, dataset.mode)
+            for dataset in self.datasets(archived=True)
+        ]
+        if not tables:
+            return uploads_table(None, "", "STREAMING")
+        rows = pl.concat(tables).sort("submitted_at", descending=True)
+        return rows if mode is None else rows.filter(mode=mode)
+
+    def upload(self, upload_id: str) -> Upload:
+        """The upload of that id, in whichever dataset it is.
+
+        Raises:
+            NotFoundError: If no dataset of the project knows it.
+        """
+        for dataset in self.datasets(archived=True):
+            try:
+                return dataset.upload(upload_id)
+            except NotFoundError:
+                continue
+        raise NotFoundError(
+            f"There is no upload {upload_id!r} in project {self.name!r}. "
+            "project.uploads() lists them.",
+            kind="upload.unknown",
+        )
+
+    def __repr__(self) -> str:
+        return f"<Project {self.name}: {len(self.classes)} classes>"
+
+
+def _columns(fields: Mapping[str, str] | None) -> dict[str, pl.DataType]:
+    return {
+        name if name.startswith("user__") else f"user__{name}": (
+            MetadataType.from_name(type_name).dtype
+        )
+        for name, type_name in (fields or {}).items()
+    }

@@ -1,0 +1,49 @@
+"""What a connection hands down: who writes, and when merges happen."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lakehouse.errors import NotFoundError
+
+__all__ = ["Settings", "changed_row", "pick"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The choices made at `connect()`."""
+
+    author: str | None
+    """Whom versions name."""
+    inline: bool
+    """Merge inside each writing call; otherwise only stage."""
+
+
+def pick(rows: pl.DataFrame, what: str, name: str) -> dict[str, Any]:
+    """The row of that name.
+
+    Raises:
+        NotFoundError: If there is none; the nearest name is suggested.
+    """
+    found = rows.filter(pl.col("name") == name)
+    if found.height:
+        return found.row(0, named=True)
+    names = rows.get_column("name").to_list()
+    near = difflib.get_close_matches(name, names, n=1)
+    known = f"Did you mean {near[0]!r}?" if near else f"There are: {sorted(names)}."
+    raise NotFoundError(f"There is no {what} {name!r}. {known}", kind=f"{what}.unknown")
+
+
+def changed_row(
+    rows: pl.DataFrame,
+    what: str,
+    name: str,
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+) -> pl.DataFrame:
+    """The rows with the fields that `change` returns replaced in the row `name`."""
+    old = pick(rows, what, name)
+    new = pl.DataFrame([old | change(old)], schema=rows.schema)
+    return pl.concat([rows.filter(pl.col("name") != name), new])

@@ -1,0 +1,239 @@
+"""A snapshot: one version of a collection, resolved once and never changing.
+
+It can be pickled and read in another process, and what it reads stays the same
+whatever is written later. Rows come as LazyFrames in the columns that were
+sent, so what a snapshot returns can be written again unchanged.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.contracts import LIVE_TABLES
+from lakehouse.errors import NotFoundError
+from lakehouse.model.class_map import ClassMap
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Snapshot", "TableAt"]
+
+_HIDDEN: Final = ("row_hash", "upload_id")
+
+
+@dataclass(frozen=True, slots=True)
+class TableAt:
+    """Where a plain engine finds a table: open `uri` at `version`."""
+
+    uri: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The frames and labels of one version. Made by `dataset.at()`."""
+
+    version: int
+    """The version that was asked for."""
+    time: datetime
+    """When it was decided, UTC."""
+    author: str | None
+    """Who made it."""
+    message: str | None
+    """Why."""
+    fingerprint: str
+    """Equal for equal rows, whatever their history: hexadecimal text."""
+    read_version: int
+    """The entry it is read at: the newest with the same content."""
+    rows: Mapping[str, int]
+    """Rows of each live table."""
+    collection: Collection = field(repr=False, compare=False)
+    frames_where: pl.Expr | None = field(default=None, repr=False, compare=False)
+    labels_where: pl.Expr | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def resolve(cls, collection: Collection, version: int) -> "Snapshot":
+        """The snapshot of a version that is known to exist."""
+        entry = collection.ledger.read(version)
+        return cls(
+            version=version,
+            time=entry.time,
+            author=entry.author,
+            message=entry.message,
+            fingerprint=combined(entry.fingerprint),
+            read_version=collection.same_content(version),
+            rows=MappingProxyType(dict(entry.rows)),
+            collection=collection,
+        )
+
+    # --------------------------------- ROWS --------------------------------- #
+
+    def frames(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The frames, one row each, in the columns that were sent.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+        """
+        rows = self._scan("frames", provenance=provenance)
+        return rows if self.frames_where is None else rows.filter(self.frames_where)
+
+    def labels(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The labels, one row each, in the columns that were sent.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+        """
+        rows = self._scan("labels", provenance=provenance)
+        if self.labels_where is not None:
+            rows = rows.filter(self.labels_where)
+        return self._of_chosen_frames(rows)
+
+    def frame_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The frames' vectors: `frame_id`, `embedding` (float32 list)."""
+        rows = self._scan("frame_embeddings", provenance=provenance)
+        return self._of_chosen_frames(rows)
+
+    def label_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The labels' vectors: `frame_id`, `label_id`, `embedding` (float32 list)."""
+        rows = self._of_chosen_frames(
+            self._scan("label_embeddings", provenance=provenance)
+        )
+        if self.labels_where is None:
+            return rows
+        keys = ["frame_id", "label_id"]
+        return rows.join(self.labels().select(keys), on=keys, how="semi")
+
+    def filter(
+        self, frames: pl.Expr | None = None, labels: pl.Expr | None = None
+    ) -> "Snapshot":
+        """The part of the snapshot that meets the conditions.
+
+        Args:
+            frames: Over the frames' columns; labels and vectors of the frames
+                left out are left out too.
+            labels: Over the labels' columns.
+        """
+        return replace(
+            self,
+            frames_where=_both(self.frames_where, frames),
+            labels_where=_both(self.labels_where, labels),
+        )
+
+    def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        if self.frames_where is None:
+            return rows
+        return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
+
+    def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
+        rows = self.collection.scan(table, self.read_version).drop("row_hash")
+        if not provenance:
+            return rows.drop("upload_id")
+        uploads = self.collection.scan(
+            "uploads", self.read_version, columns=["upload_id", "version"]
+        )
+        return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
+
+    # --------------------------------- FACTS -------------------------------- #
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many frames and labels there are."""
+        if self.frames_where is None and self.labels_where is None:
+            return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
+        found = pl.collect_all([self.frames().select(pl.len()), self.labels().select(pl.len())])
+        return dict(zip(("frames", "labels"), (table.item() for table in found), strict=True))
+
+    @property
+    def schema(self) -> dict[str, pl.Schema]:
+        """The columns of each table, as this version has them."""
+        return {
+            table: pl.Schema(
+                {
+                    name: dtype
+                    for name, dtype in self.collection.state(
+                        table, self.read_version
+                    ).schema.items()
+                    if name not in _HIDDEN
+                }
+            )
+            for table in LIVE_TABLES
+        }
+
+    @property
+    def tables(self) -> dict[str, TableAt]:
+        """The live tables, for Spark, DuckDB, Polars or deltalake."""
+        return {
+            table: TableAt(
+                self.collection.store.uri(self.collection.table_path(table)),
+                self.read_version,
+            )
+            for table in LIVE_TABLES
+        }
+
+    def plot(self, frame_id: str) -> "Image":
+        """A picture of a frame with its labels drawn.
+
+        Raises:
+            NotFoundError: If the frame is not in this version.
+        """
+        from lakehouse.plotting import draw_frame  # noqa: PLC0415 - needs an extra
+
+        frame, labels = self.frame(frame_id)
+        title = f"{frame_id}, version {self.version}"
+        classes: ClassMap = self.collection.classes()
+        return draw_frame(frame, labels, classes, title=title)
+
+    def frame(self, frame_id: str) -> tuple[dict[str, Any], pl.DataFrame]:
+        """One frame and its labels.
+
+        Raises:
+            NotFoundError: If the frame is not in this version.
+        """
+        keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
+        frames = self.collection.scan("frames", self.read_version, keys=keys)
+        labels = self.collection.scan("labels", self.read_version, keys=keys)
+        found, its = pl.collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
+        if not found.height:
+            raise NotFoundError(
+                f"Frame {frame_id!r} is not in version {self.version}. "
+                f"dataset.history({frame_id!r}) tells whether it ever was.",
+                kind="frame.unknown",
+            )
+        return found.row(0, named=True), its.sort("label_id")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        where = (self.frames_where, self.labels_where)
+        rows = dict(self.rows)
+        facts = (self.version, self.time, self.author, self.message, self.fingerprint)
+        origin = (self.collection.store, self.collection.path, self.collection.classes())
+        return _rebuild, (origin, facts, self.read_version, rows, where)
+
+
+def _rebuild(
+    origin: tuple[Any, str, ClassMap],
+    facts: tuple[Any, ...],
+    read_version: int,
+    rows: dict[str, int],
+    where: tuple[pl.Expr | None, pl.Expr | None],
+) -> Snapshot:
+    store, path, classes = origin
+    collection = Collection(store, path, lambda: classes)
+    return Snapshot(*facts, read_version, MappingProxyType(rows), collection, *where)
+
+
+def combined(fingerprints: Mapping[str, str]) -> str:
+    """One fingerprint for the live tables together: 32 hexadecimal digits."""
+    text = "\n".join(f"{table} {fingerprints[table]}" for table in LIVE_TABLES)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second

@@ -1,0 +1,237 @@
+"""Uploads before they are merged: durable, whole, and never in the way.
+
+An upload is staged as Parquet parts and a manifest that is put last, if absent.
+Once the manifest lies there, the upload is acknowledged: it will be merged
+exactly once, by whoever merges next.
+
+    staging/<upload_id>/
+        frames-<token>.parquet  labels-…  problems-…    what was sent
+        manifest.json                                   counts, content hash, author …
+        settled.json                                    kept only for its rejected rows
+
+Part names carry a token of their own, so two processes that stage the same id
+at once never write into each other's parts: the manifest names the right ones.
+"""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.decision import put_once
+from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
+from lakehouse.fingerprint import Fingerprint
+from lakehouse.merging.row_hash import row_hash
+from lakehouse.model.ids import new_upload_id
+from lakehouse.model.operations import Operations
+from lakehouse.model.problems import PROBLEM_SCHEMA
+from lakehouse.storage import Store
+
+__all__ = ["Manifest", "Staging"]
+
+FORMAT: Final = 1
+"""The format of manifests that this release writes, and the newest it reads."""
+
+_PARTS: Final = ("frames", "labels", "problems")
+_NOT_CONTENT: Final = frozenset({"_row"})
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is said of an upload while its rows wait."""
+
+    upload_id: str
+    """UUIDv7 text: uploads are merged in the order of their ids."""
+    content_hash: str
+    """Equal for equal rows, whatever their order: the same call made again."""
+    submitted_at: datetime
+    """UTC."""
+    frame_count: int
+    """Distinct frames named by the upload."""
+    label_count: int
+    """Label rows in the upload."""
+    parts: dict[str, str]
+    """Part (frames, labels, problems) to file name; absent parts are empty."""
+    mode: str = "STREAMING"
+    """STREAMING or BATCH, as the dataset is."""
+    kind: str = "write"
+    """What made the upload: `write`, or a maintenance verb."""
+    author: str | None = None
+    message: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    on_error: str = "reject"
+    """`reject` the frames at fault, or `abort` the whole upload."""
+    based_on: int | None = None
+    """Frames changed after this version are rejected."""
+    retry_of: str | None = None
+    """The upload whose rejected frames this one mends."""
+
+    def encode(self) -> bytes:
+        """The manifest's bytes, as they lie in the store."""
+        fields = asdict(self) | {"submitted_at": self.submitted_at.isoformat()}
+        return json.dumps({"format": FORMAT} | fields, ensure_ascii=False).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Manifest":
+        """Read a manifest back.
+
+        Raises:
+            FormatError: If a newer release wrote it.
+        """
+        fields: dict[str, Any] = json.loads(data)
+        written = fields.pop("format")
+        if written > FORMAT:
+            raise FormatError(
+                f"Upload {fields.get('upload_id')} was staged in format {written}; "
+                f"this release reads up to {FORMAT}. Upgrade the package.",
+                kind="format.newer",
+            )
+        fields["submitted_at"] = datetime.fromisoformat(fields["submitted_at"])
+        return cls(**fields)
+
+
+class Staging:
+    """The uploads of one collection that wait, or keep rejected rows."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store = store
+        self._path = f"{path}/staging"
+        self._settled: set[str] = set()
+        self._newest = ""
+
+    def new_id(self) -> str:
+        """An upload id later than every id visible here.
+
+        So the order of acknowledged uploads survives clocks that disagree.
+        """
+        newest = max(self._store.names(self._path), default="")
+        self._newest = new_upload_id(max(newest, self._newest) or None)
+        return self._newest
+
+    def stage(self, operations: Operations, manifest: Manifest) -> Manifest:
+        """Make the upload durable, and return the manifest that lies there.
+
+        Raises:
+            InvalidInputError: If the upload's id is taken by other content.
+        """
+        token = secrets.token_hex(4)
+        parts: dict[str, str] = {}
+        for name in _PARTS:
+            frame: pl.DataFrame = getattr(operations, name)
+            if frame.height:
+                parts[name] = f"{name}-{token}.parquet"
+                path = self._file(manifest.upload_id, parts[name])
+                self._store.write_table(path, frame, durable=True)
+        fields = {name: getattr(manifest, name) for name in Manifest.__slots__}
+        ours = Manifest(**fields | {"parts": parts})
+        path = self._file(manifest.upload_id, "manifest.json")
+        if put_once(self._store, path, ours.encode(), durable=True):
+            return ours
+        theirs = self.manifest(manifest.upload_id)
+        for part in parts.values():
+            self._store.delete(self._file(manifest.upload_id, part))
+        require_same_content(theirs.content_hash, ours)
+        return theirs
+
+    def manifest(self, upload_id: str) -> Manifest:
+        """The manifest of a staged upload.
+
+        Raises:
+            NotFoundError: If no such upload is staged.
+        """
+        return Manifest.decode(
+            self._store.read(self._file(upload_id, "manifest.json"))
+        )
+
+    def read(self, manifest: Manifest) -> Operations:
+        """The rows of a staged upload.
+
+        Raises:
+            NotFoundError: If they were settled and swept by another merger.
+        """
+        return Operations(
+            **{
+                name: self._store.scan(
+                    [self._file(manifest.upload_id, manifest.parts[name])]
+                ).collect()
+                if name in manifest.parts
+                else _empty(name)
+                for name in _PARTS
+            }
+        )
+
+    def waiting(self) -> list[str]:
+        """Ids with a folder here that are not known to be settled, in order."""
+        names = sorted(self._store.names(self._path))
+        return [name for name in names if not self.is_kept(name)]
+
+    def is_kept(self, upload_id: str) -> bool:
+        """Whether the upload is settled and only its rejected rows are kept."""
+        if upload_id not in self._settled and self._store.exists(
+            self._file(upload_id, "settled.json")
+        ):
+            self._settled.add(upload_id)
+        return upload_id in self._settled
+
+    def note_settled(self, upload_ids: list[str]) -> None:
+        """Remember that these uploads are settled."""
+        self._settled.update(upload_ids)
+
+    def keep_rejected(self, upload_id: str) -> None:
+        """Mark a settled upload whose rejected rows are worth keeping."""
+        at = datetime.now(UTC).isoformat()
+        data = json.dumps({"settled_at": at}).encode()
+        self._store.put(self._file(upload_id, "settled.json"), data)
+        self._settled.add(upload_id)
+
+    def sweep(self, upload_id: str) -> None:
+        """Remove a settled upload that kept nothing; its manifest goes last."""
+        names = self._store.names(f"{self._path}/{upload_id}")
+        for name in sorted(names, key=lambda name: name == "manifest.json"):
+            self._store.delete(self._file(upload_id, name))
+        self._settled.add(upload_id)
+
+    def _file(self, upload_id: str, name: str) -> str:
+        return f"{self._path}/{upload_id}/{name}"
+
+
+def content_hash(operations: Operations) -> str:
+    """A hash of the rows sent, whatever their order; stable across machines."""
+    lanes: list[str] = []
+    for name in ("frames", "labels"):
+        frame: pl.DataFrame = getattr(operations, name)
+        columns = [column for column in frame.columns if column not in _NOT_CONTENT]
+        hashes = row_hash(frame, columns) if frame.height else pl.Series([], dtype=pl.Int64)
+        lanes.append(Fingerprint.of(hashes).text)
+    return "-".join(lanes)
+
+
+def require_same_content(found: str, manifest: Manifest) -> None:
+    """Refuse an upload id that is taken by other rows.
+
+    Raises:
+        InvalidInputError: If the content hash `found` is not the manifest's.
+    """
+    if found != manifest.content_hash:
+        raise InvalidInputError(
+            f"Upload id {manifest.upload_id!r} is taken by an upload with other "
+            "rows. Send the same rows again, or leave upload_id out to get a new id.",
+            kind="upload.id_taken",
+        )
+
+
+def _empty(name: str) -> pl.DataFrame:
+    if name == "problems":
+        return pl.DataFrame(schema=PROBLEM_SCHEMA)
+    return pl.DataFrame()
+
+
+def missing_upload(upload_id: str) -> NotFoundError:
+    """The error for an upload that is neither staged nor settled."""
+    return NotFoundError(
+        f"There is no upload {upload_id!r} here. dataset.uploads() lists them.",
+        kind="upload.unknown",
+    )

@@ -1,0 +1,39 @@
+"""Names for what the public functions accept."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from os import PathLike
+from typing import Any, Protocol
+
+import polars as pl
+
+__all__ = ["ArrowStream", "FrameLike", "LabelLike", "TableLike", "VersionLike"]
+
+
+class ArrowStream(Protocol):
+    """Anything that hands out an Arrow C stream: pyarrow, pandas, DuckDB …"""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The stream as a capsule."""
+        ...
+
+
+TableLike = (
+    pl.DataFrame
+    | pl.LazyFrame
+    | ArrowStream
+    | Iterable[Mapping[str, Any]]
+    | Iterable[Any]
+    | str
+    | PathLike[str]
+)
+"""Rows: Arrow, a LazyFrame, dicts, record batches, or the path of a file."""
+
+FrameLike = TableLike
+"""Rows of frames."""
+
+LabelLike = TableLike
+"""Rows of labels."""
+
+VersionLike = int | str | datetime
+"""A version number, a name such as `latest`, or an aware datetime."""

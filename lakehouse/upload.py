@@ -1,0 +1,301 @@
+"""An upload: one submit call, what became of it, and how to mend the rest.
+
+    upload = dataset.add(frames, labels)
+    upload.status, upload.version, upload.counts
+    upload.errors()                 every problem, one a row
+    upload.rejected()               the rows at fault, as sent
+    upload.retry(labels=corrected)  the rejected frames again, mended
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.engines.pending import settled_row
+from lakehouse.engines.records import COUNTS
+from lakehouse.errors import NotFoundError, UploadFailedError, WaitTimeoutError
+from lakehouse.model.operations import Operations
+from lakehouse.model.problems import problems_from_frame
+from lakehouse.retry import corrected, rejected_rows
+from lakehouse.staging import Manifest, missing_upload
+from lakehouse.typing import FrameLike, LabelLike
+
+__all__ = ["Upload"]
+
+_POLL_SECONDS: Final = 0.05
+_SHOWN_PROBLEMS: Final = 10
+
+
+class Upload:
+    """A handle on one upload. Made by every call that writes."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        upload_id: str,
+        submit: "Callable[..., Upload]",
+    ) -> None:
+        self._collection = collection
+        self._submit = submit
+        self._row: dict[str, Any] | None = None
+        self._manifest: Manifest | None = None
+        self.id = upload_id
+
+    # -------------------------------- STATUS -------------------------------- #
+
+    def refresh(self) -> None:
+        """Look at the lake again, unless the upload was seen settled.
+
+        Raises:
+            NotFoundError: If the upload is neither staged nor settled.
+        """
+        if self._row is not None:
+            return
+        version = self._collection.head().version
+        self._row = settled_row(self._collection, version, self.id)
+        if self._row is None and self._manifest is None:
+            try:
+                self._manifest = self._collection.staging.manifest(self.id)
+            except NotFoundError:
+                # Settled and swept between the two looks, or never there.
+                version = self._collection.head().version
+                self._row = settled_row(self._collection, version, self.id)
+                if self._row is None:
+                    raise missing_upload(self.id) from None
+
+    @property
+    def status(self) -> str:
+        """PENDING, DONE, PARTIAL (some frames rejected) or FAILED (all of them)."""
+        self.refresh()
+        return "PENDING" if self._row is None else str(self._row["status"])
+
+    @property
+    def version(self) -> int | None:
+        """The version that settled the upload; None while it waits."""
+        self.refresh()
+        return None if self._row is None else int(self._row["version"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Frames created, replaced, modified, deleted, unchanged and rejected."""
+        self.refresh()
+        row = self._row or {}
+        return {name: int(row.get(name) or 0) for name in COUNTS}
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """Labels created, replaced, modified, deleted, unchanged and rejected."""
+        self.refresh()
+        row = self._row or {}
+        return {name: int(row.get(f"label_{name}") or 0) for name in COUNTS}
+
+    @property
+    def frame_count(self) -> int:
+        """How many distinct frames were sent."""
+        return int(self._said("frame_count"))
+
+    @property
+    def label_count(self) -> int:
+        """How many label rows were sent."""
+        return int(self._said("label_count"))
+
+    @property
+    def author(self) -> str | None:
+        """Who sent it."""
+        author: str | None = self._said("author")
+        return author
+
+    @property
+    def message(self) -> str | None:
+        """Why it was sent."""
+        message: str | None = self._said("message")
+        return message
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was said with it."""
+        found = self._said("metadata")
+        return json.loads(found) if isinstance(found, str) else dict(found or {})
+
+    @property
+    def submitted_at(self) -> datetime:
+        """When it was acknowledged, UTC."""
+        at: datetime = self._said("submitted_at")
+        return at
+
+    @property
+    def retry_of(self) -> str | None:
+        """The upload whose rejected frames this one mends."""
+        retried: str | None = self._said("retry_of")
+        return retried
+
+    def _said(self, name: str) -> Any:  # noqa: ANN401 - a field of the row
+        self.refresh()
+        if self._row is not None:
+            return self._row[name]
+        return getattr(self._manifest, name)
+
+    def wait(self, timeout: timedelta = timedelta(minutes=5)) -> "Upload":
+        """Wait until a merge settled the upload.
+
+        Raises:
+            WaitTimeoutError: If none did in time.
+        """
+        deadline = time.monotonic() + timeout.total_seconds()
+        while self.status == "PENDING":
+            if time.monotonic() >= deadline:
+                raise WaitTimeoutError(
+                    f"Upload {self.id} is still pending after {timeout}. Merges run by "
+                    "dataset.merge_pending() or `lakehouse run merge`."
+                )
+            time.sleep(_POLL_SECONDS)
+        return self
+
+    def raise_for_status(self, *, allow_partial: bool = False) -> "Upload":
+        """Raise unless every frame landed.
+
+        Args:
+            allow_partial: Accept that some frames were rejected.
+
+        Raises:
+            UploadFailedError: If the upload failed, or landed in part.
+        """
+        status = self.status
+        if status in {"DONE", "PENDING"} or (status == "PARTIAL" and allow_partial):
+            return self
+        errors = self.errors()
+        found = problems_from_frame(errors.filter(severity="error"))
+        lines = [f"  {problem.path}: {problem.message}" for problem in found]
+        if (self._row or {}).get("error"):
+            lines.append(f"  {(self._row or {})['error']}")
+        more = len(lines) - _SHOWN_PROBLEMS
+        shown = "\n".join(lines[:_SHOWN_PROBLEMS])
+        shown += f"\n  … and {more} more" if more > 0 else ""
+        raise UploadFailedError(
+            f"Upload {self.id} is {status}: {self.counts['rejected']} of "
+            f"{self.frame_count} frames were rejected.\n{shown}\n"
+            "upload.errors() lists all, upload.rejected() gives the rows as sent, "
+            "upload.retry(…) sends them again mended.",
+            upload_id=self.id,
+            problems=found,
+        )
+
+    # -------------------------------- DETAILS ------------------------------- #
+
+    def errors(self) -> pl.DataFrame:
+        """Every problem of the upload, errors and warnings, one a row."""
+        version = self._collection.head().version
+        keys = pl.Series("upload_id", [self.id])
+        rows = self._collection.scan("upload_errors", version, keys=keys)
+        return rows.drop("upload_id").collect()
+
+    def items(self) -> pl.DataFrame:
+        """The frames and labels of the upload, and what became of each.
+
+        Returns:
+            `frame_id`, `label_id` (null for a frame), `op`, and `outcome`:
+            `landed`, `unchanged` or `rejected`.
+        """
+        landed = self._landed()
+        sent = self._sent_keys()
+        bad = self.errors().filter(severity="error").get_column("frame_id").unique()
+        every_frame = self._row is not None and self._row["status"] == "FAILED"
+        outcome = (
+            pl.when(pl.lit(every_frame) | pl.col("frame_id").is_in(bad.implode()))
+            .then(pl.lit("rejected"))
+            .otherwise(pl.lit("pending" if self._row is None else "unchanged"))
+        )
+        rest = sent.join(
+            landed, on=["frame_id", "label_id"], how="anti", nulls_equal=True
+        ).with_columns(outcome.alias("outcome"))
+        return pl.concat([landed, rest]).sort("frame_id", "label_id", nulls_last=False)
+
+    def _landed(self) -> pl.DataFrame:
+        version = self._collection.head().version
+        mine = pl.col("upload_id") == self.id
+        parts: list[pl.DataFrame] = []
+        for table in LIVE_TABLES[:2]:
+            state = self._collection.state(f"{table}_changes", version)
+            if not state.files:
+                continue
+            rows = self._collection.scan(f"{table}_changes", version).filter(mine)
+            keys = [name for name in contract(table).key if name != "frame_id"]
+            label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
+            parts.append(
+                rows.select("frame_id", label.alias("label_id"), "op").collect()
+            )
+        schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
+        rows = pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+        return rows.with_columns(outcome=pl.lit("landed"))
+
+    def _sent_keys(self) -> pl.DataFrame:
+        schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
+        operations = self._operations()
+        parts = [pl.DataFrame(schema=schema)]
+        if operations.frames.height:
+            null = pl.lit(None, dtype=pl.String).alias("label_id")
+            op = pl.col("_op").alias("op")
+            parts.append(operations.frames.select("frame_id", null, op))
+        if operations.labels.height:
+            op = pl.col("_op").alias("op")
+            parts.append(operations.labels.select("frame_id", "label_id", op))
+        return pl.concat(parts)
+
+    def _operations(self) -> Operations:
+        """The staged rows; none once they were swept, as everything landed."""
+        staging = self._collection.staging
+        try:
+            return staging.read(staging.manifest(self.id))
+        except NotFoundError:
+            return Operations.empty()
+
+    def rejected(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows of the rejected frames, as sent: frames and labels."""
+        return rejected_rows(self._operations(), self._rejected_frames())
+
+    def _rejected_frames(self) -> pl.Series:
+        self.refresh()
+        if self._row is not None and self._row["status"] == "FAILED":
+            operations = self._operations()
+            parts = [part for part in (operations.frames, operations.labels) if part.height]
+            named = [part.get_column("frame_id") for part in parts]
+            return pl.concat(named).unique() if named else pl.Series([], dtype=pl.String)
+        errors = self.errors().filter(severity="error")
+        return errors.get_column("frame_id").unique()
+
+    def retry(
+        self,
+        frames: FrameLike | None = None,
+        labels: LabelLike | None = None,
+        **options: Any,
+    ) -> "Upload":
+        """Send the rejected frames again, with the rows given in place of theirs.
+
+        Rows that were sent and are not given again are sent as they were, so a
+        frame with one bad label needs only that label. A row takes the verb
+        (add, modify, delete) it was sent with.
+
+        Args:
+            frames: Corrected rows of rejected frames.
+            labels: Corrected rows of labels of rejected frames.
+            **options: As `dataset.submit` takes them.
+
+        Raises:
+            InvalidInputError: If a row is of a frame that was not rejected, or
+                nothing was rejected.
+        """
+        operations = corrected(
+            self.id, self._operations(), self._rejected_frames(), frames, labels
+        )
+        return self._submit(operations, retry_of=self.id, **options)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+        at = f" version {self.version}" if self.version is not None else ""
+        return f"<Upload {self.id} {self.status}{at}: {told or 'nothing changed'}>"

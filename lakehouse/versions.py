@@ -1,0 +1,86 @@
+"""Versions: which there are, and which one a reference means."""
+
+import re
+from datetime import UTC, datetime
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.typing import VersionLike
+
+__all__ = ["resolve", "versions_table"]
+
+
+def versions_table(collection: Collection) -> pl.DataFrame:
+    """All versions, oldest first; version 0 is the empty collection."""
+    head = collection.head().version
+    rows = collection.scan("versions", head).collect()
+    first = collection.ledger.read(0)
+    zero = pl.DataFrame(
+        {"version": [0], "kind": ["create"], "time": [first.time], "author": [first.author]},
+        schema_overrides={name: rows.schema[name] for name in ("version", "kind", "time", "author")},
+    )
+    known = pl.concat([zero, rows], how="diagonal").select(rows.columns)
+    return known.filter(pl.col("kind").is_in(["create", "data"])).sort("version")
+
+
+def resolve(collection: Collection, ref: VersionLike) -> int:
+    """The number of the version that `ref` means.
+
+    Raises:
+        NotFoundError: If there never was such a version, naming those there are.
+        InvalidInputError: If `ref` is a datetime without a zone.
+    """
+    if isinstance(ref, datetime):
+        return _at_time(collection, ref)
+    if isinstance(ref, str) and not re.fullmatch(r"[0-9]+", ref):
+        return _named(collection, ref)
+    head = collection.head()
+    number = int(ref)
+    if not 0 <= number <= head.version:
+        raise NotFoundError(
+            f"There is no version {number}: versions run from 0 to "
+            f"{head.content_version}. dataset.versions() lists them.",
+            kind="version.unknown",
+        )
+    return collection.ledger.read(number).content_version
+
+
+def _named(collection: Collection, name: str) -> int:
+    if name == "latest":
+        return collection.head().content_version
+    try:
+        time = datetime.fromisoformat(name)
+    except ValueError:
+        raise NotFoundError(
+            f"There is no version named {name!r}. Use a number, 'latest', or a time "
+            "such as 2026-01-31T12:00:00+00:00; dataset.versions() lists what is there.",
+            kind="version.unknown",
+        ) from None
+    return _at_time(collection, time)
+
+
+def _at_time(collection: Collection, time: datetime) -> int:
+    """The last version at or before `time`, by the ledger's times."""
+    if time.tzinfo is None:
+        raise InvalidInputError(
+            f"{time.isoformat()} has no time zone, so it names no moment. Use an aware "
+            "datetime, such as datetime(…, tzinfo=UTC).",
+            kind="version.naive_time",
+        )
+    low, high = 0, collection.head().version
+    first = collection.ledger.read(0)
+    if time < first.time:
+        raise NotFoundError(
+            f"At {time.isoformat()} there was nothing yet: version 0 is of "
+            f"{first.time.astimezone(UTC).isoformat()}.",
+            kind="version.unknown",
+        )
+    while low < high:
+        middle = (low + high + 1) // 2
+        if collection.ledger.read(middle).time <= time:
+            low = middle
+        else:
+            high = middle - 1
+    return collection.ledger.read(low).content_version
