@@ -1,0 +1,76 @@
+"""The actions of Delta commits, and their bytes.
+
+Field names and meaning: the Delta transaction log protocol, section "Actions".
+"""
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+__all__ = [
+    "Action",
+    "commit_info",
+    "commit_line",
+    "data_file_name",
+    "milliseconds",
+    "read_commit",
+    "remove_action",
+]
+
+Action = dict[str, Any]
+"""One action: `{"add": {…}}`, `{"remove": {…}}`, `{"metaData": {…}}` …"""
+
+ENGINE: Final = "lakehouse"
+"""Who wrote the commit."""
+
+
+def data_file_name() -> str:
+    """A name for a data file that no other file has."""
+    return f"part-{secrets.token_hex(16)}.parquet"
+
+
+def milliseconds(time: datetime) -> int:
+    """A moment as Delta writes it: milliseconds since 1970, UTC."""
+    return int(time.timestamp() * 1000)
+
+
+def commit_info(*, timestamp: datetime, operation: str, commit_id: str) -> Action:
+    """Who made the commit, when, and by which attempt."""
+    return {
+        "commitInfo": {
+            "timestamp": milliseconds(timestamp),
+            "operation": operation,
+            "operationParameters": {},
+            "engineInfo": ENGINE,
+            "txnId": commit_id,
+        }
+    }
+
+
+def remove_action(added: Action, *, timestamp: datetime) -> Action:
+    """The removal of a file, from the action that added it."""
+    add: Mapping[str, Any] = added["add"]
+    removal: dict[str, Any] = {
+        "path": add["path"],
+        "deletionTimestamp": milliseconds(timestamp),
+        "dataChange": True,
+        "extendedFileMetadata": True,
+        "partitionValues": {},
+        "size": add["size"],
+    }
+    if add.get("deletionVector"):
+        removal["deletionVector"] = add["deletionVector"]
+    return {"remove": removal}
+
+
+def commit_line(actions: Iterable[Action]) -> bytes:
+    """A commit as it lies in the log: one action a line."""
+    lines = (json.dumps(action, ensure_ascii=False) for action in actions)
+    return ("\n".join(lines) + "\n").encode()
+
+
+def read_commit(data: bytes) -> list[Action]:
+    """The actions of a commit."""
+    return [json.loads(line) for line in data.splitlines() if line.strip()]

@@ -1,0 +1,110 @@
+"""New tables, and new columns of tables: protocol and metaData actions.
+
+Every table carries a writer feature of our own, `lakehouseLedger`: engines that
+do not know it refuse to write, so nobody but the ledger changes a table. Live
+tables also carry the deletion-vector reader feature, the only one that Polars,
+deltalake, DuckDB and Spark all read.
+"""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.contracts import LIVE_TABLES, Contract
+from lakehouse.delta.actions import Action
+from lakehouse.delta.schema import ColumnMetadata, schema_string
+from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState
+
+__all__ = ["LEDGER_FEATURE", "creation_actions", "metadata_action"]
+
+LEDGER_FEATURE: Final = "lakehouseLedger"
+"""The private writer feature: only who knows the ledger may write."""
+
+_WRITER_FEATURES: Final = ("appendOnly", "invariants", LEDGER_FEATURE)
+_NAMESPACE: Final = uuid.UUID("6f1d3f5e-5d0b-4c53-9a53-6c616b65686f")
+
+
+def creation_actions(
+    path: str,
+    contract: Contract,
+    *,
+    extra_columns: Mapping[str, pl.DataType] | None = None,
+    column_metadata: ColumnMetadata | None = None,
+) -> list[Action]:
+    """The first commit of a table; it follows from the arguments alone.
+
+    Args:
+        path: The table's path in the lake; its id follows from it.
+        contract: Its columns.
+        extra_columns: Metadata columns it has from the first day.
+        column_metadata: Facts stored with columns.
+    """
+    schema = contract.schema(extra_columns)
+    metadata: dict[str, Any] = {
+        "id": str(uuid.uuid5(_NAMESPACE, path)),
+        "name": contract.name,
+        "description": contract.comment,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema_string(schema, contract, column_metadata or {}),
+        "partitionColumns": [],
+        "configuration": _configuration(contract),
+        "createdTime": 0,
+    }
+    return [_protocol(contract), {"metaData": metadata}]
+
+
+def _protocol(contract: Contract) -> Action:
+    if contract.name in LIVE_TABLES:
+        return {
+            "protocol": {
+                "minReaderVersion": 3,
+                "minWriterVersion": 7,
+                "readerFeatures": ["deletionVectors"],
+                "writerFeatures": ["deletionVectors", *_WRITER_FEATURES],
+            }
+        }
+    return {
+        "protocol": {
+            "minReaderVersion": 1,
+            "minWriterVersion": 7,
+            "writerFeatures": list(_WRITER_FEATURES),
+        }
+    }
+
+
+def _configuration(contract: Contract) -> dict[str, str]:
+    found = {
+        "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
+        "delta.enableExpiredLogCleanup": "false",
+        "delta.logRetentionDuration": "interval 36500 days",
+        "delta.deletedFileRetentionDuration": "interval 1 hours",
+        "delta.dataSkippingStatsColumns": ",".join(contract.key),
+    }
+    if contract.append_only:
+        found["delta.appendOnly"] = "true"
+    return found
+
+
+def metadata_action(
+    state: TableState,
+    contract: Contract,
+    new_columns: Mapping[str, pl.DataType],
+    notes: ColumnMetadata,
+) -> Action:
+    """The table's metadata with more metadata columns, or more told of columns.
+
+    Args:
+        state: The table as it is.
+        contract: Its contract.
+        new_columns: Nullable columns to add.
+        notes: Facts to store with columns, over those stored already.
+    """
+    extras = contract.extras(state.schema) | dict(new_columns)
+    told = {
+        name: dict(state.column_metadata.get(name, {})) | dict(notes.get(name, {}))
+        for name in {*state.column_metadata, *notes}
+    }
+    text = schema_string(contract.schema(extras), contract, told)
+    return {"metaData": {**state.metadata, "schemaString": text}}

@@ -1,0 +1,76 @@
+"""Statistics of data files, by which readers skip files.
+
+Numbers of rows, and for the key and other plain columns the least value, the
+greatest, and how many are null. Long texts are cut, upwards for the greatest.
+"""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.contracts import Contract
+from lakehouse.delta.actions import Action, milliseconds
+
+__all__ = ["add_action"]
+
+_LONGEST_TEXT: Final = 64
+_LAST_CHARACTER: Final = chr(0x10FFFF)
+
+
+def add_action(path: str, size: int, rows: pl.DataFrame, contract: Contract) -> Action:
+    """The action that adds a data file with these rows.
+
+    Args:
+        path: Relative to the table's folder.
+        size: Bytes of the file.
+        rows: What is in it.
+        contract: The table's contract; columns of the key have bounds.
+    """
+    bounds = rows.select(
+        pl.col(name).min().name.suffix("_min") for name in contract.key
+    ), rows.select(pl.col(name).max().name.suffix("_max") for name in contract.key)
+    least, greatest = bounds[0].row(0), bounds[1].row(0)
+    stats: dict[str, Any] = {
+        "numRecords": rows.height,
+        "minValues": {
+            name: _least(value) for name, value in zip(contract.key, least, strict=True)
+        },
+        "maxValues": {
+            name: _greatest(value)
+            for name, value in zip(contract.key, greatest, strict=True)
+        },
+        "nullCount": dict.fromkeys(contract.key, 0),
+    }
+    return {
+        "add": {
+            "path": path,
+            "partitionValues": {},
+            "size": size,
+            "modificationTime": milliseconds(datetime.now(UTC)),
+            "dataChange": True,
+            "stats": json.dumps(_without_nulls(stats), ensure_ascii=False),
+        }
+    }
+
+
+def _least(value: Any) -> Any:  # noqa: ANN401 - a bound of any type
+    return value[:_LONGEST_TEXT] if isinstance(value, str) else _finite(value)
+
+
+def _greatest(value: Any) -> Any:  # noqa: ANN401 - a bound of any type
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        return value[:_LONGEST_TEXT] + _LAST_CHARACTER
+    return _finite(value)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - a bound of any type
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _without_nulls(stats: dict[str, Any]) -> dict[str, Any]:
+    for bound in ("minValues", "maxValues"):
+        stats[bound] = {name: value for name, value in stats[bound].items() if value is not None}
+    return stats

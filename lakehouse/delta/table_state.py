@@ -1,0 +1,177 @@
+"""The state of a table at a version: its schema and its files.
+
+Read from the newest checkpoint at or below the version, and the commits after
+it. The names of both are computed, so nothing is listed. A state is immutable;
+`apply` gives the next one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.delta.actions import Action, read_commit
+from lakehouse.delta.schema import parse_schema
+from lakehouse.errors import NotFoundError
+from lakehouse.storage import Store
+
+__all__ = ["CHECKPOINT_INTERVAL", "DataFile", "TableState", "load_state"]
+
+CHECKPOINT_INTERVAL: Final = 20
+"""A checkpoint is due at every version that this divides."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table."""
+
+    path: str
+    """Relative to the table's folder."""
+    size: int
+    """Bytes."""
+    rows: int
+    min_key: Any
+    """The least value of the first key column; None if unknown."""
+    max_key: Any
+    """A value no less than every value of the first key column; None if unknown."""
+    action: Action
+    """The action that added it."""
+
+    @classmethod
+    def from_action(cls, action: Action, key: str) -> "DataFile":
+        """The file that an add action names."""
+        add = action["add"]
+        stats: dict[str, Any] = json.loads(add.get("stats") or "{}")
+        return cls(
+            path=add["path"],
+            size=add["size"],
+            rows=stats.get("numRecords", 0),
+            min_key=stats.get("minValues", {}).get(key),
+            max_key=stats.get("maxValues", {}).get(key),
+            action=action,
+        )
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table at one version."""
+
+    version: int
+    metadata: Mapping[str, Any]
+    """The fields of the metaData action in force."""
+    files: Mapping[str, DataFile]
+    """Path to file."""
+
+    @classmethod
+    def empty(cls) -> "TableState":
+        """A table before its first commit."""
+        return cls(-1, {}, {})
+
+    @cached_property
+    def _parsed(self) -> tuple[pl.Schema, dict[str, dict[str, object]]]:
+        return parse_schema(self.metadata["schemaString"])
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Column to type."""
+        return self._parsed[0]
+
+    @property
+    def column_metadata(self) -> dict[str, dict[str, object]]:
+        """Column to the facts stored with it."""
+        return self._parsed[1]
+
+    @property
+    def key(self) -> str:
+        """The first key column: the one that files are pruned by."""
+        return first_key(self.metadata)
+
+    def apply(self, actions: Iterable[Action], version: int) -> "TableState":
+        """The state after a commit."""
+        metadata, files = self.metadata, self.files
+        changed: dict[str, DataFile] | None = None
+        for action in actions:
+            if "metaData" in action:
+                metadata = action["metaData"]
+            elif "add" in action:
+                changed = dict(files) if changed is None else changed
+                file = DataFile.from_action(action, first_key(metadata))
+                changed[file.path] = file
+            elif "remove" in action:
+                changed = dict(files) if changed is None else changed
+                changed.pop(action["remove"]["path"], None)
+        after = TableState(version, metadata, files if changed is None else changed)
+        if metadata is self.metadata and "_parsed" in self.__dict__:
+            after.__dict__["_parsed"] = self.__dict__["_parsed"]
+        return after
+
+    def prune(self, keys: pl.Series) -> tuple[DataFile, ...]:
+        """The files that may hold one of these values of the first key column."""
+        if not self.files or not len(keys):
+            return ()
+        wanted = keys.unique().sort()
+        files = tuple(self.files.values())
+        least = pl.Series([file.min_key for file in files], dtype=wanted.dtype)
+        most = pl.Series([file.max_key for file in files], dtype=wanted.dtype)
+        # The first wanted key at or above the file's least one must be in range.
+        place = wanted.search_sorted(least, side="left")
+        next_key = wanted.gather(place.clip(0, len(wanted) - 1))
+        hit = ((place < len(wanted)) & (next_key <= most)) | least.is_null() | most.is_null()
+        return tuple(file for file, wanted_here in zip(files, hit, strict=True) if wanted_here)
+
+
+def first_key(metadata: Mapping[str, Any]) -> str:
+    """The first key column, as creation noted it among the table's properties."""
+    columns: str = metadata.get("configuration", {}).get("delta.dataSkippingStatsColumns", "")
+    return columns.split(",")[0]
+
+
+def load_state(store: Store, table_path: str, version: int) -> TableState:
+    """The state of a table at a version, from its own log.
+
+    Raises:
+        NotFoundError: If the log does not reach that version.
+    """
+    start = version - version % CHECKPOINT_INTERVAL
+    state = TableState.empty()
+    while start > 0:
+        found = _from_checkpoint(store, table_path, start)
+        if found is not None:
+            state = found
+            break
+        start -= CHECKPOINT_INTERVAL
+    for number in range(state.version + 1, version + 1):
+        commit = read_commit(store.read(f"{table_path}/_delta_log/{number:020d}.json"))
+        state = state.apply(commit, number)
+    return state
+
+
+def _from_checkpoint(store: Store, table_path: str, version: int) -> TableState | None:
+    path = f"{table_path}/_delta_log/{version:020d}.checkpoint.parquet"
+    if not store.exists(path):
+        return None
+    try:
+        rows = store.scan([path]).select("add", "metaData").collect()
+    except (NotFoundError, pl.exceptions.PolarsError):
+        return None
+    metadata = rows.get_column("metaData").drop_nulls()
+    (fields,) = [row for row in metadata if row and row.get("id")]
+    said = _plain(fields)
+    adds = [row for row in rows.get_column("add").drop_nulls() if row.get("path")]
+    actions = [{"add": _plain(add)} for add in adds]
+    files = [DataFile.from_action(action, first_key(said)) for action in actions]
+    return TableState(version, said, {file.path: file for file in files})
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a checkpoint
+    """A checkpoint's structs and maps as the JSON commit would have them."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items() if item is not None}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        if value and all(isinstance(item, dict) and set(item) == {"key", "value"} for item in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return {item["key"]: item["value"] for item in value}  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value

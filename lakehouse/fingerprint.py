@@ -1,0 +1,66 @@
+"""Fingerprints: one number for a set of rows, kept up to date by the changes.
+
+Two 64-bit lanes: the sum of the row hashes, and the sum of the row hashes mixed
+once more, both modulo 2^64. Order does not matter; rows that go are subtracted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from lakehouse.merging.row_hash import mix
+
+__all__ = ["Fingerprint"]
+
+_MODULUS = 1 << 64
+_SECOND_LANE = np.uint64(0xD6E8FEB86659FD93)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The fingerprint of some rows.
+
+    >>> rows = pl.Series([11, -7, 5])
+    >>> parts = Fingerprint.of(rows[:1]) + Fingerprint.of(rows[1:])
+    >>> parts == Fingerprint.of(rows)
+    True
+    >>> (parts - Fingerprint.of(rows)).text
+    '00000000000000000000000000000000'
+    """
+
+    first: int
+    second: int
+
+    @classmethod
+    def zero(cls) -> "Fingerprint":
+        """The fingerprint of no rows."""
+        return cls(0, 0)
+
+    @classmethod
+    def of(cls, hashes: pl.Series) -> "Fingerprint":
+        """The fingerprint of rows with these hashes."""
+        lanes = hashes.cast(pl.Int64).to_numpy().view(np.uint64)
+        first = int(np.add.reduce(lanes, dtype=np.uint64))
+        second = int(np.add.reduce(mix(lanes ^ _SECOND_LANE), dtype=np.uint64))
+        return cls(first, second)
+
+    @classmethod
+    def parse(cls, text: str) -> "Fingerprint":
+        """Read `text` back."""
+        return cls(int(text[:16], 16), int(text[16:], 16))
+
+    @property
+    def text(self) -> str:
+        """32 hexadecimal digits."""
+        return f"{self.first:016x}{self.second:016x}"
+
+    def __add__(self, other: "Fingerprint") -> "Fingerprint":
+        return Fingerprint(
+            (self.first + other.first) % _MODULUS, (self.second + other.second) % _MODULUS
+        )
+
+    def __sub__(self, other: "Fingerprint") -> "Fingerprint":
+        return Fingerprint(
+            (self.first - other.first) % _MODULUS, (self.second - other.second) % _MODULUS
+        )

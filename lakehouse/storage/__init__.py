@@ -1,0 +1,12 @@
+"""Where bytes lie: a local folder or an S3 bucket, behind one small interface.
+
+Everything the package reads or writes goes through a `Store`, so a store that
+injects faults sees every call. The one call that matters is `put_new`: put,
+unless something is there.
+"""
+
+from lakehouse.storage.open import open_store
+from lakehouse.storage.probe import probe_conditional_writes
+from lakehouse.storage.store import Store
+
+__all__ = ["Store", "open_store", "probe_conditional_writes"]

@@ -1,0 +1,191 @@
+"""A folder on a local disk.
+
+An object is written to a temporary file first and linked into place: the link
+fails if the name is taken, and nobody ever sees half an object.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.storage.store import ROW_GROUP_ROWS, scan_parquet
+
+__all__ = ["LocalStore"]
+
+_TEMPORARY = ".tmp"
+
+
+class LocalStore:
+    """A `Store` in a folder, which is made at the first write."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._root = Path(root).absolute()
+        self._made: set[str] = set()
+
+    @property
+    def root(self) -> str:
+        """The folder's absolute path."""
+        return str(self._root)
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """Nothing: a folder needs no credentials."""
+        return {}
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            NotFoundError: If there is none.
+            StorageError: If the disk failed.
+        """
+        with _told(path):
+            return Path(self.uri(path)).read_bytes()
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file at that path."""
+        return os.path.exists(self.uri(path))  # noqa: PTH110 - the hot path
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file, in place of one that is there."""
+        with _told(path), self._temporary(path, data, durable=False) as temporary:
+            os.replace(temporary, self.uri(path))  # noqa: PTH105
+
+    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+        """Write a file unless there is one; False when there is.
+
+        Raises:
+            StorageError: If the disk failed.
+        """
+        with _told(path), self._temporary(path, data, durable=durable) as temporary:
+            target = self.uri(path)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            if durable:
+                _sync_folder(os.path.dirname(target))  # noqa: PTH120
+            return True
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the entries directly in a folder; none if it is not there."""
+        try:
+            found = os.listdir(self.uri(folder))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name for name in found if not name.startswith(_TEMPORARY)]
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Path to bytes of every file below a folder."""
+        top = Path(self.uri(folder))
+        return {
+            file.relative_to(self._root).as_posix(): file.stat().st_size
+            for file in sorted(top.rglob("*"))
+            if file.is_file() and not file.name.startswith(_TEMPORARY)
+        }
+
+    def delete(self, path: str) -> None:
+        """Remove a file, and its folder when that is left empty."""
+        target = self.uri(path)
+        with _told(path), suppress(FileNotFoundError):
+            os.unlink(target)  # noqa: PTH108
+        folder = os.path.dirname(target)  # noqa: PTH120
+        with suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
+            self._made.discard(folder)
+
+    def write_table(self, path: str, rows: pl.DataFrame, *, durable: bool = False) -> int:
+        """Write rows as one Parquet file, and return its size in bytes."""
+        target = self.uri(path)
+        with _told(path):
+            self._make_folder(target)
+            rows.write_parquet(
+                target, compression_level=1, row_group_size=ROW_GROUP_ROWS
+            )
+            if durable:
+                _sync(target)
+                _sync_folder(os.path.dirname(target))  # noqa: PTH120
+            return os.path.getsize(target)  # noqa: PTH202
+
+    def share(self, source: str, target: str) -> None:
+        """Link a file to a second path."""
+        with _told(source):
+            self._make_folder(self.uri(target))
+            os.link(self.uri(source), self.uri(target))
+
+    def scan(self, paths: Sequence[str], schema: pl.Schema | None = None) -> pl.LazyFrame:
+        """The rows of Parquet files as one table; see `Store.scan`."""
+        uris = [self.uri(path) for path in paths]
+        for uri, path in zip(uris, paths, strict=True):
+            if not os.path.exists(uri):  # noqa: PTH110
+                raise _missing(path)
+        return scan_parquet(uris, schema, {})
+
+    def uri(self, path: str) -> str:
+        """The absolute path."""
+        return f"{self._root}/{path}" if path else str(self._root)
+
+    def __repr__(self) -> str:
+        return f"LocalStore({str(self._root)!r})"
+
+    def __reduce__(self) -> tuple[type["LocalStore"], tuple[str]]:
+        return LocalStore, (str(self._root),)
+
+    def _make_folder(self, target: str) -> None:
+        folder = os.path.dirname(target)  # noqa: PTH120
+        if folder not in self._made or not os.path.isdir(folder):  # noqa: PTH112
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+            self._made.add(folder)
+
+    @contextmanager
+    def _temporary(self, path: str, data: bytes, *, durable: bool) -> Iterator[str]:
+        """A finished file beside the target that is gone afterwards."""
+        target = self.uri(path)
+        self._make_folder(target)
+        folder = os.path.dirname(target)  # noqa: PTH120
+        temporary = f"{folder}/{_TEMPORARY}-{secrets.token_hex(8)}"
+        try:
+            with open(temporary, "wb") as file:  # noqa: PTH123
+                file.write(data)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            yield temporary
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)  # noqa: PTH108
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Errors of the disk in this package's terms."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {error.strerror or error}. Mend the folder or its permissions, "
+            "and make the same call again.",
+            kind="store.os_error",
+        ) from error
+
+
+def _missing(path: str) -> NotFoundError:
+    return NotFoundError(f"There is nothing at {path}.", kind="store.missing")
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_sync_folder = _sync

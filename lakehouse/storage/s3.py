@@ -1,0 +1,199 @@
+"""A prefix of an S3 bucket.
+
+Small objects go through s3fs, Parquet files through Polars. `put_new` is one
+conditional PUT (`If-None-Match: *`), never a multipart upload.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.storage.store import ROW_GROUP_ROWS, scan_parquet
+
+__all__ = ["S3Store"]
+
+_TAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_MOST_IN_ONE_PUT: Final = 5 * 1024**3
+
+
+class S3Store:
+    """A `Store` at `s3://bucket/prefix`."""
+
+    def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self._root = root.rstrip("/")
+        self._options = dict(storage_options or {})
+
+    @property
+    def root(self) -> str:
+        """`s3://bucket/prefix`."""
+        return self._root
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """The `AWS_…` settings, as deltalake and Polars take them."""
+        return self._options
+
+    @cached_property
+    def _files(self) -> Any:  # noqa: ANN401 - s3fs has no types
+        import s3fs  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - heavy, so only when used
+
+        option = self._options.get
+        client = {"region_name": option("AWS_REGION")}
+        return s3fs.S3FileSystem(
+            key=option("AWS_ACCESS_KEY_ID"),
+            secret=option("AWS_SECRET_ACCESS_KEY"),
+            token=option("AWS_SESSION_TOKEN"),
+            endpoint_url=option("AWS_ENDPOINT_URL"),
+            client_kwargs={name: value for name, value in client.items() if value},
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def read(self, path: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            NotFoundError: If there is none.
+            StorageError: If the store failed.
+        """
+        with _told(path):
+            data: bytes = self._files.cat_file(self.uri(path))
+            return data
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object at that path."""
+        with _told(path):
+            try:
+                self._files.call_s3("head_object", **self._object(path))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write an object, in place of one that is there."""
+        with _told(path):
+            self._files.call_s3("put_object", **self._object(path), Body=data)
+
+    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+        """Write an object unless there is one; False when there is.
+
+        Raises:
+            StorageError: If the answer was lost, or the store failed.
+        """
+        del durable  # an acknowledged PUT is durable
+        with _told(path):
+            try:
+                self._files.call_s3(
+                    "put_object", **self._object(path), Body=data, IfNoneMatch="*"
+                )
+            except FileExistsError:
+                return False
+            except Exception as error:
+                if _code(error) in _TAKEN:
+                    return False
+                raise
+            return True
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the entries directly in a folder; none if it is not there."""
+        with _told(folder):
+            try:
+                found: list[str] = self._files.ls(self.uri(folder), detail=False)
+            except FileNotFoundError:
+                return []
+            return [name.rstrip("/").rsplit("/", 1)[-1] for name in found]
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Path to bytes of every object below a folder."""
+        with _told(folder):
+            try:
+                found: dict[str, Any] = self._files.find(self.uri(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+            start = len(self._root.removeprefix("s3://")) + 1
+            return {name[start:]: int(facts["size"]) for name, facts in found.items()}
+
+    def delete(self, path: str) -> None:
+        """Remove an object; that it is not there is fine."""
+        with _told(path):
+            self._files.call_s3("delete_object", **self._object(path))
+
+    def write_table(self, path: str, rows: pl.DataFrame, *, durable: bool = False) -> int:
+        """Write rows as one Parquet file, and return its size in bytes."""
+        del durable
+        buffer = io.BytesIO()
+        rows.write_parquet(buffer, compression_level=1, row_group_size=ROW_GROUP_ROWS)
+        with _told(path):
+            self._files.pipe_file(self.uri(path), buffer.getvalue())
+        return buffer.tell()
+
+    def share(self, source: str, target: str) -> None:
+        """Copy an object inside the store."""
+        with _told(source):
+            self._files.cp_file(self.uri(source), self.uri(target))
+
+    def scan(self, paths: Sequence[str], schema: pl.Schema | None = None) -> pl.LazyFrame:
+        """The rows of Parquet files as one table; see `Store.scan`."""
+        uris = [self.uri(path) for path in paths]
+        return scan_parquet(uris, schema, self._options)
+
+    def uri(self, path: str) -> str:
+        """`s3://bucket/prefix/path`."""
+        return f"{self._root}/{path}" if path else self._root
+
+    def __repr__(self) -> str:
+        return f"S3Store({self._root!r})"
+
+    def __reduce__(self) -> tuple[type["S3Store"], tuple[str, dict[str, str]]]:
+        return S3Store, (self._root, self._options)
+
+    def _object(self, path: str) -> dict[str, str]:
+        bucket, _, key = self.uri(path).removeprefix("s3://").partition("/")
+        return {"Bucket": bucket, "Key": key}
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Errors of the client in this package's terms."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is nothing at {path}.", kind="store.missing") from error
+    except PermissionError as error:
+        raise StorageError(
+            f"{path}: {error}. Check the credentials and the bucket's policy.",
+            kind="store.forbidden",
+        ) from error
+    except Exception as error:
+        if _code(error) == "NotImplemented":
+            raise StorageError(
+                f"{path}: the store does not know conditional PUT ({error}). Use one "
+                "that does; the ledger cannot work without.",
+                kind="store.no_conditional_put",
+            ) from error
+        if not isinstance(error, OSError) and not _is_client_error(error):
+            raise
+        raise StorageError(
+            f"{path}: {error}. The same call may succeed when made again.",
+            kind="store.s3_error",
+            retryable=True,
+        ) from error
+
+
+def _is_client_error(error: BaseException) -> bool:
+    return type(error).__module__.split(".")[0] in {"botocore", "aiobotocore", "aiohttp"}
+
+
+def _code(error: BaseException | None) -> str | None:
+    """The error code that S3 answered with, however deep s3fs wrapped it."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        error = error.__cause__
+    return None

@@ -1,0 +1,107 @@
+"""The interface that stores have in common."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import polars as pl
+
+__all__ = ["ROW_GROUP_ROWS", "Store", "scan_parquet"]
+
+ROW_GROUP_ROWS = 32_768
+"""Rows of a Parquet row group: what a point read decodes at the least."""
+
+
+class Store(Protocol):
+    """Objects under one root; paths are relative to it, with `/` between parts."""
+
+    @property
+    def root(self) -> str:
+        """The URI of the root, as engines take it."""
+        ...
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """What engines need to reach the root."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The bytes of an object.
+
+        Raises:
+            NotFoundError: If there is none.
+            StorageError: If the store failed.
+        """
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object at that path."""
+        ...
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write an object, in place of one that is there."""
+        ...
+
+    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+        """Write an object unless there is one; False when there is.
+
+        Readers see all of it or nothing. With `durable` it survives a power
+        cut once the call returned.
+
+        Raises:
+            StorageError: If the store failed; when it is `retryable` the
+                object may or may not have been written.
+        """
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the entries directly in a folder; none if it is not there."""
+        ...
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Path to bytes of every object below a folder."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove an object; that it is not there is fine."""
+        ...
+
+    def write_table(self, path: str, rows: pl.DataFrame, *, durable: bool = False) -> int:
+        """Write rows as one Parquet file, and return its size in bytes."""
+        ...
+
+    def share(self, source: str, target: str) -> None:
+        """Make an object appear at a second path, without sending its bytes."""
+        ...
+
+    def scan(self, paths: Sequence[str], schema: pl.Schema | None = None) -> pl.LazyFrame:
+        """The rows of Parquet files as one table.
+
+        Args:
+            paths: At least one file.
+            schema: The columns and types to return: columns that a file lacks
+                are null, others are left out. None takes the first file's.
+
+        Raises:
+            NotFoundError: On collection, if a file is not there.
+        """
+        ...
+
+    def uri(self, path: str) -> str:
+        """The URI of a path, as engines take it."""
+        ...
+
+
+def scan_parquet(
+    uris: Sequence[str], schema: pl.Schema | None, options: Mapping[str, str]
+) -> pl.LazyFrame:
+    """Scan Parquet files of which each may lack columns, or have more."""
+    settings: dict[str, Any] = {"glob": False, "storage_options": dict(options) or None}
+    if schema is None:
+        return pl.scan_parquet(list(uris), **settings)
+    return pl.scan_parquet(
+        list(uris),
+        schema=schema,
+        missing_columns="insert",
+        extra_columns="ignore",
+        **settings,
+    )
