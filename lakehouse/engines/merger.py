@@ -119,7 +119,8 @@ class Merger:
     ) -> tuple[Outcome, Rules]:
         collection = self._collection
         operations = stamped(group)
-        rules, problems = evolve(collection.rules(head.version), operations)
+        before = collection.rules(head.version)
+        rules, operations, problems = evolve(before, operations)
         outcome = apply(
             current_rows(collection, head.version, operations),
             operations,

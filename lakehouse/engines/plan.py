@@ -15,7 +15,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.delta.actions import Action
 from lakehouse.delta.plan import plan_append, plan_changes, share_actions
-from lakehouse.delta.schema import metadata_action
+from lakehouse.delta.create import metadata_action
 from lakehouse.engines.pending import Pending
 from lakehouse.engines.records import (
     error_rows,

@@ -1,0 +1,259 @@
+"""Columns as sent become columns as tables have them; what does not fit is told.
+
+Whole numbers enter float columns, floats without a fraction whole-number
+columns; nothing else is converted but dates, which may be ISO 8601 text.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.intake.dates import moment
+from lakehouse.intake.nested import NESTED
+from lakehouse.intake.tabular import Table, Values
+from lakehouse.model.found import found
+from lakehouse.model.metadata import MetadataType
+from lakehouse.model.operations import MIXED
+
+__all__ = ["EMBEDDING", "Intake", "typed_column"]
+
+EMBEDDING: Final = pl.List(pl.Float32)
+"""What vectors are stored as."""
+
+_MOST_WHOLE: Final = 2**63 - 1
+
+
+@dataclass(slots=True)
+class Intake:
+    """A table on its way in: typed columns, and the rows at fault."""
+
+    keys: pl.DataFrame
+    """frame_id, and label_id for labels."""
+    columns: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
+    problems: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+
+    def blame(
+        self,
+        where: pl.Series,
+        rule: str,
+        message: pl.Series | str,
+        hint: str,
+        name: str = "",
+        *,
+        is_warning: bool = False,
+    ) -> None:
+        """Note a problem of each row where `where` is true.
+
+        Args:
+            where: A truth value a row.
+            rule: The code of the rule.
+            message: Text, or a text a row.
+            hint: What to do.
+            name: The column at fault.
+            is_warning: Whether the frame lands all the same.
+        """
+        if not where.any():
+            return
+        told = [message.alias("_message")] if isinstance(message, pl.Series) else []
+        rows = self.keys.with_columns(*told).filter(where)
+        self.problems.append(
+            found(
+                rows,
+                rule=rule,
+                message=pl.col("_message") if told else pl.lit(message),
+                hint=hint,
+                field=name,
+                severity="warning" if is_warning else "error",
+            )
+        )
+
+
+def typed_column(
+    intake: Intake, table: Table, name: str, dtype: pl.DataType | None
+) -> None:
+    """Take a column in under its type; `None` for user metadata."""
+    values = table.columns[name]
+    if isinstance(values, pl.Series) and values.dtype == pl.Null:
+        return
+    if dtype is None:
+        _metadata(intake, name, values)
+    elif name in NESTED:
+        _normalised(intake, name, values, dtype, NESTED[name])
+    elif isinstance(values, pl.Series) and _fits(values.dtype, dtype):
+        _converted(intake, name, values, dtype)
+    elif dtype == EMBEDDING or isinstance(dtype, pl.List):
+        _normalised(intake, name, values, dtype, _numbers)
+    else:
+        _normalised(intake, name, values, dtype, _scalar(dtype))
+
+
+def _fits(sent: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether a whole column can be converted without looking at values."""
+    if sent == wanted or (sent.is_numeric() and wanted.is_numeric()):
+        return True
+    if isinstance(wanted, pl.Datetime):
+        return isinstance(sent, pl.Datetime | pl.Date)
+    if isinstance(wanted, pl.List) and wanted.inner in {pl.Float32, pl.Float64}:
+        inner = sent.inner if isinstance(sent, pl.List | pl.Array) else None
+        return inner is not None and inner.is_numeric()
+    return wanted == pl.String and isinstance(sent, pl.Categorical | pl.Enum)
+
+
+def _converted(
+    intake: Intake, name: str, values: pl.Series, dtype: pl.DataType
+) -> None:
+    if isinstance(dtype, pl.Datetime) and isinstance(values.dtype, pl.Datetime):
+        aware = values.dtype.time_zone is not None
+        values = values if aware else values.dt.replace_time_zone("UTC")
+    elif isinstance(dtype, pl.Datetime):
+        values = values.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    made = values.cast(dtype, strict=False)
+    if dtype.is_integer() and values.dtype.is_float():
+        made = made.set((made.cast(pl.Float64) != values).fill_null(value=False), None)
+    lost = made.is_null() & values.is_not_null()
+    if lost.any():
+        _misfit(intake, name, lost, values.cast(pl.String, strict=False), dtype)
+    intake.columns[name] = made.alias(name)
+
+
+def _normalised(
+    intake: Intake,
+    name: str,
+    values: Values,
+    dtype: pl.DataType,
+    normalise: Callable[[Any], Any],
+) -> None:
+    """Value by value; a value that does not fit is null, and told."""
+    if isinstance(values, pl.Series) and values.dtype == dtype and normalise is _numbers:
+        intake.columns[name] = values.alias(name)
+        return
+    made: list[Any] = []
+    faults: list[str | None] = []
+    for value in values.to_list() if isinstance(values, pl.Series) else values:
+        try:
+            made.append(None if _is_null(value) else normalise(value))
+            faults.append(None)
+        except (ValueError, TypeError, OverflowError, KeyError, AttributeError) as error:
+            made.append(None)
+            faults.append(str(error) or repr(value))
+    told = pl.Series(faults, dtype=pl.String)
+    if told.null_count() < len(told):
+        rule = "sensor.invalid" if name in {"sensors", "coordinate_frames"} else "value.type"
+        hint = f"Send {_plain_name(dtype)}, or leave the field out."
+        intake.blame(told.is_not_null(), rule, told, hint, name)
+    intake.columns[name] = pl.Series(name, made, dtype=dtype)
+
+
+def _metadata(intake: Intake, name: str, values: Values) -> None:
+    """Metadata of one type as it is; of several types as JSON texts."""
+    if isinstance(values, pl.Series):
+        series = _plain_metadata(values)
+        if MetadataType.from_dtype(series.dtype) is not None:
+            intake.columns[name] = series.alias(name)
+            return
+        values = values.to_list()
+    bad = [not _is_null(value) and not _is_metadata(value) for value in values]
+    if any(bad):
+        shown = pl.Series([repr(value)[:80] for value in values])
+        intake.blame(
+            pl.Series(bad),
+            "metadata.type",
+            shown + " can be no metadata.",
+            "Send text, a number, a truth value, or a list of one of them.",
+            name,
+        )
+    texts = [
+        None if wrong or _is_null(value) else json.dumps(value)
+        for value, wrong in zip(values, bad, strict=True)
+    ]
+    intake.columns[MIXED + name] = pl.Series(MIXED + name, texts, dtype=pl.String)
+
+
+def _plain_metadata(values: pl.Series) -> pl.Series:
+    dtype = values.dtype
+    if isinstance(dtype, pl.List):
+        inner = dtype.inner
+        if inner.is_integer():
+            return values.cast(pl.List(pl.Int64))
+        return values.cast(pl.List(pl.Float64)) if inner.is_float() else values
+    if dtype.is_integer():
+        return values.cast(pl.Int64)
+    if dtype.is_float():
+        return values.cast(pl.Float64)
+    return values.cast(pl.String) if isinstance(dtype, pl.Categorical | pl.Enum) else values
+
+
+def _is_metadata(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_metadata(item) and not isinstance(item, list | tuple) for item in value)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= _MOST_WHOLE
+    return isinstance(value, str | bool)
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _misfit(
+    intake: Intake, name: str, where: pl.Series, shown: pl.Series, dtype: pl.DataType
+) -> None:
+    message = shown.fill_null("the value") + f" is not {_plain_name(dtype)}."
+    hint = f"Send {_plain_name(dtype)}, or leave the field out."
+    intake.blame(where, "value.type", message, hint, name)
+
+
+def _plain_name(dtype: pl.DataType) -> str:
+    names: Mapping[pl.DataType, str] = {
+        pl.String(): "text",
+        pl.Int64(): "a whole number",
+        pl.Float64(): "a number",
+        pl.Boolean(): "true or false",
+        pl.Datetime("us", "UTC"): "an ISO 8601 date",
+    }
+    return names.get(dtype, "a list in the form that the table's contract gives")
+
+
+def _scalar(dtype: pl.DataType) -> Callable[[Any], Any]:
+    """How one value enters a column of this type."""
+
+    def normalise(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if isinstance(dtype, pl.Datetime):
+            return moment(value)
+        fits = _accepts(dtype, value)
+        if fits is None:
+            raise ValueError(f"{value!r} is not {_plain_name(dtype)}.")
+        return fits
+
+    return normalise
+
+
+def _accepts(dtype: pl.DataType, value: object) -> object | None:
+    """The value as the column has it, or None if it does not fit."""
+    is_bool = isinstance(value, bool)
+    if dtype == pl.Boolean:
+        return value if is_bool else None
+    if dtype == pl.String:
+        return value if isinstance(value, str) else None
+    if is_bool or not isinstance(value, int | float):
+        return None
+    if dtype.is_float():
+        return float(value)
+    whole = int(value) if math.isfinite(value) and value == int(value) else None
+    return whole if whole is not None and abs(whole) <= _MOST_WHOLE else None
+
+
+def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
+    items = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(items, list | tuple) or any(
+        isinstance(item, bool) or not isinstance(item, int | float)
+        for item in items  # pyright: ignore[reportUnknownVariableType]
+    ):
+        raise ValueError(f"{str(value)[:80]} is not a list of numbers.")
+    return [float(item) for item in items]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -1,0 +1,151 @@
+"""Frames as sent become frame operations."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
+from lakehouse.intake.keys import IGNORED, columns_faults, frame_ids_of, ids_faults, refuse
+from lakehouse.intake.tabular import Table, table_of
+from lakehouse.intake.wrap import cleared, finished, non_finite
+from lakehouse.model.operations import IF_EXISTS
+from lakehouse.typing import FrameLike
+
+__all__ = ["check_vector", "frame_operations"]
+
+
+def frame_operations(
+    data: FrameLike | Sequence[str],
+    *,
+    op: Literal["ADD", "MODIFY", "DELETE"],
+    if_exists: str = "replace",
+    nulls: str = "keep",
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Frames as sent, as operations; and what is wrong with them.
+
+    Args:
+        data: Rows; for DELETE also a list of ids.
+        op: What is to be done with each.
+        if_exists: What an ADD does to a frame that is there.
+        nulls: Whether a MODIFY keeps or clears fields whose value is null.
+
+    Raises:
+        InvalidInputError: If a column is unknown, or a frame id is missing,
+            unusable or given twice. All such faults are listed.
+    """
+    table = _table(data)
+    shape = contract("frames")
+    ids = frame_ids_of(table)
+    known = {*shape.logical, "embedding"}
+    refuse(columns_faults(table, known, "frames") + ids_faults(table, ids, "frames"))
+    intake = Intake(ids.to_frame())
+    if op != "DELETE":
+        schema = shape.schema()
+        for name in table.columns:
+            if name == "frame_id" or name in IGNORED:
+                continue
+            dtype = EMBEDDING if name == "embedding" else schema.get(name)
+            typed_column(intake, table, name, dtype)
+        _check(intake, op)
+    rows = intake.keys.with_columns(intake.columns.values())
+    if op == "ADD" and if_exists != "replace":
+        rows = rows.with_columns(pl.lit(if_exists).alias(IF_EXISTS))
+    if op == "MODIFY" and nulls == "clear":
+        rows = cleared(rows, table)
+    return finished(rows, intake, table, op)
+
+
+def _table(data: FrameLike | Sequence[str]) -> Table:
+    if isinstance(data, list | tuple | pl.Series) and all(
+        isinstance(item, str) for item in data
+    ):
+        ids: list[Any] = list(data)
+        return Table({"frame_id": pl.Series(ids, dtype=pl.String)}, len(ids))
+    return table_of(data)  # type: ignore[arg-type]
+
+
+def _check(intake: Intake, op: str) -> None:
+    columns = intake.columns
+    non_finite(intake)
+    for name in ("width", "height"):
+        if name in columns:
+            bad = (columns[name] <= 0).fill_null(value=False)
+            intake.blame(bad, "value.range", f"{name} is not above 0.", "Send pixels.", name)
+    _check_place(intake)
+    check_vector(intake)
+    _check_image(intake, op)
+    _check_coordinate_frames(intake)
+
+
+def _check_place(intake: Intake) -> None:
+    columns, height = intake.columns, intake.keys.height
+    null = pl.Series([None] * height, dtype=pl.Float64)
+    latitude, longitude = columns.get("latitude", null), columns.get("longitude", null)
+    for name, value, most in (("latitude", latitude, 90), ("longitude", longitude, 180)):
+        bad = (value.abs() > most).fill_null(value=False)
+        told = f"{name} is not in -{most} to {most}."
+        intake.blame(bad, "value.range", told, "Send degrees (EPSG:4326).", name)
+    alone = latitude.is_null() != longitude.is_null()
+    told = "latitude and longitude come together, and one is missing."
+    intake.blame(alone, "value.range", told, "Send both, or neither.", "latitude")
+
+
+def check_vector(intake: Intake) -> None:
+    """Blame vectors that are too short or not finite."""
+    if "embedding" not in intake.columns:
+        return
+    vectors = intake.columns["embedding"]
+    short = (vectors.list.len() < 2).fill_null(value=False)  # noqa: PLR2004 - the rule
+    told = "A vector has 2 numbers or more."
+    intake.blame(short, "embedding.dimension", told, "Send the whole vector.", "embedding")
+    odd = vectors.list.eval(pl.element().is_finite().not_()).list.any().fill_null(value=False)
+    told = "The vector has a number that is not finite."
+    intake.blame(odd, "value.range", told, "Send finite numbers only.", "embedding")
+
+
+def _check_image(intake: Intake, op: str) -> None:
+    """image_url and the list of sensors must agree; an added frame should have one."""
+    columns, height = intake.columns, intake.keys.height
+    url = columns.get("image_url", pl.Series([None] * height, dtype=pl.String))
+    if "sensors" not in columns:
+        lacks = url.is_null()
+    else:
+        sensors = columns["sensors"]
+        lacks = url.is_null() & (sensors.list.len().fill_null(0) == 0)
+        urls = sensors.list.eval(pl.element().struct.field("image_url"))
+        agrees = pl.DataFrame({"urls": urls, "url": url}).select(
+            pl.col("urls").list.contains(pl.col("url"))
+        ).to_series()
+        odd = url.is_not_null() & sensors.is_not_null() & ~agrees.fill_null(value=False)
+        told = "image_url and sensors are both given, and no sensor has that image_url."
+        hint = "Give one of them; sensors alone sets image_url."
+        intake.blame(odd, "sensor.invalid", told, hint, "image_url")
+    if op == "ADD":
+        told = "The frame has no image_url and no sensor."
+        hint = "Add it again with its image, if it has one."
+        intake.blame(lacks, "sensor.missing", told, hint, is_warning=True)
+
+
+def _check_coordinate_frames(intake: Intake) -> None:
+    """A sensor's coordinate frame is one of the frame's, the world, or its own."""
+    columns = intake.columns
+    if "sensors" not in columns or "coordinate_frames" not in columns:
+        return
+    listed = pl.DataFrame([intake.keys.get_column("frame_id"), columns["sensors"], columns["coordinate_frames"]])
+    used = listed.select(
+        pl.col("sensors").list.eval(pl.element().struct.field("coordinate_frame")).list.drop_nulls()
+        .list.set_difference(
+            pl.col("coordinate_frames").list.eval(pl.element().struct.field("coordinate_frame_id"))
+        )
+        .list.set_difference(
+            pl.col("sensors").list.eval(pl.element().struct.field("sensor_id"))
+        )
+        .list.set_difference(pl.lit(["world"]))
+        .alias("unknown")
+    ).to_series()
+    bad = (used.list.len() > 0).fill_null(value=False) & columns["coordinate_frames"].is_not_null()
+    told = "Sensors name coordinate frames that the frame does not have: " + used.list.join(", ").fill_null("")
+    hint = "Add the coordinate frame, or correct its id."
+    intake.blame(bad, "sensor.invalid", told + ".", hint, "sensors")

@@ -1,0 +1,186 @@
+"""Labels as sent become label operations."""
+
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
+from lakehouse.intake.frames import check_vector
+from lakehouse.intake.keys import IGNORED, columns_faults, frame_ids_of, ids_faults, refuse
+from lakehouse.intake.tabular import Table, table_of
+from lakehouse.intake.wrap import cleared, finished, non_finite
+from lakehouse.model.ids import invalid_id_expr
+from lakehouse.model.label_types import BOX, LABEL_TYPES, MASK_CLASS, MASK_TYPES
+from lakehouse.typing import LabelLike
+
+__all__ = ["label_operations"]
+
+_LENGTHS: Final = {"position": 3, "dimensions": 3, "rotation": 4, "center": 2}
+
+_INFERRED: Final = (
+    ("polygons", "POLYGON_LIST_2D"),
+    ("keypoints", "KEYPOINTS_2D"),
+    ("x1", "LINE_SEGMENT_2D"),
+    ("rotation", "CUBOID_3D"),
+    ("token", "TEXT_TOKEN"),
+    ("instance_id", "INSTANCE_LABEL_2D"),
+    ("width", "BBOX_2D"),
+)
+"""The geometry that tells the type, where no type is given; the first counts."""
+
+
+def label_operations(
+    data: LabelLike,
+    *,
+    op: Literal["ADD", "MODIFY", "DELETE"],
+    nulls: str = "keep",
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Labels as sent, as operations; and what is wrong with them.
+
+    Args:
+        data: Rows with `frame_id` and `label_id`.
+        op: What is to be done with each.
+        nulls: Whether a MODIFY keeps or clears fields whose value is null.
+
+    Raises:
+        InvalidInputError: If a column is unknown, or a frame id is missing or
+            unusable. All such faults are listed.
+    """
+    table = table_of(data)
+    shape = contract("labels")
+    ids = frame_ids_of(table)
+    known = {*shape.logical, "embedding"}
+    refuse(columns_faults(table, known, "labels") + ids_faults(table, ids, "labels"))
+    intake = Intake(pl.DataFrame([ids, _label_ids(table)]))
+    _check_ids(intake)
+    if op != "DELETE":
+        schema = shape.schema()
+        for name in table.columns:
+            if name in {"frame_id", "label_id", "class_id"} or name in IGNORED:
+                continue
+            dtype = EMBEDDING if name == "embedding" else schema.get(name)
+            typed_column(intake, table, name, dtype)
+        if op == "ADD":
+            _infer_types(intake)
+        _check(intake, op)
+    rows = intake.keys.with_columns(intake.columns.values())
+    if op == "MODIFY" and nulls == "clear":
+        rows = cleared(rows, table)
+    return finished(rows, intake, table, op)
+
+
+def _label_ids(table: Table) -> pl.Series:
+    values = table.columns.get("label_id")
+    if isinstance(values, pl.Series) and values.dtype in {pl.String, pl.Categorical, pl.Enum}:
+        return values.cast(pl.String).alias("label_id")
+    texts: list[Any] = [None] * table.height if values is None else list(values)
+    known = [text if isinstance(text, str) else None for text in texts]
+    return pl.Series("label_id", known, dtype=pl.String)
+
+
+def _check_ids(intake: Intake) -> None:
+    bad = intake.keys.select(invalid_id_expr("label_id")).to_series()
+    shown = intake.keys.get_column("label_id").fill_null("(none)")
+    told = "label_id " + shown + " is missing, no text, or has a forbidden character."
+    hint = "A label id is non-empty text without # [ ] ? * , / or control characters."
+    intake.blame(bad, "id.invalid", told, hint, "label_id")
+
+
+def _infer_types(intake: Intake) -> None:
+    """The type of labels that do not say it, by the geometry they have."""
+    columns, height = intake.columns, intake.keys.height
+    null = pl.Series([None] * height, dtype=pl.String)
+    said = columns.get("label_type", null)
+    if said.null_count():
+        geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
+        rows = pl.DataFrame([said.alias("_said"), *(columns[name] for name, _ in geometry)])
+        guesses = [
+            pl.when(pl.col(name).is_not_null()).then(pl.lit(kind)) for name, kind in geometry
+        ]
+        made = rows.select(pl.coalesce("_said", *guesses).alias("label_type")).to_series()
+        columns["label_type"] = made
+    kinds = columns["label_type"]
+    if kinds.is_in(list(MASK_TYPES)).any():
+        names = columns.get("class_name", null)
+        rows = pl.DataFrame([kinds, names.alias("class_name")])
+        filled = pl.when(pl.col("label_type").is_in(list(MASK_TYPES))).then(
+            pl.col("class_name").fill_null(MASK_CLASS)
+        )
+        columns["class_name"] = rows.select(
+            filled.otherwise(pl.col("class_name")).alias("class_name")
+        ).to_series()
+
+
+def _check(intake: Intake, op: str) -> None:
+    non_finite(intake)
+    _check_type(intake, op)
+    if op == "ADD":
+        _check_complete(intake)
+    _check_box(intake)
+    _check_lists(intake)
+    check_vector(intake)
+    columns = intake.columns
+    if "area" in columns:
+        bad = (columns["area"] < 0).fill_null(value=False)
+        intake.blame(bad, "value.range", "area is below 0.", "Send 0 or more.", "area")
+    if "resize_mode" in columns:
+        mode = columns["resize_mode"]
+        bad = mode.is_not_null() & ~mode.is_in(["fill", "None"])
+        told = "resize_mode is 'fill', or nothing."
+        intake.blame(bad, "value.range", told, "Leave it out, or send 'fill'.", "resize_mode")
+
+
+def _check_type(intake: Intake, op: str) -> None:
+    kinds = intake.columns.get("label_type")
+    if kinds is None:
+        return
+    bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
+    told = kinds.fill_null("") + " is no label type."
+    hint = f"It is one of {', '.join(LABEL_TYPES)}."
+    intake.blame(bad, "label_type.unknown", told, hint, "label_type")
+    if op == "ADD":
+        told = "The label has neither a label_type nor a geometry that tells it."
+        intake.blame(kinds.is_null(), "label_type.unknown", told, hint, "label_type")
+
+
+def _check_complete(intake: Intake) -> None:
+    """A whole label has a class and everything its type needs."""
+    columns, height = intake.columns, intake.keys.height
+    kinds = columns["label_type"]
+    absent = pl.Series([True] * height)
+    for name, kind in LABEL_TYPES.items():
+        mine = (kinds == name).fill_null(value=False)
+        if not mine.any():
+            continue
+        for field in kind.required:
+            lacks = columns[field].is_null() if field in columns else absent
+            told = f"A label of type {name} needs {field}."
+            hint = "Send the whole geometry, or modify the label instead."
+            intake.blame(mine & lacks, "geometry.missing", told, hint, field)
+    lacks = columns["class_name"].is_null() if "class_name" in columns else absent
+    told = "The label has no class_name."
+    intake.blame(lacks, "class.missing", told, "Name one of the project's classes.", "class_name")
+
+
+def _check_box(intake: Intake) -> None:
+    for name in ("width", "height"):
+        if name in intake.columns:
+            size = intake.columns[name]
+            bad = (size <= 0).fill_null(value=False)
+            told = f"The box is degenerate: its {name} is " + size.cast(pl.String).fill_null("") + "."
+            hint = f"Boxes are {', '.join(BOX)} in pixels, with width and height above 0."
+            intake.blame(bad, "box.degenerate", told, hint, name)
+
+
+def _check_lists(intake: Intake) -> None:
+    for name, length in _LENGTHS.items():
+        if name not in intake.columns:
+            continue
+        values = intake.columns[name]
+        bad = (values.list.len() != length).fill_null(value=False)
+        told = f"{name} has {length} numbers."
+        intake.blame(bad, "value.range", told, f"Send {length} numbers.", name)
+        odd = values.list.eval(pl.element().is_finite().not_()).list.any().fill_null(value=False)
+        told = f"{name} has a number that is not finite."
+        intake.blame(odd, "value.range", told, "Send finite numbers only.", name)

@@ -1,0 +1,236 @@
+"""Nested values: sensors, coordinate frames, polygons, keypoints, JSON objects.
+
+Each normaliser takes a value as sent, in the native or the wire spelling, and
+gives it as tables have it; what is wrong raises ValueError in plain words, all
+faults of the value at once.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from lakehouse.intake.dates import moment
+from lakehouse.model.ids import id_problem
+from lakehouse.model.sensors import SENSOR_TYPES, URL_FIELDS
+
+__all__ = ["NESTED"]
+
+_SENSOR_FIELDS: Final = (
+    "sensor_id",
+    "sensor_type",
+    "coordinate_frame",
+    "date_captured",
+    "mirror_asset",
+    *URL_FIELDS,
+    "width",
+    "height",
+    "overlay_id",
+    "resize_mode",
+)
+_FRAME_FIELDS: Final = (
+    "coordinate_frame_id",
+    "coordinate_frame_type",
+    "parent_frame_id",
+    "metadata",
+)
+_FRAME_TYPES: Final = (
+    "IMAGE",
+    "IMAGE_PROJECTION",
+    "TEXT",
+    "WORLD",
+    "AUDIO",
+    "VIDEO",
+)
+_CAMERA_MODELS: Final = ("brown_conrady", "fisheye")
+
+
+def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """A list of sensors; ids are unique in it."""
+    listed = [_flat(item) for item in _list_of_dicts(value, "sensors")]
+    faults = [fault for place, item in enumerate(listed) for fault in _sensor_faults(place, item)]
+    ids = [item["sensor_id"] for item in listed]
+    faults += [f"sensor id {name!r} is there twice" for name in sorted({str(i) for i in ids if ids.count(i) > 1})]
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    for item in listed:
+        if item["date_captured"] is not None:
+            item["date_captured"] = moment(item["date_captured"])
+    return listed
+
+
+def _flat(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A sensor with its URLs and facts beside each other, as tables have them."""
+    fields = dict(item)
+    for nested in ("data_urls", "sensor_metadata"):
+        fields |= _object(fields.pop(nested, None) or {})
+    unknown = [name for name in fields if name not in _SENSOR_FIELDS]
+    if unknown:
+        raise ValueError(f"a sensor has no fields {unknown}.")
+    flat = {name: fields.get(name) for name in _SENSOR_FIELDS}
+    flat["sensor_id"] = "DEFAULT" if flat["sensor_id"] is None else flat["sensor_id"]
+    flat["sensor_type"] = flat["sensor_type"] or "IMAGE_V0"
+    return flat
+
+
+def _sensor_faults(place: int, item: Mapping[str, Any]) -> list[str]:
+    start = f"sensor {place} ({item['sensor_id']!r})"
+    known = SENSOR_TYPES.get(str(item["sensor_type"]))
+    if known is None:
+        return [f"{start} is of type {item['sensor_type']!r}; known: {', '.join(SENSOR_TYPES)}"]
+    faults = [f"{start} lacks {name}" for name in known.required if item[name] is None]
+    if known.one_of and sum(item[name] is not None for name in known.one_of) != 1:
+        faults.append(f"{start} needs exactly one of {' and '.join(known.one_of)}")
+    allowed = {*known.required, *known.optional, *known.one_of}
+    media = (*URL_FIELDS, "width", "height", "overlay_id", "resize_mode")
+    faults += [
+        f"{start} is {known.name} and has {name}"
+        for name in media
+        if item[name] is not None and name not in allowed
+    ]
+    faults += [
+        f"{start}: {name} is {item[name]!r}, not a whole number above 0"
+        for name in ("width", "height")
+        if item[name] is not None and not _is_size(item[name])
+    ]
+    faults += [
+        f"{start}: {name} is {item[name]!r}, not text"
+        for name in (*URL_FIELDS, "coordinate_frame", "overlay_id", "resize_mode")
+        if item[name] is not None and not isinstance(item[name], str)
+    ]
+    if problem := id_problem(item["sensor_id"]):
+        faults.append(f"{start}: the id {problem}")
+    if not isinstance(item["mirror_asset"], bool | None):
+        faults.append(f"{start}: mirror_asset is {item['mirror_asset']!r}, not true or false")
+    if item["date_captured"] is not None:
+        try:
+            moment(item["date_captured"])
+        except ValueError as error:
+            faults.append(f"{start}: {error}".rstrip("."))
+    return faults
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**62
+
+
+def coordinate_frames(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """A list of coordinate frames; ids are unique in it."""
+    listed = [_coordinate_frame(item) for item in _list_of_dicts(value, "coordinate_frames")]
+    ids = [item["coordinate_frame_id"] for item in listed]
+    twice = sorted({str(name) for name in ids if ids.count(name) > 1})
+    if twice:
+        raise ValueError(f"coordinate frames {twice} are there twice.")
+    return listed
+
+
+def _coordinate_frame(item: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(item)
+    told = fields.pop("coordinate_frame_metadata", None)
+    metadata = _object(fields.pop("metadata", None) or told or {})
+    unknown = [name for name in fields if name not in _FRAME_FIELDS]
+    if unknown:
+        raise ValueError(f"a coordinate frame has no fields {unknown}.")
+    parent = fields.get("parent_frame_id") or metadata.pop("parent_frame_id", None)
+    name, kind = fields.get("coordinate_frame_id"), fields.get("coordinate_frame_type")
+    start = f"coordinate frame {name!r}"
+    faults: list[str] = []
+    if problem := id_problem(name):
+        faults.append(f"{start}: the id {problem}")
+    if kind not in _FRAME_TYPES:
+        faults.append(f"{start} is of type {kind!r}; known: {', '.join(_FRAME_TYPES)}")
+    if kind == "IMAGE_PROJECTION":
+        faults += _camera_faults(start, metadata)
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    return {
+        "coordinate_frame_id": name,
+        "coordinate_frame_type": kind,
+        "parent_frame_id": parent,
+        "metadata": json.dumps(metadata, sort_keys=True) if metadata else None,
+    }
+
+
+def _camera_faults(start: str, metadata: Mapping[str, Any]) -> list[str]:
+    faults = [
+        f"{start}: {name} is {metadata.get(name)!r}, not a number other than 0"
+        for name in ("fx", "fy")
+        if not _is_number(metadata.get(name)) or not metadata[name]
+    ]
+    model = metadata.get("camera_model")
+    if model is not None and model not in _CAMERA_MODELS:
+        faults.append(f"{start}: camera_model is {model!r}; known: {', '.join(_CAMERA_MODELS)}")
+    if (metadata.get("cx") is None) != (metadata.get("cy") is None):
+        faults.append(f"{start}: cx and cy come together")
+    return faults
+
+
+def polygons(value: Any) -> list[list[list[float]]]:  # noqa: ANN401
+    """Polygons as lists of [x, y]; `{"vertices": […]}` is accepted too."""
+    made: list[list[list[float]]] = []
+    for place, item in enumerate(_list(value, "polygons")):
+        vertices = item["vertices"] if isinstance(item, Mapping) else item
+        points = [_list(point, "a vertex") for point in _list(vertices, f"polygon {place}")]
+        if any(len(point) != 2 or not all(map(_is_number, point)) for point in points):  # noqa: PLR2004
+            raise ValueError(f"polygon {place} has a vertex that is not [x, y].")
+        made.append([[float(x), float(y)] for x, y in points])
+    return made
+
+
+def keypoints(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    """Named points; names are text, not empty, and unique."""
+    listed = _list_of_dicts(value, "keypoints")
+    names = [item.get("name") for item in listed]
+    faults = [f"keypoint {n} has no name" for n, name in enumerate(names) if not isinstance(name, str) or not name]
+    faults += [
+        f"keypoint {item.get('name')!r}: x or y is not a number"
+        for item in listed
+        if not _is_number(item.get("x")) or not _is_number(item.get("y"))
+    ]
+    faults += [f"keypoint {name!r} is there twice" for name in sorted({str(n) for n in names if names.count(n) > 1})]
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    return [{"x": float(item["x"]), "y": float(item["y"]), "name": item["name"]} for item in listed]
+
+
+def json_object(value: Any) -> str | None:  # noqa: ANN401
+    """A JSON object as text, keys sorted; an empty one is none."""
+    found = _object(value)
+    return json.dumps(found, sort_keys=True, ensure_ascii=False) if found else None
+
+
+def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{str(value)[:80]} is no JSON object.")  # noqa: TRY004
+    return {str(name): item for name, item in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _list(value: Any, what: str) -> Sequence[Any]:  # noqa: ANN401
+    found = json.loads(value) if isinstance(value, str) else value
+    found = found.tolist() if hasattr(found, "tolist") else found
+    if not isinstance(found, list | tuple):
+        raise ValueError(f"{what}: {str(value)[:80]} is no list.")  # noqa: TRY004
+    return found  # pyright: ignore[reportUnknownVariableType]
+
+
+def _list_of_dicts(value: Any, what: str) -> list[Mapping[str, Any]]:  # noqa: ANN401
+    listed = _list(value, what)
+    if not all(isinstance(item, Mapping) for item in listed):
+        raise ValueError(f"{what} are a list of objects, not {str(value)[:80]}.")
+    return list(listed)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+NESTED: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "sensors": sensors,
+    "coordinate_frames": coordinate_frames,
+    "polygons": polygons,
+    "keypoints": keypoints,
+    "links": json_object,
+    "secondary_labels": json_object,
+}
+"""Column to its normaliser."""

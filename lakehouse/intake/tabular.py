@@ -1,0 +1,141 @@
+"""Anything tabular as columns.
+
+A column of dicts' values that Polars cannot type is kept as a Python list, so
+one strange value spoils neither its column nor the call.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lakehouse.errors import InvalidInputError
+from lakehouse.typing import TableLike
+
+__all__ = ["Table", "read_table", "table_of"]
+
+Values = pl.Series | list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of one height; untyped ones are lists."""
+
+    columns: dict[str, Values]
+    height: int
+
+    def row(self, place: int) -> dict[str, Any]:
+        """One row as sent; nulls are left out."""
+        cells = {name: values[place] for name, values in self.columns.items()}
+        return {
+            name: cell.to_list() if isinstance(cell, pl.Series) else cell
+            for name, cell in cells.items()
+            if cell is not None
+        }
+
+
+def read_table(data: TableLike) -> pl.DataFrame:
+    """Rows as a DataFrame; values of several types in one column become text.
+
+    Raises:
+        InvalidInputError: If the data are not tabular.
+    """
+    table = table_of(data)
+    columns = [
+        values.alias(name)
+        if isinstance(values, pl.Series)
+        else pl.Series(name, [None if v is None else str(v) for v in values], pl.String)
+        for name, values in table.columns.items()
+    ]
+    return pl.DataFrame(columns)
+
+
+def table_of(data: TableLike) -> Table:
+    """Anything tabular as columns.
+
+    Args:
+        data: A DataFrame, a LazyFrame, anything with an Arrow stream, dicts,
+            record batches, or the path of a .parquet, .csv, .json or .jsonl file.
+
+    Raises:
+        InvalidInputError: If it is none of these.
+
+    >>> table_of([{"a": 1}, {"a": "x", "b": 2}]).columns["a"]
+    [1, 'x']
+    """
+    if isinstance(data, pl.DataFrame):
+        return _of_frame(data)
+    if isinstance(data, pl.LazyFrame):
+        return _of_frame(data.collect())
+    if isinstance(data, str | os.PathLike):
+        return _of_file(Path(data))
+    if hasattr(data, "__arrow_c_stream__"):
+        return _of_frame(pl.DataFrame(data))
+    if isinstance(data, Mapping):
+        return _of_dicts([data])
+    if isinstance(data, Iterable):
+        items: list[Any] = list(data)  # pyright: ignore[reportUnknownArgumentType]
+        if all(isinstance(item, Mapping) for item in items):
+            return _of_dicts(items)
+        if all(hasattr(item, "__arrow_c_array__") for item in items):
+            parts = [pl.DataFrame(item) for item in items]
+            return _of_frame(pl.concat(parts, how="diagonal_relaxed"))
+    raise InvalidInputError(
+        f"{type(data).__name__} is no table. Give a DataFrame, a LazyFrame, Arrow data, "
+        "a list of dicts, or the path of a .parquet, .csv, .json or .jsonl file.",
+        kind="input.not_tabular",
+    )
+
+
+def _of_frame(rows: pl.DataFrame) -> Table:
+    floats = [name for name, dtype in rows.schema.items() if dtype.is_float()]
+    if floats:
+        # pandas has no other null for numbers
+        rows = rows.with_columns(pl.col(floats).fill_nan(None))
+    return Table({column.name: column for column in rows}, rows.height)
+
+
+def _of_dicts(rows: Sequence[Mapping[str, Any]]) -> Table:
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {str(name): _series([row.get(name) for row in rows]) for name in names}
+    return Table(columns, len(rows))
+
+
+def _series(values: list[Any]) -> Values:
+    """A typed column where every value is of one type, else the values."""
+    kinds = {type(value) for value in values if value is not None}
+    if not kinds:
+        return pl.Series([None] * len(values), dtype=pl.Null)
+    if not kinds <= {str, int, float, bool} or (len(kinds) > 1 and kinds != {int, float}):
+        return values
+    try:
+        series = pl.Series(values, strict=kinds != {int, float})
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        return values
+    return values if series.dtype == pl.Object else series
+
+
+def _of_file(path: Path) -> Table:
+    if not path.exists():
+        raise InvalidInputError(f"There is no file {path}.", kind="input.no_file")
+    match path.suffix.lower():
+        case ".parquet":
+            return _of_frame(pl.read_parquet(path))
+        case ".csv":
+            return _of_frame(pl.read_csv(path, infer_schema_length=None))
+        case ".json":
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            return _of_dicts(rows if isinstance(rows, list) else [rows])
+        case ".jsonl" | ".ndjson":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            return _of_dicts([json.loads(line) for line in lines if line.strip()])
+        case suffix:
+            raise InvalidInputError(
+                f"{path}: files of kind {suffix or '(none)'} are not read. Give .parquet, "
+                ".csv, .json or .jsonl.",
+                kind="input.file_kind",
+            )

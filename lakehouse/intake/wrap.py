@@ -1,0 +1,65 @@
+"""The last steps of the intake, for frames and labels alike."""
+
+import json
+from typing import Any
+
+import polars as pl
+
+from lakehouse.intake.columns import Intake
+from lakehouse.intake.tabular import Table
+from lakehouse.model.found import together
+from lakehouse.model.operations import CLEAR, OP, SENT
+
+__all__ = ["cleared", "finished", "non_finite"]
+
+
+def non_finite(intake: Intake) -> None:
+    """Blame infinite numbers, which no field may have."""
+    for name, column in intake.columns.items():
+        if column.dtype.is_float():
+            odd = (column.is_infinite() | column.is_nan()).fill_null(value=False)
+            told = f"{name} is not finite."
+            intake.blame(odd, "value.range", told, "Send a finite number.", name)
+
+
+def cleared(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Rows with the names of the fields that were sent as null."""
+    sent = [
+        name
+        for name in table.columns
+        if name not in {"frame_id", "label_id"} and not name.startswith("_")
+    ]
+    lists = [
+        pl.when(_is_null(table.columns[name])).then(pl.lit(name)) for name in sent
+    ]
+    if not lists:
+        return rows
+    names = pl.concat_list(lists).list.drop_nulls().alias(CLEAR)
+    return rows.with_columns(names)
+
+
+def _is_null(values: pl.Series | list[Any]) -> pl.Series:
+    if isinstance(values, pl.Series):
+        return values.is_null()
+    return pl.Series([value is None for value in values], dtype=pl.Boolean)
+
+
+def finished(
+    rows: pl.DataFrame, intake: Intake, table: Table, op: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Operations and problems; rows at fault carry what was sent."""
+    problems = together(intake.problems)
+    rows = rows.with_columns(pl.lit(op).alias(OP))
+    errors = problems.filter(severity="error")
+    if not errors.height:
+        return rows, problems
+    key = intake.keys.columns
+    bad = (
+        rows.select(key)
+        .with_row_index("_place")
+        .join(errors.select(key).unique(), on=key, how="semi", nulls_equal=True)
+    )
+    texts: list[str | None] = [None] * rows.height
+    for place in bad.get_column("_place"):
+        texts[place] = json.dumps(table.row(place), default=str, ensure_ascii=False)
+    return rows.with_columns(pl.Series(SENT, texts, dtype=pl.String)), problems

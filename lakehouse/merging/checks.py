@@ -1,0 +1,179 @@
+"""What can be wrong with an operation, given the rows there are and the rules."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from lakehouse.merging.current import Current
+from lakehouse.merging.findings import found, together
+from lakehouse.merging.rules import Rules
+from lakehouse.model.label_types import MASK_CLASS
+
+__all__ = ["frame_findings", "label_findings", "stale_findings"]
+
+_KEY: Final = ["frame_id", "label_id"]
+
+
+def frame_findings(targets: pl.DataFrame) -> pl.DataFrame:
+    """Problems of frames as a whole.
+
+    Args:
+        targets: One row a touched frame: `frame_op` (null when only labels are
+            sent), `exists`, `if_exists`.
+    """
+    op, exists = pl.col("frame_op"), pl.col("exists")
+    unknown = targets.filter(~exists & (op.is_null() | (op == "MODIFY")))
+    gone = targets.filter(~exists & (op == "DELETE"))
+    there = targets.filter(exists & (op == "ADD"))
+    return together(
+        [
+            found(
+                unknown,
+                rule="frame.unknown",
+                message="The frame is not in the dataset, so it cannot be changed.",
+                hint="Add the frame first, or correct its id.",
+            ),
+            found(
+                gone,
+                rule="frame.unknown",
+                message="The frame is not in the dataset, so there is nothing to delete.",
+                hint="Nothing needs to be done.",
+                severity="warning",
+            ),
+            found(
+                there.filter(pl.col("if_exists") == "reject"),
+                rule="frame.exists",
+                message="The frame is in the dataset already, and if_exists is 'reject'.",
+                hint="Use another id, modify the frame, or add it with if_exists='replace'.",
+            ),
+            found(
+                there.filter(pl.col("if_exists") == "skip"),
+                rule="frame.exists",
+                message="The frame is in the dataset already and was skipped.",
+                hint="Nothing needs to be done.",
+                severity="warning",
+            ),
+        ]
+    )
+
+
+def label_findings(
+    labels: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
+) -> pl.DataFrame:
+    """Problems of single labels."""
+    if not labels.height:
+        return together([])
+    placed = labels.join(
+        targets.select("frame_id", "frame_op", "exists"), on="frame_id", how="left"
+    )
+    op = pl.col("op")
+    in_deleted = placed.filter(pl.col("frame_op") == "DELETE")
+    in_added = placed.filter((pl.col("frame_op") == "ADD") & (op != "ADD"))
+    return together(
+        [
+            found(
+                in_deleted,
+                rule="label.frame_deleted",
+                message="The upload deletes the label's frame.",
+                hint="Leave the label out, or do not delete the frame.",
+            ),
+            found(
+                in_added,
+                rule="label.frame_added",
+                message="The upload adds the label's frame wholly, so its labels are "
+                "given whole too.",
+                hint="Give the full label, or modify the frame instead.",
+            ),
+            *_existing(placed, current),
+            _classes(labels, rules.class_ids),
+        ]
+    )
+
+
+def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
+    """Labels changed or deleted that are not there, or are of another type."""
+    changed = placed.filter(
+        (pl.col("op") != "ADD")
+        & pl.col("exists")
+        & (pl.col("frame_op").is_null() | (pl.col("frame_op") == "MODIFY"))
+    )
+    if not changed.height:
+        return []
+    old = current.labels.select(*_KEY, pl.col("label_type").alias("_type"), _there=True)
+    known = changed.join(old, on=_KEY, how="left", maintain_order="left")
+    missing = known.filter(pl.col("_there").is_null())
+    findings = [
+        found(
+            missing,
+            rule="label.unknown",
+            message="The label is not on the frame, so it was left out.",
+            hint="Create it with upsert_labels, or correct its id.",
+            severity="warning",
+        )
+    ]
+    if "label_type" in known.columns:
+        other = known.filter(
+            (pl.col("op") == "MODIFY") & (pl.col("label_type") != pl.col("_type"))
+        )
+        message = pl.format(
+            "The label is {}; its type never changes, and {} was sent.", "_type", "label_type"
+        )
+        findings.append(
+            found(
+                other,
+                rule="label_type.changed",
+                message=message,
+                hint="Delete the label and create one with another id.",
+                field="label_type",
+            )
+        )
+    return findings
+
+
+def _classes(labels: pl.DataFrame, class_ids: Mapping[str, int]) -> pl.DataFrame:
+    """Labels of a class that the project does not know."""
+    if "class_name" not in labels.columns:
+        return together([])
+    name = pl.col("class_name")
+    known = pl.Series([*class_ids, MASK_CLASS], dtype=pl.String)
+    bad = labels.filter(name.is_not_null() & ~name.is_in(known.implode()))
+    if not bad.height:
+        return together([])
+    hints = {
+        value: _nearest(value, list(class_ids))
+        for value in bad.get_column("class_name").unique().to_list()
+    }
+    return found(
+        bad,
+        rule="class.unknown",
+        message=pl.format("{} is no class of this project.", name),
+        hint=name.replace_strict(hints, return_dtype=pl.String),
+        field="class_name",
+    )
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    start = f"Did you mean {near[0]!r}? " if near else f"Known: {', '.join(known[:20])}. "
+    return start + "Classes are appended with project.add_classes."
+
+
+def stale_findings(targets: pl.DataFrame, stale: pl.DataFrame) -> pl.DataFrame:
+    """Frames changed since the snapshot that their upload is based on."""
+    if not stale.height:
+        return together([])
+    rows = targets.join(stale, on="frame_id", how="inner")
+    by = pl.col("author").fill_null("somebody")
+    return found(
+        rows,
+        rule="frame.stale",
+        message=pl.format(
+            "The frame was changed in version {} by {}, after the snapshot that the "
+            "upload is based on.",
+            "version",
+            by,
+        ),
+        hint="Look at the newer state, and send the change based on it.",
+    )

@@ -1,0 +1,108 @@
+"""What became of each frame and label of an upload, in numbers."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from lakehouse.merging.outcome import OLD_HASH, TableChange
+from lakehouse.model.operations import OP
+
+__all__ = ["count"]
+
+_NAMES: Final = ("created", "replaced", "modified", "deleted", "unchanged", "rejected")
+_KEY: Final = ["frame_id", "label_id"]
+
+
+def count(
+    targets: pl.DataFrame,
+    labels: pl.DataFrame,
+    rejected: pl.DataFrame,
+    good: pl.DataFrame,
+    changes: Mapping[str, TableChange],
+) -> pl.DataFrame:
+    """One row an upload, a column a count.
+
+    Args:
+        targets: Every touched frame.
+        labels: Every label sent.
+        rejected: The frames that do not land.
+        good: The frames that do.
+        changes: Live table to its changes.
+    """
+    of_frames = _frames(targets, rejected, changes)
+    of_labels = _labels(labels, rejected, good, changes)
+    counted = [_pivot(of_frames, ""), _pivot(of_labels, "label_")]
+    ids = pl.concat([part.select("upload_id") for part in (of_frames, of_labels)]).unique()
+    for part in counted:
+        ids = ids.join(part, on="upload_id", how="left")
+    return ids.fill_null(0)
+
+
+def _frames(
+    targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
+) -> pl.DataFrame:
+    """`upload_id` and the fate of each touched frame."""
+    parts = [part for change in changes.values() for part in (change.images, change.deletions)]
+    changed = pl.concat([part.select("frame_id") for part in parts]).unique()
+    op, exists = pl.col("frame_op"), pl.col("exists")
+    fate = (
+        pl.when(pl.col("_bad"))
+        .then(pl.lit("rejected"))
+        .when(~pl.col("_changed"))
+        .then(pl.lit("unchanged"))
+        .when(op == "DELETE")
+        .then(pl.lit("deleted"))
+        .when((op == "ADD") & ~exists)
+        .then(pl.lit("created"))
+        .when(op == "ADD")
+        .then(pl.lit("replaced"))
+        .otherwise(pl.lit("modified"))
+    )
+    return (
+        targets.join(rejected.with_columns(_bad=True), on="frame_id", how="left")
+        .join(changed.with_columns(_changed=True), on="frame_id", how="left")
+        .with_columns(pl.col("_bad", "_changed").fill_null(value=False))
+        .select("upload_id", fate=fate)
+    )
+
+
+def _labels(
+    labels: pl.DataFrame,
+    rejected: pl.DataFrame,
+    good: pl.DataFrame,
+    changes: Mapping[str, TableChange],
+) -> pl.DataFrame:
+    """`upload_id` and the fate of each label sent, and of each taken out with its frame."""
+    deleted = changes["labels"].deletions
+    gone = deleted.select("upload_id", fate=pl.lit("deleted"))
+    if not labels.height:
+        return gone
+    bad = labels.join(rejected, on="frame_id", how="semi")
+    sent = labels.join(good, on="frame_id", how="semi").select(*_KEY, "upload_id", op=OP)
+    vectors = changes["label_embeddings"]
+    moved = pl.concat([vectors.images.select(_KEY), vectors.deletions.select(_KEY)]).unique()
+    images = changes["labels"].images.select(*_KEY, OLD_HASH, _image=True)
+    fate = (
+        pl.when(pl.col("_image") & pl.col(OLD_HASH).is_null())
+        .then(pl.lit("created"))
+        .when((pl.col("_image") | pl.col("_moved")).not_())
+        .then(pl.lit("unchanged"))
+        .when(pl.col("op") == "ADD")
+        .then(pl.lit("replaced"))
+        .otherwise(pl.lit("modified"))
+    )
+    rest = (
+        sent.join(deleted.select(_KEY), on=_KEY, how="anti")
+        .join(images, on=_KEY, how="left")
+        .join(moved.with_columns(_moved=True), on=_KEY, how="left")
+        .with_columns(pl.col("_image", "_moved").fill_null(value=False))
+        .select("upload_id", fate=fate)
+    )
+    return pl.concat([gone, rest, bad.select("upload_id", fate=pl.lit("rejected"))])
+
+
+def _pivot(fates: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    return fates.group_by("upload_id").agg(
+        (pl.col("fate") == name).sum().cast(pl.Int64).alias(prefix + name) for name in _NAMES
+    )

@@ -1,0 +1,41 @@
+"""Images and deletions of frames."""
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.merging.current import Current
+from lakehouse.merging.outcome import TableChange
+from lakehouse.merging.rows import (
+    as_deletions,
+    as_images,
+    exactly,
+    logical_columns,
+    merged,
+)
+from lakehouse.merging.rules import Rules
+from lakehouse.merging.sensors import mirrored, with_image_changed
+
+__all__ = ["frame_change"]
+
+
+def frame_change(
+    frames: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
+) -> TableChange:
+    """The frames that are created, replaced, modified or deleted."""
+    shape = contract("frames")
+    extras = dict(rules.frame_metadata)
+    fields = logical_columns(shape, extras)
+    added = mirrored(frames.filter(pl.col("op") == "ADD"), where=pl.lit(value=True))
+    parts = [exactly(added, fields)]
+    sent = frames.filter(pl.col("op") == "MODIFY")
+    if sent.height:
+        relisted = pl.lit(value=False)
+        sent = with_image_changed(sent, current.frames)
+        if "sensors" in sent.columns:
+            sent = sent.with_columns(_relisted=pl.col("sensors").is_not_null())
+            relisted = pl.col("_relisted")
+        full = merged(sent, current.frames, ["frame_id"], fields)
+        parts.append(exactly(mirrored(full, where=relisted), fields))
+    images = as_images(pl.concat(parts), current.frames, shape, extras)
+    gone = targets.filter(pl.col("frame_op") == "DELETE").select("frame_id", "upload_id")
+    return TableChange(images, as_deletions(current.frames, gone, shape))

@@ -1,0 +1,135 @@
+"""The kernel: operations over the rows there are give changes, or problems.
+
+    1. name every touched frame, and everything wrong with it
+    2. leave out the frames with an error: the frame is the unit of partial success
+    3. images of frames, labels and vectors; those equal to what is there are none
+    4. count what became of each frame and label
+
+Whether a label id is also on another frame is not looked at: a label is known
+by its frame and its own id together.
+"""
+
+import polars as pl
+
+from lakehouse.merging.checks import frame_findings, label_findings, stale_findings
+from lakehouse.merging.counting import count
+from lakehouse.merging.current import Current
+from lakehouse.merging.findings import found, together
+from lakehouse.merging.frames import frame_change
+from lakehouse.merging.labels import label_change
+from lakehouse.merging.outcome import Outcome
+from lakehouse.merging.rules import Rules
+from lakehouse.merging.vectors import frame_vectors, label_vectors
+from lakehouse.model.operations import IF_EXISTS, OP, Operations
+
+__all__ = ["apply"]
+
+
+def apply(
+    current: Current,
+    operations: Operations,
+    rules: Rules,
+    *,
+    problems: pl.DataFrame,
+    stale: pl.DataFrame,
+    abort: frozenset[str] = frozenset(),
+) -> Outcome:
+    """Apply operations to the rows of the frames they touch.
+
+    Args:
+        current: Every row of every touched frame.
+        operations: As `evolve` returned them, `upload_id` in every row; a frame
+            is touched by one upload only.
+        rules: As `evolve` returned them.
+        problems: What `evolve` found.
+        stale: `frame_id`, `version` and `author` of frames that changed since
+            the snapshot their upload is based on.
+        abort: Uploads of which nothing lands if anything is wrong.
+    """
+    frames = _with_op(operations.frames, ["frame_id"])
+    labels = _with_op(operations.labels, ["frame_id", "label_id"])
+    targets = _targets(frames, labels, current)
+    all_problems = together(
+        [
+            operations.problems,
+            problems,
+            frame_findings(targets),
+            label_findings(labels, targets, current, rules),
+            stale_findings(targets, stale),
+        ]
+    )
+    rejected = _rejected(targets, all_problems, abort)
+    all_problems = together([all_problems, _aborted(targets, rejected, all_problems)])
+    left_out = pl.concat([rejected, _skipped(targets)]).unique()
+    good = targets.join(left_out, on="frame_id", how="anti", maintain_order="left")
+    frames = frames.join(left_out, on="frame_id", how="anti", maintain_order="left")
+    labels = labels.join(left_out, on="frame_id", how="anti", maintain_order="left")
+    changes = {
+        "frames": frame_change(frames, good, current, rules),
+        "labels": label_change(labels, good, current, rules),
+        "frame_embeddings": frame_vectors(frames, good, current),
+        "label_embeddings": label_vectors(labels, good, current),
+    }
+    counts = count(targets, operations.labels, rejected, good, changes)
+    return Outcome(changes, all_problems, counts)
+
+
+def _with_op(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
+    """Operations with `op` named as tables name it; with columns when there are none."""
+    if not rows.width:
+        return pl.DataFrame(schema=dict.fromkeys([*key, "op", "upload_id"], pl.String))
+    return rows.rename({OP: "op"})
+
+
+def _targets(frames: pl.DataFrame, labels: pl.DataFrame, current: Current) -> pl.DataFrame:
+    """One row a touched frame: upload, frame operation, and whether it is there."""
+    if_exists = pl.col(IF_EXISTS) if IF_EXISTS in frames.columns else pl.lit("replace")
+    by_frame = frames.select("frame_id", "upload_id", frame_op="op", if_exists=if_exists)
+    null = pl.lit(None, dtype=pl.String)
+    by_label = (
+        labels.select("frame_id", "upload_id")
+        .unique("frame_id")
+        .join(by_frame, on="frame_id", how="anti")
+        .with_columns(frame_op=null, if_exists=null)
+    )
+    there = current.frames.select("frame_id", exists=True)
+    return (
+        pl.concat([by_frame, by_label])
+        .join(there, on="frame_id", how="left", maintain_order="left")
+        .with_columns(pl.col("exists").fill_null(value=False))
+    )
+
+
+def _rejected(
+    targets: pl.DataFrame, problems: pl.DataFrame, abort: frozenset[str]
+) -> pl.DataFrame:
+    """The frames that do not land."""
+    errors = problems.filter(severity="error")
+    bad = errors.select("frame_id").drop_nulls().unique()
+    failed = set(errors.get_column("upload_id").to_list()) & abort
+    if failed:
+        aborted = targets.filter(pl.col("upload_id").is_in(list(failed)))
+        bad = pl.concat([bad, aborted.select("frame_id")]).unique()
+    return bad.join(targets, on="frame_id", how="semi")
+
+
+def _aborted(
+    targets: pl.DataFrame, rejected: pl.DataFrame, problems: pl.DataFrame
+) -> pl.DataFrame:
+    """What is told of frames that are rejected only for others of their upload."""
+    told = problems.filter(severity="error").select("frame_id")
+    rows = targets.join(rejected, on="frame_id", how="semi").join(
+        told, on="frame_id", how="anti"
+    )
+    return found(
+        rows,
+        rule="upload.aborted",
+        message="The frame is right, but another of the upload is not, and the upload "
+        "is all or nothing.",
+        hint="Mend the other frames, or upload with on_error='reject'.",
+    )
+
+
+def _skipped(targets: pl.DataFrame) -> pl.DataFrame:
+    skips = pl.col("exists") & (pl.col("frame_op") == "ADD") & (pl.col("if_exists") == "skip")
+    return targets.filter(skips).select("frame_id")

@@ -1,0 +1,78 @@
+"""Images and deletions of labels."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.merging.current import Current
+from lakehouse.merging.outcome import TableChange
+from lakehouse.merging.rows import (
+    as_deletions,
+    as_images,
+    exactly,
+    logical_columns,
+    merged,
+)
+from lakehouse.merging.rules import Rules
+
+__all__ = ["gone_labels", "label_change"]
+
+_KEY: Final = ["frame_id", "label_id"]
+
+
+def label_change(
+    labels: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
+) -> TableChange:
+    """The labels that are created, replaced, modified or deleted."""
+    shape = contract("labels")
+    extras = dict(rules.label_metadata)
+    fields = logical_columns(shape, extras)
+    whole = labels.filter(pl.col("op") == "ADD")
+    parts = [exactly(whole, fields)]
+    sent = labels.filter(pl.col("op") == "MODIFY")
+    if sent.height:
+        there = sent.join(current.labels, on=_KEY, how="semi", maintain_order="left")
+        parts.append(exactly(merged(there, current.labels, _KEY, fields), fields))
+    rows = _with_class_ids(pl.concat(parts), rules.class_ids, current.labels)
+    images = as_images(rows, current.labels, shape, extras)
+    rows_gone, uploads = gone_labels(labels, targets, current.labels)
+    return TableChange(images, as_deletions(rows_gone, uploads, shape))
+
+
+def gone_labels(
+    labels: pl.DataFrame, targets: pl.DataFrame, there: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of a table keyed by label that leave, and which upload takes them out.
+
+    They leave with their frame, by a frame that is added anew without them, or
+    one by one.
+    """
+    wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
+    sent = labels.filter(pl.col("op") != "DELETE")
+    by_frame = there.join(wholly, on="frame_id", how="semi").join(sent, on=_KEY, how="anti")
+    singly = labels.filter(pl.col("op") == "DELETE")
+    by_label = there.join(singly, on=_KEY, how="semi")
+    uploads = targets.select("frame_id", "upload_id")
+    return pl.concat([by_frame, by_label]), uploads
+
+
+def _with_class_ids(
+    rows: pl.DataFrame, class_ids: Mapping[str, int], there: pl.DataFrame
+) -> pl.DataFrame:
+    """The class ids that go with the names.
+
+    A name no longer known, kept by a MODIFY of other fields, keeps its id.
+    """
+    name = pl.col("class_name")
+    ids = name.replace_strict(dict(class_ids), default=None, return_dtype=pl.Int64)
+    if not there.height:
+        return rows.with_columns(class_id=ids)
+    old = there.select(*_KEY, _old_name="class_name", _old_id="class_id")
+    kept = pl.when(name == pl.col("_old_name")).then(pl.col("_old_id"))
+    return (
+        rows.join(old, on=_KEY, how="left", maintain_order="left")
+        .with_columns(class_id=pl.coalesce(ids, kept))
+        .drop("_old_name", "_old_id")
+    )

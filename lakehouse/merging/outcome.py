@@ -1,0 +1,34 @@
+"""What a merge comes to: changes of each table, problems, counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+__all__ = ["OLD_HASH", "Outcome", "TableChange"]
+
+OLD_HASH: Final = "_old_hash"
+"""The hash of the row that an image replaces or a deletion removes; null if none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """The changes of one live table; a key is in one of the two at most."""
+
+    images: pl.DataFrame
+    """Full rows with provenance, `op` and the old hash."""
+    deletions: pl.DataFrame
+    """Keys with `upload_id`, `op` and the old hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What operations come to."""
+
+    changes: Mapping[str, TableChange]
+    """Live table to its changes."""
+    problems: pl.DataFrame
+    """Every error and warning, with `upload_id`."""
+    counts: pl.DataFrame
+    """One row an upload: what became of its frames, and (`label_…`) labels."""

@@ -1,0 +1,122 @@
+"""Small tools on tables of rows that the kernel's parts share."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from lakehouse.contracts import Contract
+from lakehouse.merging.outcome import OLD_HASH
+from lakehouse.merging.row_hash import row_hash
+from lakehouse.model.operations import CLEAR
+
+__all__ = [
+    "as_deletions",
+    "as_images",
+    "exactly",
+    "filled",
+    "logical_columns",
+    "merged",
+]
+
+
+def filled(rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The rows with every column of the schema, null where they lack one."""
+    missing = [
+        pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in schema.items()
+        if name not in rows.columns
+    ]
+    return rows.with_columns(missing) if missing else rows
+
+
+def logical_columns(
+    contract: Contract, extras: Mapping[str, pl.DataType]
+) -> dict[str, pl.DataType]:
+    """The columns that are a row's content, metadata included."""
+    schema = contract.schema(extras)
+    return {name: dtype for name, dtype in schema.items() if name not in contract.provenance}
+
+
+def merged(
+    rows: pl.DataFrame,
+    current: pl.DataFrame,
+    key: list[str],
+    fields: Mapping[str, pl.DataType],
+) -> pl.DataFrame:
+    """Rows of MODIFY over the rows there are: what is given replaces.
+
+    Args:
+        rows: With the key and some of the fields; null means not given, unless
+            the `_clear` list of the row names the field.
+        current: The rows there are.
+        key: What joins them.
+        fields: Every field that the result has.
+    """
+    old = filled(current, fields).select(*key, *(pl.col(f).alias(f"_old_{f}") for f in fields if f not in key))
+    joined = rows.join(old, on=key, how="left", maintain_order="left")
+    clears = CLEAR in rows.columns
+    values: list[pl.Expr] = []
+    for name, dtype in fields.items():
+        if name in key:
+            continue
+        value = pl.col(f"_old_{name}").cast(dtype)
+        if name in rows.columns:
+            value = pl.coalesce(pl.col(name).cast(dtype), value)
+        if clears:
+            gone = pl.col(CLEAR).list.contains(name).fill_null(value=False)
+            value = pl.when(gone).then(None).otherwise(value)
+        values.append(value.alias(name))
+    rest = [name for name in rows.columns if name not in fields]
+    return joined.select(*key, *values, *rest)
+
+
+def as_images(
+    rows: pl.DataFrame,
+    current: pl.DataFrame,
+    contract: Contract,
+    extras: Mapping[str, pl.DataType],
+) -> pl.DataFrame:
+    """Full rows as images; those equal to what is there are left out.
+
+    Args:
+        rows: With the content, `upload_id` and `op`.
+        current: The rows there are, with their hashes.
+        contract: The table's contract.
+        extras: Its metadata columns.
+    """
+    columns = logical_columns(contract, extras)
+    rows = filled(rows, columns).select(
+        *(pl.col(name).cast(dtype) for name, dtype in columns.items()), "upload_id", "op"
+    )
+    rows = rows.with_columns(row_hash(rows, list(columns)))
+    key = list(contract.key)
+    if current.height:
+        old = current.select(*key, pl.col("row_hash").alias(OLD_HASH))
+        rows = rows.join(old, on=key, how="left", maintain_order="left")
+        rows = rows.filter(pl.col("row_hash").ne_missing(pl.col(OLD_HASH)))
+    else:
+        rows = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias(OLD_HASH))
+    return rows.select(*contract.schema(extras).names(), "op", OLD_HASH)
+
+
+def as_deletions(
+    rows: pl.DataFrame, uploads: pl.DataFrame, contract: Contract
+) -> pl.DataFrame:
+    """Rows there are as deletions.
+
+    Args:
+        rows: Rows that go, with their hashes.
+        uploads: `frame_id` to the `upload_id` that deletes.
+        contract: The table's contract.
+    """
+    return (
+        rows.select(*contract.key, pl.col("row_hash").alias(OLD_HASH))
+        .join(uploads, on="frame_id", how="inner", maintain_order="left")
+        .select(*contract.key, "upload_id", pl.lit("DELETE").alias("op"), OLD_HASH)
+    )
+
+
+def exactly(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The fields in order, null where not given, and what wrote them."""
+    typed = (pl.col(name).cast(dtype) for name, dtype in fields.items())
+    return filled(rows, fields).select(*typed, "upload_id", "op")

@@ -1,0 +1,32 @@
+"""Rules: what operations are held against, beside the rows themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+__all__ = ["EmbeddingSpec", "Rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpec:
+    """What all vectors of a table have in common."""
+
+    dimension: int | None = None
+    """Numbers in each vector; None until the first lands."""
+    model: str | None = None
+    """What makes the vectors; None when nobody said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The fixed facts of a collection."""
+
+    class_ids: Mapping[str, int]
+    """Known classes."""
+    frame_metadata: Mapping[str, pl.DataType] = field(default_factory=dict[str, pl.DataType])
+    """`user__…` to type, for frames."""
+    label_metadata: Mapping[str, pl.DataType] = field(default_factory=dict[str, pl.DataType])
+    """`user__…` to type, for labels."""
+    frame_embedding: EmbeddingSpec = EmbeddingSpec()
+    label_embedding: EmbeddingSpec = EmbeddingSpec()

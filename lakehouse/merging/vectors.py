@@ -1,0 +1,73 @@
+"""Images and deletions of vectors.
+
+A vector stays when its frame is modified or its label replaced without a new
+one; it goes with its frame or label, and when a frame is added anew without.
+"""
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.merging.current import Current
+from lakehouse.merging.labels import gone_labels
+from lakehouse.merging.outcome import TableChange
+from lakehouse.merging.rows import as_deletions, as_images, exactly, logical_columns
+from lakehouse.model.operations import CLEAR
+
+__all__ = ["frame_vectors", "label_vectors"]
+
+
+def frame_vectors(
+    frames: pl.DataFrame, targets: pl.DataFrame, current: Current
+) -> TableChange:
+    """The vectors of frames that come, change or go."""
+    there = current.frame_embeddings
+    sent = _sent(frames)
+    wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
+    gone = there.join(wholly, on="frame_id", how="semi")
+    if there.height and CLEAR in frames.columns:
+        cleared = frames.filter(pl.col(CLEAR).list.contains("embedding"))
+        gone = pl.concat([gone, there.join(cleared, on="frame_id", how="semi")])
+    gone = gone.join(sent, on="frame_id", how="anti")
+    return _change("frame_embeddings", sent, there, gone, targets)
+
+
+def label_vectors(
+    labels: pl.DataFrame, targets: pl.DataFrame, current: Current
+) -> TableChange:
+    """The vectors of labels that come, change or go."""
+    there = current.label_embeddings
+    key = ["frame_id", "label_id"]
+    sent = _sent(labels)
+    modified = sent.filter(pl.col("op") == "MODIFY")
+    unknown = modified.join(current.labels, on=key, how="anti")
+    sent = sent.join(unknown, on=key, how="anti", maintain_order="left")
+    gone, _ = gone_labels(labels, targets, there)
+    if there.height:
+        # In a frame added anew, a label sent without a vector loses the old one.
+        anew = targets.filter(pl.col("frame_op") == "ADD")
+        lost = there.join(anew, on="frame_id", how="semi").join(sent, on=key, how="anti")
+        gone = pl.concat([gone, lost]).unique(key)
+    return _change("label_embeddings", sent, there, gone, targets)
+
+
+def _sent(rows: pl.DataFrame) -> pl.DataFrame:
+    if "embedding" not in rows.columns:
+        return rows.clear().with_columns(
+            pl.lit(None, dtype=pl.List(pl.Float32)).alias("embedding")
+        )
+    return rows.filter(pl.col("embedding").is_not_null())
+
+
+def _change(
+    table: str,
+    sent: pl.DataFrame,
+    there: pl.DataFrame,
+    gone: pl.DataFrame,
+    targets: pl.DataFrame,
+) -> TableChange:
+    shape = contract(table)
+    rows = exactly(sent, logical_columns(shape, {}))
+    uploads = targets.select("frame_id", "upload_id")
+    return TableChange(
+        as_images(rows, there, shape, {}), as_deletions(gone, uploads, shape)
+    )
