@@ -112,7 +112,9 @@ class Contract:
         if self.open_prefix is None:
             return {}
         return {
-            name: dtype for name, dtype in schema.items() if name.startswith(self.open_prefix)
+            name: dtype
+            for name, dtype in schema.items()
+            if name.startswith(self.open_prefix)
         }
 
     def validate(self, rows: pl.DataFrame) -> None:
@@ -124,7 +126,9 @@ class Contract:
         """
         expected = self.schema(self.extras(rows.schema))
         faults = [f"lacks {name}" for name in expected if name not in rows.schema]
-        faults += [f"has {name} too many" for name in rows.schema if name not in expected]
+        faults += [
+            f"has {name} too many" for name in rows.schema if name not in expected
+        ]
         faults += [
             f"has {name} as {rows.schema[name]}, not {dtype}"
             for name, dtype in expected.items()
@@ -139,7 +143,8 @@ class Contract:
         ]
         if faults:
             raise FormatError(
-                f"Rows for table {self.name}: {'; '.join(faults)}.", kind="contract.broken"
+                f"Rows for table {self.name}: {'; '.join(faults)}.",
+                kind="contract.broken",
             )
 
     def markdown(self) -> str:

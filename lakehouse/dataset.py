@@ -8,7 +8,7 @@ the one way in. Every read starts at a version: `latest()` or `at(ref)`.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import polars as pl
 
@@ -28,11 +28,21 @@ from lakehouse.upload import Upload
 from lakehouse.uploads import uploads_table
 from lakehouse.versions import resolve, versions_table
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "SubmitOptions"]
 
 OnError = Literal["reject", "abort"]
 IfExists = Literal["replace", "reject", "skip"]
 Nulls = Literal["keep", "clear"]
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What every call that writes takes; `Dataset.submit` tells their meaning."""
+
+    message: str | None
+    metadata: Mapping[str, Any] | None
+    upload_id: str | None
+    on_error: OnError
+    based_on: Snapshot | int | None
 
 
 class Dataset:
@@ -60,7 +70,7 @@ class Dataset:
         labels: LabelLike | None = None,
         *,
         if_exists: IfExists = "replace",
-        **options: Any,
+        **options: Unpack[SubmitOptions],
     ) -> Upload:
         """Add frames with their labels, or replace frames wholly.
 
@@ -93,7 +103,7 @@ class Dataset:
         labels: LabelLike | None = None,
         *,
         nulls: Nulls = "keep",
-        **options: Any,
+        **options: Unpack[SubmitOptions],
     ) -> Upload:
         """Merge the fields given into frames and labels that are there.
 
@@ -111,7 +121,9 @@ class Dataset:
         draft.modify(frames, labels, nulls=nulls)
         return self.submit(draft.operations(), **options)
 
-    def upsert_labels(self, labels: LabelLike, **options: Any) -> Upload:
+    def upsert_labels(
+        self, labels: LabelLike, **options: Unpack[SubmitOptions]
+    ) -> Upload:
         """Create labels, or replace those there wholly; other labels stay.
 
         Raises:
@@ -125,7 +137,7 @@ class Dataset:
         self,
         frames: FrameLike | list[str] | None = None,
         labels: LabelLike | None = None,
-        **options: Any,
+        **options: Unpack[SubmitOptions],
     ) -> Upload:
         """Take frames, or single labels, out of the latest version.
 
@@ -144,7 +156,7 @@ class Dataset:
         return self.submit(draft.operations(), **options)
 
     @contextmanager
-    def open_upload(self, **options: Any) -> Iterator[Draft]:
+    def open_upload(self, **options: Unpack[SubmitOptions]) -> Iterator[Draft]:
         """Combine several verbs into one upload, and so into one version.
 
         It is submitted when the block ends; if the block raises, nothing is.
@@ -295,7 +307,9 @@ class Dataset:
             table: Whose change log.
         """
         head = self.collection.head().version
-        uploads = self.collection.scan("uploads", head, columns=["upload_id", "version"])
+        uploads = self.collection.scan(
+            "uploads", head, columns=["upload_id", "version"]
+        )
         return (
             self.collection.scan(f"{table}_changes", head)
             .join(uploads, on="upload_id", how="inner")

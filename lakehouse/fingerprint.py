@@ -57,10 +57,12 @@ class Fingerprint:
 
     def __add__(self, other: "Fingerprint") -> "Fingerprint":
         return Fingerprint(
-            (self.first + other.first) % _MODULUS, (self.second + other.second) % _MODULUS
+            (self.first + other.first) % _MODULUS,
+            (self.second + other.second) % _MODULUS,
         )
 
     def __sub__(self, other: "Fingerprint") -> "Fingerprint":
         return Fingerprint(
-            (self.first - other.first) % _MODULUS, (self.second - other.second) % _MODULUS
+            (self.first - other.first) % _MODULUS,
+            (self.second - other.second) % _MODULUS,
         )

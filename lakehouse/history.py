@@ -47,7 +47,9 @@ def frame_history(
     """
     head = collection.head().version
     keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
-    lazy = [collection.scan(f"{table}_changes", head, keys=keys) for table in LIVE_TABLES]
+    lazy = [
+        collection.scan(f"{table}_changes", head, keys=keys) for table in LIVE_TABLES
+    ]
     images = dict(zip(LIVE_TABLES, pl.collect_all(lazy), strict=True))
     ids = pl.concat([rows.get_column("upload_id") for rows in images.values()]).unique()
     uploads = {
@@ -69,7 +71,9 @@ def frame_history(
             kind="frame.unknown" if label_id is None else "label.unknown",
         )
     order = {table: place for place, table in enumerate(LIVE_TABLES)}
-    told.sort(key=lambda row: (row["version"], order[row["table"]], row["label_id"] or ""))
+    told.sort(
+        key=lambda row: (row["version"], order[row["table"]], row["label_id"] or "")
+    )
     return pl.DataFrame(told, schema=HISTORY_SCHEMA)
 
 

@@ -102,7 +102,10 @@ class Project:
 
         def replaced(row: dict[str, Any]) -> dict[str, Any]:
             classes = change(ClassMap.from_json(row["class_map"]))
-            return {"class_map": classes.to_json(), "class_map_version": classes.version}
+            return {
+                "class_map": classes.to_json(),
+                "class_map_version": classes.version,
+            }
 
         self._update(replaced)
         return self.class_map
@@ -116,7 +119,9 @@ class Project:
         self._update(lambda _: {"archived": archived})
 
     def _update(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self._projects.update(lambda rows: changed_row(rows, "project", self.name, change))
+        self._projects.update(
+            lambda rows: changed_row(rows, "project", self.name, change)
+        )
 
     # ------------------------------- DATASETS ------------------------------- #
 

@@ -146,8 +146,12 @@ class Snapshot:
         """How many frames and labels there are."""
         if self.frames_where is None and self.labels_where is None:
             return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
-        found = pl.collect_all([self.frames().select(pl.len()), self.labels().select(pl.len())])
-        return dict(zip(("frames", "labels"), (table.item() for table in found), strict=True))
+        found = pl.collect_all(
+            [self.frames().select(pl.len()), self.labels().select(pl.len())]
+        )
+        return dict(
+            zip(("frames", "labels"), (table.item() for table in found), strict=True)
+        )
 
     @property
     def schema(self) -> dict[str, pl.Schema]:
@@ -211,7 +215,11 @@ class Snapshot:
         where = (self.frames_where, self.labels_where)
         rows = dict(self.rows)
         facts = (self.version, self.time, self.author, self.message, self.fingerprint)
-        origin = (self.collection.store, self.collection.path, self.collection.classes())
+        origin = (
+            self.collection.store,
+            self.collection.path,
+            self.collection.classes(),
+        )
         return _rebuild, (origin, facts, self.read_version, rows, where)
 
 

@@ -142,9 +142,7 @@ class Staging:
         Raises:
             NotFoundError: If no such upload is staged.
         """
-        return Manifest.decode(
-            self._store.read(self._file(upload_id, "manifest.json"))
-        )
+        return Manifest.decode(self._store.read(self._file(upload_id, "manifest.json")))
 
     def read(self, manifest: Manifest) -> Operations:
         """The rows of a staged upload.
@@ -204,7 +202,9 @@ def content_hash(operations: Operations) -> str:
     for name in ("frames", "labels"):
         frame: pl.DataFrame = getattr(operations, name)
         columns = [column for column in frame.columns if column not in _NOT_CONTENT]
-        hashes = row_hash(frame, columns) if frame.height else pl.Series([], dtype=pl.Int64)
+        hashes = (
+            row_hash(frame, columns) if frame.height else pl.Series([], dtype=pl.Int64)
+        )
         lanes.append(Fingerprint.of(hashes).text)
     return "-".join(lanes)
 

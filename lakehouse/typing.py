@@ -11,7 +11,7 @@ __all__ = ["ArrowStream", "FrameLike", "LabelLike", "TableLike", "VersionLike"]
 
 
 class ArrowStream(Protocol):
-    """Anything that hands out an Arrow C stream: pyarrow, pandas, DuckDB …"""
+    """Anything that hands out an Arrow C stream, as pyarrow, pandas and DuckDB do."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The stream as a capsule."""

@@ -1,10 +1,10 @@
 """An upload: one submit call, what became of it, and how to mend the rest.
 
-    upload = dataset.add(frames, labels)
-    upload.status, upload.version, upload.counts
-    upload.errors()                 every problem, one a row
-    upload.rejected()               the rows at fault, as sent
-    upload.retry(labels=corrected)  the rejected frames again, mended
+upload = dataset.add(frames, labels)
+upload.status, upload.version, upload.counts
+upload.errors()                 every problem, one a row
+upload.rejected()               the rows at fault, as sent
+upload.retry(labels=corrected)  the rejected frames again, mended
 """
 
 import json
@@ -263,9 +263,13 @@ class Upload:
         self.refresh()
         if self._row is not None and self._row["status"] == "FAILED":
             operations = self._operations()
-            parts = [part for part in (operations.frames, operations.labels) if part.height]
+            parts = [
+                part for part in (operations.frames, operations.labels) if part.height
+            ]
             named = [part.get_column("frame_id") for part in parts]
-            return pl.concat(named).unique() if named else pl.Series([], dtype=pl.String)
+            return (
+                pl.concat(named).unique() if named else pl.Series([], dtype=pl.String)
+            )
         errors = self.errors().filter(severity="error")
         return errors.get_column("frame_id").unique()
 
@@ -273,7 +277,7 @@ class Upload:
         self,
         frames: FrameLike | None = None,
         labels: LabelLike | None = None,
-        **options: Any,
+        **options: Any,  # noqa: ANN401 - as Dataset.submit takes them
     ) -> "Upload":
         """Send the rejected frames again, with the rows given in place of theirs.
 
@@ -296,6 +300,8 @@ class Upload:
         return self._submit(operations, retry_of=self.id, **options)
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+        told = ", ".join(
+            f"{count} {name}" for name, count in self.counts.items() if count
+        )
         at = f" version {self.version}" if self.version is not None else ""
         return f"<Upload {self.id} {self.status}{at}: {told or 'nothing changed'}>"

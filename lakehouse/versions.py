@@ -18,8 +18,15 @@ def versions_table(collection: Collection) -> pl.DataFrame:
     rows = collection.scan("versions", head).collect()
     first = collection.ledger.read(0)
     zero = pl.DataFrame(
-        {"version": [0], "kind": ["create"], "time": [first.time], "author": [first.author]},
-        schema_overrides={name: rows.schema[name] for name in ("version", "kind", "time", "author")},
+        {
+            "version": [0],
+            "kind": ["create"],
+            "time": [first.time],
+            "author": [first.author],
+        },
+        schema_overrides={
+            name: rows.schema[name] for name in ("version", "kind", "time", "author")
+        },
     )
     known = pl.concat([zero, rows], how="diagonal").select(rows.columns)
     return known.filter(pl.col("kind").is_in(["create", "data"])).sort("version")

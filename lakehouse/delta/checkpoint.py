@@ -13,6 +13,8 @@ def write_checkpoint(store: Store, table_path: str, version: int) -> None:
     from deltalake import DeltaTable  # noqa: PLC0415 - heavy, and only used here
 
     table = DeltaTable(
-        store.uri(table_path), version=version, storage_options=dict(store.storage_options)
+        store.uri(table_path),
+        version=version,
+        storage_options=dict(store.storage_options),
     )
     table.create_checkpoint()

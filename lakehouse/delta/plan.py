@@ -53,8 +53,8 @@ def plan_changes(
     state: TableState,
     images: pl.DataFrame,
     deleted_keys: pl.DataFrame,
-    contract: Contract,
     *,
+    contract: Contract,
     timestamp: datetime,
 ) -> list[Action]:
     """Write the files that make changed rows true, and return the actions.

@@ -40,7 +40,9 @@ def schema_string(
         column = contract.column(name)
         told: dict[str, object] = {}
         if column is not None:
-            told["comment"] = column.comment + (f" [{column.unit}]" if column.unit else "")
+            told["comment"] = column.comment + (
+                f" [{column.unit}]" if column.unit else ""
+            )
         fields.append(
             {
                 "name": name,
@@ -75,7 +77,9 @@ def _delta_type(dtype: pl.DataType) -> str | dict[str, Any]:
         ]
         return {"type": "struct", "fields": fields}
     if dtype not in _TO_DELTA:
-        raise FormatError(f"No table may have a column of type {dtype}.", kind="schema.type")
+        raise FormatError(
+            f"No table may have a column of type {dtype}.", kind="schema.type"
+        )
     return _TO_DELTA[dtype]
 
 
@@ -90,9 +94,10 @@ def _polars_type(delta: str | dict[str, Any]) -> pl.DataType:
         return _FROM_DELTA[delta]
     if delta["type"] == "array":
         return pl.List(_polars_type(delta["elementType"]))
-    return pl.Struct({field["name"]: _polars_type(field["type"]) for field in delta["fields"]})
+    return pl.Struct(
+        {field["name"]: _polars_type(field["type"]) for field in delta["fields"]}
+    )
 
 
 def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
-

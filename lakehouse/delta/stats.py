@@ -29,9 +29,10 @@ def add_action(path: str, size: int, rows: pl.DataFrame, contract: Contract) -> 
         rows: What is in it.
         contract: The table's contract; columns of the key have bounds.
     """
-    bounds = rows.select(
-        pl.col(name).min().name.suffix("_min") for name in contract.key
-    ), rows.select(pl.col(name).max().name.suffix("_max") for name in contract.key)
+    bounds = (
+        rows.select(pl.col(name).min().name.suffix("_min") for name in contract.key),
+        rows.select(pl.col(name).max().name.suffix("_max") for name in contract.key),
+    )
     least, greatest = bounds[0].row(0), bounds[1].row(0)
     stats: dict[str, Any] = {
         "numRecords": rows.height,
@@ -72,5 +73,7 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - a bound of any type
 
 def _without_nulls(stats: dict[str, Any]) -> dict[str, Any]:
     for bound in ("minValues", "maxValues"):
-        stats[bound] = {name: value for name, value in stats[bound].items() if value is not None}
+        stats[bound] = {
+            name: value for name, value in stats[bound].items() if value is not None
+        }
     return stats

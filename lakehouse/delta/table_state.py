@@ -119,14 +119,22 @@ class TableState:
         # The first wanted key at or above the file's least one must be in range.
         place = wanted.search_sorted(least, side="left")
         next_key = wanted.gather(place.clip(0, len(wanted) - 1))
-        hit = ((place < len(wanted)) & (next_key <= most)) | least.is_null() | most.is_null()
-        return tuple(file for file, wanted_here in zip(files, hit, strict=True) if wanted_here)
+        hit = (
+            ((place < len(wanted)) & (next_key <= most))
+            | least.is_null()
+            | most.is_null()
+        )
+        return tuple(
+            file for file, wanted_here in zip(files, hit, strict=True) if wanted_here
+        )
 
 
 def first_key(metadata: Mapping[str, Any]) -> str:
     """The first key column, as creation noted it among the table's properties."""
-    columns: str = metadata.get("configuration", {}).get("delta.dataSkippingStatsColumns", "")
-    return columns.split(",")[0]
+    columns: str = metadata.get("configuration", {}).get(
+        "delta.dataSkippingStatsColumns", ""
+    )
+    return columns.split(",", maxsplit=1)[0]
 
 
 def load_state(store: Store, table_path: str, version: int) -> TableState:
@@ -171,7 +179,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a checkpoint
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items() if item is not None}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
-        if value and all(isinstance(item, dict) and set(item) == {"key", "value"} for item in value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if value and all(
+            isinstance(item, dict) and set(item) == {"key", "value"} for item in value
+        ):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             return {item["key"]: item["value"] for item in value}  # pyright: ignore[reportUnknownVariableType]
         return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value

@@ -36,7 +36,7 @@ def checkpoint_later(collection: Collection, version: int) -> None:
 
 def finish() -> None:
     """Wait until no checkpoint is being written."""
-    for future in list(_running):
+    for future in _running:
         future.result()
 
 

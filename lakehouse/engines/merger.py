@@ -99,7 +99,7 @@ class Merger:
             raise
         except StorageError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one upload must not block the next
             if len(group) > 1:
                 return self._merge(head, group[:1])
             _log.exception("upload %s cannot be merged", group[0].manifest.upload_id)
@@ -107,16 +107,16 @@ class Merger:
             group = [replace(group[0], damage=reason, operations=Operations.empty())]
             outcome, rules = self._compute(head, group)
         at = max(datetime.now(UTC), head.time + _TICK)
-        entry, plan = plan_entry(self._collection, head, group, outcome, rules, at)
+        entry, plan = plan_entry(
+            self._collection, head, group, outcome=outcome, rules=rules, at=at
+        )
         if not self._collection.ledger.decide(entry):
             self._lost(plan)
             return []
         self._won(entry, group, outcome)
         return list(entry.uploads)
 
-    def _compute(
-        self, head: Entry, group: Sequence[Pending]
-    ) -> tuple[Outcome, Rules]:
+    def _compute(self, head: Entry, group: Sequence[Pending]) -> tuple[Outcome, Rules]:
         collection = self._collection
         operations = stamped(group)
         before = collection.rules(head.version)

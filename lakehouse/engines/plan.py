@@ -14,8 +14,8 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.delta.actions import Action
-from lakehouse.delta.plan import plan_append, plan_changes, share_actions
 from lakehouse.delta.create import metadata_action
+from lakehouse.delta.plan import plan_append, plan_changes, share_actions
 from lakehouse.engines.pending import Pending
 from lakehouse.engines.records import (
     error_rows,
@@ -61,6 +61,7 @@ def plan_entry(
     collection: Collection,
     head: Entry,
     group: Sequence[Pending],
+    *,
     outcome: Outcome,
     rules: Rules,
     at: datetime,
@@ -79,7 +80,7 @@ def plan_entry(
     for table in LIVE_TABLES:
         _evolve(collection, head.version, table, rules, plan)
         change = outcome.changes.get(table)
-        _plan_table(collection, head, table, change, plan, at)
+        _plan_table(collection, head, table, change=change, plan=plan, at=at)
     uploads = upload_rows(group, outcome, head.version + 1, at)
     plan.append(collection, "uploads", uploads)
     plan.append(collection, "upload_errors", error_rows(outcome))
@@ -105,6 +106,7 @@ def _plan_table(
     collection: Collection,
     head: Entry,
     table: str,
+    *,
     change: TableChange | None,
     plan: Plan,
     at: datetime,
@@ -135,7 +137,7 @@ def _plan_table(
         collection.state(table, head.version),
         change.images.drop("op", "_old_hash"),
         change.deletions.select(contract(table).key),
-        contract(table),
+        contract=contract(table),
         timestamp=at,
     )
 

@@ -81,14 +81,19 @@ def _changed_since(
     changes = pl.concat(
         [
             collection.scan(
-                f"{table}_changes", version, keys=keys, columns=["frame_id", "upload_id"]
+                f"{table}_changes",
+                version,
+                keys=keys,
+                columns=["frame_id", "upload_id"],
             )
             for table in LIVE_TABLES
         ]
     )
     return (
         changes.join(
-            uploads.select("upload_id", "version", "author"), on="upload_id", how="inner"
+            uploads.select("upload_id", "version", "author"),
+            on="upload_id",
+            how="inner",
         )
         .sort("version")
         .group_by("frame_id")

@@ -128,7 +128,11 @@ def _normalised(
     normalise: Callable[[Any], Any],
 ) -> None:
     """Value by value; a value that does not fit is null, and told."""
-    if isinstance(values, pl.Series) and values.dtype == dtype and normalise is _numbers:
+    if (
+        isinstance(values, pl.Series)
+        and values.dtype == dtype
+        and normalise is _numbers
+    ):
         intake.columns[name] = values.alias(name)
         return
     made: list[Any] = []
@@ -137,12 +141,22 @@ def _normalised(
         try:
             made.append(None if _is_null(value) else normalise(value))
             faults.append(None)
-        except (ValueError, TypeError, OverflowError, KeyError, AttributeError) as error:
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            KeyError,
+            AttributeError,
+        ) as error:
             made.append(None)
             faults.append(str(error) or repr(value))
     told = pl.Series(faults, dtype=pl.String)
     if told.null_count() < len(told):
-        rule = "sensor.invalid" if name in {"sensors", "coordinate_frames"} else "value.type"
+        rule = (
+            "sensor.invalid"
+            if name in {"sensors", "coordinate_frames"}
+            else "value.type"
+        )
         hint = f"Send {_plain_name(dtype)}, or leave the field out."
         intake.blame(told.is_not_null(), rule, told, hint, name)
     intake.columns[name] = pl.Series(name, made, dtype=dtype)
@@ -184,12 +198,18 @@ def _plain_metadata(values: pl.Series) -> pl.Series:
         return values.cast(pl.Int64)
     if dtype.is_float():
         return values.cast(pl.Float64)
-    return values.cast(pl.String) if isinstance(dtype, pl.Categorical | pl.Enum) else values
+    return (
+        values.cast(pl.String)
+        if isinstance(dtype, pl.Categorical | pl.Enum)
+        else values
+    )
 
 
 def _is_metadata(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return all(_is_metadata(item) and not isinstance(item, list | tuple) for item in value)  # pyright: ignore[reportUnknownVariableType]
+        return all(
+            _is_metadata(item) and not isinstance(item, list | tuple) for item in value
+        )  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int) and not isinstance(value, bool):

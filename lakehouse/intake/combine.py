@@ -23,7 +23,9 @@ def combine(parts: Sequence[Operations]) -> Operations:
     """
     frames = _stacked([part.frames for part in parts if part.frames.height])
     labels = _stacked([part.labels for part in parts if part.labels.height])
-    refuse(_repeated(frames, ["frame_id"]) + _repeated(labels, ["frame_id", "label_id"]))
+    refuse(
+        _repeated(frames, ["frame_id"]) + _repeated(labels, ["frame_id", "label_id"])
+    )
     return Operations(frames, labels, together([part.problems for part in parts]))
 
 
@@ -66,7 +68,9 @@ def _repeated(rows: pl.DataFrame, key: list[str]) -> list[Problem]:
         Problem(
             row["frame_id"],
             row.get("label_id"),
-            f"labels['{row['label_id']}']" if is_label else f"frames['{row['frame_id']}']",
+            f"labels['{row['label_id']}']"
+            if is_label
+            else f"frames['{row['frame_id']}']",
             "label.repeated" if is_label else "frame.repeated",
             f"The {'label' if is_label else 'frame'} is given {len(row[OP])} times in one "
             f"upload ({', '.join(row[OP])}).",

@@ -7,7 +7,13 @@ import polars as pl
 
 from lakehouse.contracts import contract
 from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
-from lakehouse.intake.keys import IGNORED, columns_faults, frame_ids_of, ids_faults, refuse
+from lakehouse.intake.keys import (
+    IGNORED,
+    columns_faults,
+    frame_ids_of,
+    ids_faults,
+    refuse,
+)
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.intake.wrap import cleared, finished, non_finite
 from lakehouse.model.operations import IF_EXISTS
@@ -72,7 +78,9 @@ def _check(intake: Intake, op: str) -> None:
     for name in ("width", "height"):
         if name in columns:
             bad = (columns[name] <= 0).fill_null(value=False)
-            intake.blame(bad, "value.range", f"{name} is not above 0.", "Send pixels.", name)
+            intake.blame(
+                bad, "value.range", f"{name} is not above 0.", "Send pixels.", name
+            )
     _check_place(intake)
     check_vector(intake)
     _check_image(intake, op)
@@ -83,7 +91,10 @@ def _check_place(intake: Intake) -> None:
     columns, height = intake.columns, intake.keys.height
     null = pl.Series([None] * height, dtype=pl.Float64)
     latitude, longitude = columns.get("latitude", null), columns.get("longitude", null)
-    for name, value, most in (("latitude", latitude, 90), ("longitude", longitude, 180)):
+    for name, value, most in (
+        ("latitude", latitude, 90),
+        ("longitude", longitude, 180),
+    ):
         bad = (value.abs() > most).fill_null(value=False)
         told = f"{name} is not in -{most} to {most}."
         intake.blame(bad, "value.range", told, "Send degrees (EPSG:4326).", name)
@@ -99,8 +110,14 @@ def check_vector(intake: Intake) -> None:
     vectors = intake.columns["embedding"]
     short = (vectors.list.len() < 2).fill_null(value=False)  # noqa: PLR2004 - the rule
     told = "A vector has 2 numbers or more."
-    intake.blame(short, "embedding.dimension", told, "Send the whole vector.", "embedding")
-    odd = vectors.list.eval(pl.element().is_finite().not_()).list.any().fill_null(value=False)
+    intake.blame(
+        short, "embedding.dimension", told, "Send the whole vector.", "embedding"
+    )
+    odd = (
+        vectors.list.eval(pl.element().is_finite().not_())
+        .list.any()
+        .fill_null(value=False)
+    )
     told = "The vector has a number that is not finite."
     intake.blame(odd, "value.range", told, "Send finite numbers only.", "embedding")
 
@@ -115,9 +132,11 @@ def _check_image(intake: Intake, op: str) -> None:
         sensors = columns["sensors"]
         lacks = url.is_null() & (sensors.list.len().fill_null(0) == 0)
         urls = sensors.list.eval(pl.element().struct.field("image_url"))
-        agrees = pl.DataFrame({"urls": urls, "url": url}).select(
-            pl.col("urls").list.contains(pl.col("url"))
-        ).to_series()
+        agrees = (
+            pl.DataFrame({"urls": urls, "url": url})
+            .select(pl.col("urls").list.contains(pl.col("url")))
+            .to_series()
+        )
         odd = url.is_not_null() & sensors.is_not_null() & ~agrees.fill_null(value=False)
         told = "image_url and sensors are both given, and no sensor has that image_url."
         hint = "Give one of them; sensors alone sets image_url."
@@ -133,11 +152,21 @@ def _check_coordinate_frames(intake: Intake) -> None:
     columns = intake.columns
     if "sensors" not in columns or "coordinate_frames" not in columns:
         return
-    listed = pl.DataFrame([intake.keys.get_column("frame_id"), columns["sensors"], columns["coordinate_frames"]])
+    listed = pl.DataFrame(
+        [
+            intake.keys.get_column("frame_id"),
+            columns["sensors"],
+            columns["coordinate_frames"],
+        ]
+    )
     used = listed.select(
-        pl.col("sensors").list.eval(pl.element().struct.field("coordinate_frame")).list.drop_nulls()
+        pl.col("sensors")
+        .list.eval(pl.element().struct.field("coordinate_frame"))
+        .list.drop_nulls()
         .list.set_difference(
-            pl.col("coordinate_frames").list.eval(pl.element().struct.field("coordinate_frame_id"))
+            pl.col("coordinate_frames").list.eval(
+                pl.element().struct.field("coordinate_frame_id")
+            )
         )
         .list.set_difference(
             pl.col("sensors").list.eval(pl.element().struct.field("sensor_id"))
@@ -145,7 +174,12 @@ def _check_coordinate_frames(intake: Intake) -> None:
         .list.set_difference(pl.lit(["world"]))
         .alias("unknown")
     ).to_series()
-    bad = (used.list.len() > 0).fill_null(value=False) & columns["coordinate_frames"].is_not_null()
-    told = "Sensors name coordinate frames that the frame does not have: " + used.list.join(", ").fill_null("")
+    bad = (used.list.len() > 0).fill_null(value=False) & columns[
+        "coordinate_frames"
+    ].is_not_null()
+    told = (
+        "Sensors name coordinate frames that the frame does not have: "
+        + used.list.join(", ").fill_null("")
+    )
     hint = "Add the coordinate frame, or correct its id."
     intake.blame(bad, "sensor.invalid", told + ".", hint, "sensors")

@@ -31,7 +31,10 @@ def columns_faults(table: Table, known: Collection[str], what: str) -> list[Prob
         if name in known or name in IGNORED:
             continue
         field = name.removeprefix(PREFIX)
-        if name.startswith(PREFIX) and pl.Series([field]).str.contains(NAME_PATTERN).item():
+        if (
+            name.startswith(PREFIX)
+            and pl.Series([field]).str.contains(NAME_PATTERN).item()
+        ):
             continue
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
@@ -58,7 +61,11 @@ def frame_ids_of(table: Table) -> pl.Series:
         return pl.Series("frame_id", [None] * table.height, dtype=pl.String)
     if isinstance(values, pl.Series):
         is_text = values.dtype in {pl.String, pl.Categorical, pl.Enum}
-        texts = values.cast(pl.String) if is_text else pl.Series([None] * len(values), dtype=pl.String)
+        texts = (
+            values.cast(pl.String)
+            if is_text
+            else pl.Series([None] * len(values), dtype=pl.String)
+        )
         return texts.alias("frame_id")
     texts = [value if isinstance(value, str) else None for value in values]
     return pl.Series("frame_id", texts, dtype=pl.String)

@@ -7,7 +7,13 @@ import polars as pl
 from lakehouse.contracts import contract
 from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
 from lakehouse.intake.frames import check_vector
-from lakehouse.intake.keys import IGNORED, columns_faults, frame_ids_of, ids_faults, refuse
+from lakehouse.intake.keys import (
+    IGNORED,
+    columns_faults,
+    frame_ids_of,
+    ids_faults,
+    refuse,
+)
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.intake.wrap import cleared, finished, non_finite
 from lakehouse.model.ids import invalid_id_expr
@@ -72,7 +78,11 @@ def label_operations(
 
 def _label_ids(table: Table) -> pl.Series:
     values = table.columns.get("label_id")
-    if isinstance(values, pl.Series) and values.dtype in {pl.String, pl.Categorical, pl.Enum}:
+    if isinstance(values, pl.Series) and values.dtype in {
+        pl.String,
+        pl.Categorical,
+        pl.Enum,
+    }:
         return values.cast(pl.String).alias("label_id")
     texts: list[Any] = [None] * table.height if values is None else list(values)
     known = [text if isinstance(text, str) else None for text in texts]
@@ -94,11 +104,16 @@ def _infer_types(intake: Intake) -> None:
     said = columns.get("label_type", null)
     if said.null_count():
         geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
-        rows = pl.DataFrame([said.alias("_said"), *(columns[name] for name, _ in geometry)])
+        rows = pl.DataFrame(
+            [said.alias("_said"), *(columns[name] for name, _ in geometry)]
+        )
         guesses = [
-            pl.when(pl.col(name).is_not_null()).then(pl.lit(kind)) for name, kind in geometry
+            pl.when(pl.col(name).is_not_null()).then(pl.lit(kind))
+            for name, kind in geometry
         ]
-        made = rows.select(pl.coalesce("_said", *guesses).alias("label_type")).to_series()
+        made = rows.select(
+            pl.coalesce("_said", *guesses).alias("label_type")
+        ).to_series()
         columns["label_type"] = made
     kinds = columns["label_type"]
     if kinds.is_in(list(MASK_TYPES)).any():
@@ -128,7 +143,9 @@ def _check(intake: Intake, op: str) -> None:
         mode = columns["resize_mode"]
         bad = mode.is_not_null() & ~mode.is_in(["fill", "None"])
         told = "resize_mode is 'fill', or nothing."
-        intake.blame(bad, "value.range", told, "Leave it out, or send 'fill'.", "resize_mode")
+        intake.blame(
+            bad, "value.range", told, "Leave it out, or send 'fill'.", "resize_mode"
+        )
 
 
 def _check_type(intake: Intake, op: str) -> None:
@@ -160,7 +177,9 @@ def _check_complete(intake: Intake) -> None:
             intake.blame(mine & lacks, "geometry.missing", told, hint, field)
     lacks = columns["class_name"].is_null() if "class_name" in columns else absent
     told = "The label has no class_name."
-    intake.blame(lacks, "class.missing", told, "Name one of the project's classes.", "class_name")
+    intake.blame(
+        lacks, "class.missing", told, "Name one of the project's classes.", "class_name"
+    )
 
 
 def _check_box(intake: Intake) -> None:
@@ -168,8 +187,14 @@ def _check_box(intake: Intake) -> None:
         if name in intake.columns:
             size = intake.columns[name]
             bad = (size <= 0).fill_null(value=False)
-            told = f"The box is degenerate: its {name} is " + size.cast(pl.String).fill_null("") + "."
-            hint = f"Boxes are {', '.join(BOX)} in pixels, with width and height above 0."
+            told = (
+                f"The box is degenerate: its {name} is "
+                + size.cast(pl.String).fill_null("")
+                + "."
+            )
+            hint = (
+                f"Boxes are {', '.join(BOX)} in pixels, with width and height above 0."
+            )
             intake.blame(bad, "box.degenerate", told, hint, name)
 
 
@@ -181,6 +206,10 @@ def _check_lists(intake: Intake) -> None:
         bad = (values.list.len() != length).fill_null(value=False)
         told = f"{name} has {length} numbers."
         intake.blame(bad, "value.range", told, f"Send {length} numbers.", name)
-        odd = values.list.eval(pl.element().is_finite().not_()).list.any().fill_null(value=False)
+        odd = (
+            values.list.eval(pl.element().is_finite().not_())
+            .list.any()
+            .fill_null(value=False)
+        )
         told = f"{name} has a number that is not finite."
         intake.blame(odd, "value.range", told, "Send finite numbers only.", name)

@@ -48,9 +48,16 @@ _CAMERA_MODELS: Final = ("brown_conrady", "fisheye")
 def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     """A list of sensors; ids are unique in it."""
     listed = [_flat(item) for item in _list_of_dicts(value, "sensors")]
-    faults = [fault for place, item in enumerate(listed) for fault in _sensor_faults(place, item)]
+    faults = [
+        fault
+        for place, item in enumerate(listed)
+        for fault in _sensor_faults(place, item)
+    ]
     ids = [item["sensor_id"] for item in listed]
-    faults += [f"sensor id {name!r} is there twice" for name in sorted({str(i) for i in ids if ids.count(i) > 1})]
+    faults += [
+        f"sensor id {name!r} is there twice"
+        for name in sorted({str(i) for i in ids if ids.count(i) > 1})
+    ]
     if faults:
         raise ValueError("; ".join(faults) + ".")
     for item in listed:
@@ -77,7 +84,9 @@ def _sensor_faults(place: int, item: Mapping[str, Any]) -> list[str]:
     start = f"sensor {place} ({item['sensor_id']!r})"
     known = SENSOR_TYPES.get(str(item["sensor_type"]))
     if known is None:
-        return [f"{start} is of type {item['sensor_type']!r}; known: {', '.join(SENSOR_TYPES)}"]
+        return [
+            f"{start} is of type {item['sensor_type']!r}; known: {', '.join(SENSOR_TYPES)}"
+        ]
     faults = [f"{start} lacks {name}" for name in known.required if item[name] is None]
     if known.one_of and sum(item[name] is not None for name in known.one_of) != 1:
         faults.append(f"{start} needs exactly one of {' and '.join(known.one_of)}")
@@ -101,7 +110,9 @@ def _sensor_faults(place: int, item: Mapping[str, Any]) -> list[str]:
     if problem := id_problem(item["sensor_id"]):
         faults.append(f"{start}: the id {problem}")
     if not isinstance(item["mirror_asset"], bool | None):
-        faults.append(f"{start}: mirror_asset is {item['mirror_asset']!r}, not true or false")
+        faults.append(
+            f"{start}: mirror_asset is {item['mirror_asset']!r}, not true or false"
+        )
     if item["date_captured"] is not None:
         try:
             moment(item["date_captured"])
@@ -116,7 +127,9 @@ def _is_size(value: object) -> bool:
 
 def coordinate_frames(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     """A list of coordinate frames; ids are unique in it."""
-    listed = [_coordinate_frame(item) for item in _list_of_dicts(value, "coordinate_frames")]
+    listed = [
+        _coordinate_frame(item) for item in _list_of_dicts(value, "coordinate_frames")
+    ]
     ids = [item["coordinate_frame_id"] for item in listed]
     twice = sorted({str(name) for name in ids if ids.count(name) > 1})
     if twice:
@@ -159,7 +172,9 @@ def _camera_faults(start: str, metadata: Mapping[str, Any]) -> list[str]:
     ]
     model = metadata.get("camera_model")
     if model is not None and model not in _CAMERA_MODELS:
-        faults.append(f"{start}: camera_model is {model!r}; known: {', '.join(_CAMERA_MODELS)}")
+        faults.append(
+            f"{start}: camera_model is {model!r}; known: {', '.join(_CAMERA_MODELS)}"
+        )
     if (metadata.get("cx") is None) != (metadata.get("cy") is None):
         faults.append(f"{start}: cx and cy come together")
     return faults
@@ -170,7 +185,9 @@ def polygons(value: Any) -> list[list[list[float]]]:  # noqa: ANN401
     made: list[list[list[float]]] = []
     for place, item in enumerate(_list(value, "polygons")):
         vertices = item["vertices"] if isinstance(item, Mapping) else item
-        points = [_list(point, "a vertex") for point in _list(vertices, f"polygon {place}")]
+        points = [
+            _list(point, "a vertex") for point in _list(vertices, f"polygon {place}")
+        ]
         if any(len(point) != 2 or not all(map(_is_number, point)) for point in points):  # noqa: PLR2004
             raise ValueError(f"polygon {place} has a vertex that is not [x, y].")
         made.append([[float(x), float(y)] for x, y in points])
@@ -181,16 +198,26 @@ def keypoints(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     """Named points; names are text, not empty, and unique."""
     listed = _list_of_dicts(value, "keypoints")
     names = [item.get("name") for item in listed]
-    faults = [f"keypoint {n} has no name" for n, name in enumerate(names) if not isinstance(name, str) or not name]
+    faults = [
+        f"keypoint {n} has no name"
+        for n, name in enumerate(names)
+        if not isinstance(name, str) or not name
+    ]
     faults += [
         f"keypoint {item.get('name')!r}: x or y is not a number"
         for item in listed
         if not _is_number(item.get("x")) or not _is_number(item.get("y"))
     ]
-    faults += [f"keypoint {name!r} is there twice" for name in sorted({str(n) for n in names if names.count(n) > 1})]
+    faults += [
+        f"keypoint {name!r} is there twice"
+        for name in sorted({str(n) for n in names if names.count(n) > 1})
+    ]
     if faults:
         raise ValueError("; ".join(faults) + ".")
-    return [{"x": float(item["x"]), "y": float(item["y"]), "name": item["name"]} for item in listed]
+    return [
+        {"x": float(item["x"]), "y": float(item["y"]), "name": item["name"]}
+        for item in listed
+    ]
 
 
 def json_object(value: Any) -> str | None:  # noqa: ANN401
@@ -222,7 +249,11 @@ def _list_of_dicts(value: Any, what: str) -> list[Mapping[str, Any]]:  # noqa: A
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
 NESTED: Final[Mapping[str, Callable[[Any], Any]]] = {

@@ -67,10 +67,8 @@ def table_of(data: TableLike) -> Table:
     >>> table_of([{"a": 1}, {"a": "x", "b": 2}]).columns["a"]
     [1, 'x']
     """
-    if isinstance(data, pl.DataFrame):
-        return _of_frame(data)
-    if isinstance(data, pl.LazyFrame):
-        return _of_frame(data.collect())
+    if isinstance(data, pl.DataFrame | pl.LazyFrame):
+        return _of_frame(data.lazy().collect())
     if isinstance(data, str | os.PathLike):
         return _of_file(Path(data))
     if hasattr(data, "__arrow_c_stream__"):
@@ -110,7 +108,9 @@ def _series(values: list[Any]) -> Values:
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pl.Series([None] * len(values), dtype=pl.Null)
-    if not kinds <= {str, int, float, bool} or (len(kinds) > 1 and kinds != {int, float}):
+    if not kinds <= {str, int, float, bool} or (
+        len(kinds) > 1 and kinds != {int, float}
+    ):
         return values
     try:
         series = pl.Series(values, strict=kinds != {int, float})

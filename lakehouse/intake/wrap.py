@@ -29,9 +29,7 @@ def cleared(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
         for name in table.columns
         if name not in {"frame_id", "label_id"} and not name.startswith("_")
     ]
-    lists = [
-        pl.when(_is_null(table.columns[name])).then(pl.lit(name)) for name in sent
-    ]
+    lists = [pl.when(_is_null(table.columns[name])).then(pl.lit(name)) for name in sent]
     if not lists:
         return rows
     names = pl.concat_list(lists).list.drop_nulls().alias(CLEAR)

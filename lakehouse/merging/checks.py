@@ -118,7 +118,9 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
             (pl.col("op") == "MODIFY") & (pl.col("label_type") != pl.col("_type"))
         )
         message = pl.format(
-            "The label is {}; its type never changes, and {} was sent.", "_type", "label_type"
+            "The label is {}; its type never changes, and {} was sent.",
+            "_type",
+            "label_type",
         )
         findings.append(
             found(
@@ -156,7 +158,9 @@ def _classes(labels: pl.DataFrame, class_ids: Mapping[str, int]) -> pl.DataFrame
 
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    start = f"Did you mean {near[0]!r}? " if near else f"Known: {', '.join(known[:20])}. "
+    start = (
+        f"Did you mean {near[0]!r}? " if near else f"Known: {', '.join(known[:20])}. "
+    )
     return start + "Classes are appended with project.add_classes."
 
 

@@ -33,7 +33,9 @@ def count(
     of_frames = _frames(targets, rejected, changes)
     of_labels = _labels(labels, rejected, good, changes)
     counted = [_pivot(of_frames, ""), _pivot(of_labels, "label_")]
-    ids = pl.concat([part.select("upload_id") for part in (of_frames, of_labels)]).unique()
+    ids = pl.concat(
+        [part.select("upload_id") for part in (of_frames, of_labels)]
+    ).unique()
     for part in counted:
         ids = ids.join(part, on="upload_id", how="left")
     return ids.fill_null(0)
@@ -43,7 +45,11 @@ def _frames(
     targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
 ) -> pl.DataFrame:
     """`upload_id` and the fate of each touched frame."""
-    parts = [part for change in changes.values() for part in (change.images, change.deletions)]
+    parts = [
+        part
+        for change in changes.values()
+        for part in (change.images, change.deletions)
+    ]
     changed = pl.concat([part.select("frame_id") for part in parts]).unique()
     op, exists = pl.col("frame_op"), pl.col("exists")
     fate = (
@@ -79,9 +85,13 @@ def _labels(
     if not labels.height:
         return gone
     bad = labels.join(rejected, on="frame_id", how="semi")
-    sent = labels.join(good, on="frame_id", how="semi").select(*_KEY, "upload_id", op=OP)
+    sent = labels.join(good, on="frame_id", how="semi").select(
+        *_KEY, "upload_id", op=OP
+    )
     vectors = changes["label_embeddings"]
-    moved = pl.concat([vectors.images.select(_KEY), vectors.deletions.select(_KEY)]).unique()
+    moved = pl.concat(
+        [vectors.images.select(_KEY), vectors.deletions.select(_KEY)]
+    ).unique()
     images = changes["labels"].images.select(*_KEY, OLD_HASH, _image=True)
     fate = (
         pl.when(pl.col("_image") & pl.col(OLD_HASH).is_null())
@@ -104,5 +114,6 @@ def _labels(
 
 def _pivot(fates: pl.DataFrame, prefix: str) -> pl.DataFrame:
     return fates.group_by("upload_id").agg(
-        (pl.col("fate") == name).sum().cast(pl.Int64).alias(prefix + name) for name in _NAMES
+        (pl.col("fate") == name).sum().cast(pl.Int64).alias(prefix + name)
+        for name in _NAMES
     )

@@ -96,7 +96,9 @@ def _settle_mixed(
     """A column of JSON texts of several types, value by value."""
     at_fault = set(errors.get_column("frame_id").to_list())
     frame_ids = rows.get_column("frame_id").to_list()
-    values = [None if text is None else json.loads(text) for text in rows.get_column(column)]
+    values = [
+        None if text is None else json.loads(text) for text in rows.get_column(column)
+    ]
     kinds = [_kind(value) for value in values]
     for frame_id, kind in zip(frame_ids, kinds, strict=True):
         if kind is not None and field not in types and frame_id not in at_fault:
@@ -104,9 +106,13 @@ def _settle_mixed(
     if field not in types:
         return rows.drop(column), together([])
     wanted = types[field]
-    fits = [kind is not None and (kind == wanted or _widens(kind, wanted)) for kind in kinds]
+    fits = [
+        kind is not None and (kind == wanted or _widens(kind, wanted)) for kind in kinds
+    ]
     good = [value if fit else None for value, fit in zip(values, fits, strict=True)]
-    mask = pl.Series([not fit and value is not None for fit, value in zip(fits, values, strict=True)])
+    mask = pl.Series(
+        [not fit and value is not None for fit, value in zip(fits, values, strict=True)]
+    )
     names = pl.Series("_kind", [str(kind) for kind in kinds])
     bad = rows.with_columns(names).filter(mask)
     problems = [
@@ -124,8 +130,17 @@ def _kind(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
         inner = next(iter(kinds.values()), None)
         if set(kinds) == {"Int64", "Float64"}:
             inner = pl.Float64()
-        return pl.List(inner) if inner is not None and not isinstance(inner, pl.List) else None
-    for python, dtype in ((bool, pl.Boolean()), (int, pl.Int64()), (float, pl.Float64()), (str, pl.String())):
+        return (
+            pl.List(inner)
+            if inner is not None and not isinstance(inner, pl.List)
+            else None
+        )
+    for python, dtype in (
+        (bool, pl.Boolean()),
+        (int, pl.Int64()),
+        (float, pl.Float64()),
+        (str, pl.String()),
+    ):
         if isinstance(value, python):
             return dtype
     return None
@@ -141,7 +156,9 @@ def _widens(sent: pl.DataType, wanted: pl.DataType) -> bool:
 def _type_problem(
     rows: pl.DataFrame, field: str, sent: pl.DataType | None, wanted: pl.DataType
 ) -> pl.DataFrame:
-    keys = [name for name in ("frame_id", "label_id", "upload_id") if name in rows.columns]
+    keys = [
+        name for name in ("frame_id", "label_id", "upload_id") if name in rows.columns
+    ]
     found_type = None if sent is None else MetadataType.from_dtype(sent)
     right = MetadataType.from_dtype(wanted)
     is_mode = isinstance(sent, pl.List) != isinstance(wanted, pl.List)
@@ -173,7 +190,9 @@ def _measured(
         bad,
         rule="embedding.dimension",
         message=pl.format(
-            "The vector has {} numbers; all vectors here have {}.", length, pl.lit(spec.dimension)
+            "The vector has {} numbers; all vectors here have {}.",
+            length,
+            pl.lit(spec.dimension),
         ),
         hint="Send vectors of the one model that this dataset uses.",
         field="embedding",

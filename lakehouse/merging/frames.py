@@ -37,5 +37,7 @@ def frame_change(
         full = merged(sent, current.frames, ["frame_id"], fields)
         parts.append(exactly(mirrored(full, where=relisted), fields))
     images = as_images(pl.concat(parts), current.frames, shape, extras)
-    gone = targets.filter(pl.col("frame_op") == "DELETE").select("frame_id", "upload_id")
+    gone = targets.filter(pl.col("frame_op") == "DELETE").select(
+        "frame_id", "upload_id"
+    )
     return TableChange(images, as_deletions(current.frames, gone, shape))

@@ -81,10 +81,14 @@ def _with_op(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     return rows.rename({OP: "op"})
 
 
-def _targets(frames: pl.DataFrame, labels: pl.DataFrame, current: Current) -> pl.DataFrame:
+def _targets(
+    frames: pl.DataFrame, labels: pl.DataFrame, current: Current
+) -> pl.DataFrame:
     """One row a touched frame: upload, frame operation, and whether it is there."""
     if_exists = pl.col(IF_EXISTS) if IF_EXISTS in frames.columns else pl.lit("replace")
-    by_frame = frames.select("frame_id", "upload_id", frame_op="op", if_exists=if_exists)
+    by_frame = frames.select(
+        "frame_id", "upload_id", frame_op="op", if_exists=if_exists
+    )
     null = pl.lit(None, dtype=pl.String)
     by_label = (
         labels.select("frame_id", "upload_id")
@@ -131,5 +135,9 @@ def _aborted(
 
 
 def _skipped(targets: pl.DataFrame) -> pl.DataFrame:
-    skips = pl.col("exists") & (pl.col("frame_op") == "ADD") & (pl.col("if_exists") == "skip")
+    skips = (
+        pl.col("exists")
+        & (pl.col("frame_op") == "ADD")
+        & (pl.col("if_exists") == "skip")
+    )
     return targets.filter(skips).select("frame_id")

@@ -51,7 +51,9 @@ def gone_labels(
     """
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     sent = labels.filter(pl.col("op") != "DELETE")
-    by_frame = there.join(wholly, on="frame_id", how="semi").join(sent, on=_KEY, how="anti")
+    by_frame = there.join(wholly, on="frame_id", how="semi").join(
+        sent, on=_KEY, how="anti"
+    )
     singly = labels.filter(pl.col("op") == "DELETE")
     by_label = there.join(singly, on=_KEY, how="semi")
     uploads = targets.select("frame_id", "upload_id")

@@ -34,7 +34,9 @@ def logical_columns(
 ) -> dict[str, pl.DataType]:
     """The columns that are a row's content, metadata included."""
     schema = contract.schema(extras)
-    return {name: dtype for name, dtype in schema.items() if name not in contract.provenance}
+    return {
+        name: dtype for name, dtype in schema.items() if name not in contract.provenance
+    }
 
 
 def merged(
@@ -52,7 +54,9 @@ def merged(
         key: What joins them.
         fields: Every field that the result has.
     """
-    old = filled(current, fields).select(*key, *(pl.col(f).alias(f"_old_{f}") for f in fields if f not in key))
+    old = filled(current, fields).select(
+        *key, *(pl.col(f).alias(f"_old_{f}") for f in fields if f not in key)
+    )
     joined = rows.join(old, on=key, how="left", maintain_order="left")
     clears = CLEAR in rows.columns
     values: list[pl.Expr] = []
@@ -86,7 +90,9 @@ def as_images(
     """
     columns = logical_columns(contract, extras)
     rows = filled(rows, columns).select(
-        *(pl.col(name).cast(dtype) for name, dtype in columns.items()), "upload_id", "op"
+        *(pl.col(name).cast(dtype) for name, dtype in columns.items()),
+        "upload_id",
+        "op",
     )
     rows = rows.with_columns(row_hash(rows, list(columns)))
     key = list(contract.key)

@@ -24,9 +24,13 @@ class Rules:
 
     class_ids: Mapping[str, int]
     """Known classes."""
-    frame_metadata: Mapping[str, pl.DataType] = field(default_factory=dict[str, pl.DataType])
+    frame_metadata: Mapping[str, pl.DataType] = field(
+        default_factory=dict[str, pl.DataType]
+    )
     """`user__…` to type, for frames."""
-    label_metadata: Mapping[str, pl.DataType] = field(default_factory=dict[str, pl.DataType])
+    label_metadata: Mapping[str, pl.DataType] = field(
+        default_factory=dict[str, pl.DataType]
+    )
     """`user__…` to type, for labels."""
     frame_embedding: EmbeddingSpec = EmbeddingSpec()
     label_embedding: EmbeddingSpec = EmbeddingSpec()

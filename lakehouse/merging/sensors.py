@@ -65,7 +65,9 @@ def with_image_changed(sent: pl.DataFrame, current: pl.DataFrame) -> pl.DataFram
     return joined.with_columns(sensors=pl.coalesce("_made", kept)).drop("_made")
 
 
-def _changed(sensors: list[dict[str, Any]], image: dict[str, Any]) -> list[dict[str, Any]]:
+def _changed(
+    sensors: list[dict[str, Any]], image: dict[str, Any]
+) -> list[dict[str, Any]]:
     new = {name: value for name, value in image.items() if value is not None}
     if not any(_is_default(sensor) for sensor in sensors):
         fresh = {"sensor_id": "DEFAULT", "sensor_type": "IMAGE_V0", **new}

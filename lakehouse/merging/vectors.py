@@ -45,7 +45,9 @@ def label_vectors(
     if there.height:
         # In a frame added anew, a label sent without a vector loses the old one.
         anew = targets.filter(pl.col("frame_op") == "ADD")
-        lost = there.join(anew, on="frame_id", how="semi").join(sent, on=key, how="anti")
+        lost = there.join(anew, on="frame_id", how="semi").join(
+            sent, on=key, how="anti"
+        )
         gone = pl.concat([gone, lost]).unique(key)
     return _change("label_embeddings", sent, there, gone, targets)
 

@@ -65,7 +65,10 @@ class ClassMap:
         """
         listed = [names] if isinstance(names, str) else list(names)
         return cls(
-            tuple(LabelClass(name, place, _colour(place)) for place, name in enumerate(listed))
+            tuple(
+                LabelClass(name, place, _colour(place))
+                for place, name in enumerate(listed)
+            )
         )
 
     @cached_property

@@ -14,11 +14,18 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 
-__all__ = ["NAME_PATTERN", "check_name", "id_problem", "invalid_id_expr", "new_upload_id"]
+__all__ = [
+    "NAME_PATTERN",
+    "check_name",
+    "id_problem",
+    "invalid_id_expr",
+    "new_upload_id",
+]
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_]+$"
 """What a project, dataset, inference set or metadata field is called."""
 
+_VERSION: Final = 0x7
 _FORBIDDEN: Final = r"[#\[\]?*,/\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
 _FORBIDDEN_PY: Final = re.compile(r"[#\[\]?*,/\x7f-\x84\x86-\x9f]|[^\x00-\xff]")
 
@@ -76,7 +83,7 @@ def new_upload_id(after: str | None = None) -> str:
         if tail >> 74:
             milliseconds, tail = milliseconds + 1, secrets.randbits(74)
     high, low = tail >> 62, tail & ((1 << 62) - 1)
-    number = milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low
+    number = milliseconds << 80 | _VERSION << 76 | high << 64 | 0b10 << 62 | low
     return str(uuid.UUID(int=number))
 
 
@@ -86,7 +93,7 @@ def _parts(upload_id: str) -> tuple[int, int]:
         number = uuid.UUID(upload_id).int
     except ValueError:
         return (0, 0)
-    if (number >> 76) & 0xF != 0x7:
+    if (number >> 76) & 0xF != _VERSION:
         return (0, 0)
     high, low = (number >> 64) & 0xFFF, number & ((1 << 62) - 1)
     return number >> 80, high << 62 | low

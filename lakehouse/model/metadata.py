@@ -35,7 +35,7 @@ class MetadataType:
 
     @property
     def name(self) -> str:
-        """`int`, `list[int]`, …"""
+        """Its name: `int`, `list[int]` and so on."""
         return f"list[{self.element}]" if self.is_list else self.element
 
     @property

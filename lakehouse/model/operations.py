@@ -13,7 +13,16 @@ import polars as pl
 
 from lakehouse.model.problems import PROBLEM_SCHEMA
 
-__all__ = ["CLEAR", "IF_EXISTS", "MIXED", "OP", "OPERATIONAL", "ROW", "SENT", "Operations"]
+__all__ = [
+    "CLEAR",
+    "IF_EXISTS",
+    "MIXED",
+    "OP",
+    "OPERATIONAL",
+    "ROW",
+    "SENT",
+    "Operations",
+]
 
 OP: Final = "_op"
 """ADD, MODIFY or DELETE."""

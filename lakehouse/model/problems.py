@@ -64,7 +64,9 @@ class Problem:
 
 def problems_to_frame(problems: Iterable[Problem]) -> pl.DataFrame:
     """Problems as a table."""
-    return pl.DataFrame([asdict(problem) for problem in problems], schema=PROBLEM_SCHEMA)
+    return pl.DataFrame(
+        [asdict(problem) for problem in problems], schema=PROBLEM_SCHEMA
+    )
 
 
 def problems_from_frame(table: pl.DataFrame) -> tuple[Problem, ...]:

@@ -27,7 +27,9 @@ class SensorType:
 _SIZE: Final = ("width", "height")
 _TYPES: Final = (
     SensorType("IMAGE_V0", ("image_url",), ("preview_url", *_SIZE)),
-    SensorType("IMAGE_OVERLAY_V0", ("image_url", "overlay_id"), ("resize_mode", *_SIZE)),
+    SensorType(
+        "IMAGE_OVERLAY_V0", ("image_url", "overlay_id"), ("resize_mode", *_SIZE)
+    ),
     SensorType("TEXT", ("text",)),
     SensorType("POINTCLOUD_PCD_V0", ("pcd_url",)),
     SensorType(

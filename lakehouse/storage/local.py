@@ -99,7 +99,9 @@ class LocalStore:
             os.rmdir(folder)  # noqa: PTH106
             self._made.discard(folder)
 
-    def write_table(self, path: str, rows: pl.DataFrame, *, durable: bool = False) -> int:
+    def write_table(
+        self, path: str, rows: pl.DataFrame, *, durable: bool = False
+    ) -> int:
         """Write rows as one Parquet file, and return its size in bytes."""
         target = self.uri(path)
         with _told(path):
@@ -118,7 +120,9 @@ class LocalStore:
             self._make_folder(self.uri(target))
             os.link(self.uri(source), self.uri(target))
 
-    def scan(self, paths: Sequence[str], schema: pl.Schema | None = None) -> pl.LazyFrame:
+    def scan(
+        self, paths: Sequence[str], schema: pl.Schema | None = None
+    ) -> pl.LazyFrame:
         """The rows of Parquet files as one table; see `Store.scan`."""
         uris = [self.uri(path) for path in paths]
         for uri, path in zip(uris, paths, strict=True):

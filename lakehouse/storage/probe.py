@@ -25,7 +25,10 @@ def probe_conditional_writes(store: Store) -> None:
     name = f".probe/{secrets.token_hex(8)}"
     sequential, raced = f"{name}-sequential", f"{name}-raced"
     try:
-        in_turn = [store.put_new(sequential, b"first"), store.put_new(sequential, b"second")]
+        in_turn = [
+            store.put_new(sequential, b"first"),
+            store.put_new(sequential, b"second"),
+        ]
         with ThreadPoolExecutor(_RACERS) as pool:
             bodies = [f"racer {number}".encode() for number in range(_RACERS)]
             at_once = list(pool.map(lambda body: store.put_new(raced, body), bodies))

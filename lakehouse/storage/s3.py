@@ -17,14 +17,18 @@ from lakehouse.storage.store import ROW_GROUP_ROWS, scan_parquet
 
 __all__ = ["S3Store"]
 
-_TAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+_TAKEN: Final = frozenset(
+    {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+)
 _MOST_IN_ONE_PUT: Final = 5 * 1024**3
 
 
 class S3Store:
     """A `Store` at `s3://bucket/prefix`."""
 
-    def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: str, storage_options: Mapping[str, str] | None = None
+    ) -> None:
         self._root = root.rstrip("/")
         self._options = dict(storage_options or {})
 
@@ -123,7 +127,9 @@ class S3Store:
         with _told(path):
             self._files.call_s3("delete_object", **self._object(path))
 
-    def write_table(self, path: str, rows: pl.DataFrame, *, durable: bool = False) -> int:
+    def write_table(
+        self, path: str, rows: pl.DataFrame, *, durable: bool = False
+    ) -> int:
         """Write rows as one Parquet file, and return its size in bytes."""
         del durable
         buffer = io.BytesIO()
@@ -137,7 +143,9 @@ class S3Store:
         with _told(source):
             self._files.cp_file(self.uri(source), self.uri(target))
 
-    def scan(self, paths: Sequence[str], schema: pl.Schema | None = None) -> pl.LazyFrame:
+    def scan(
+        self, paths: Sequence[str], schema: pl.Schema | None = None
+    ) -> pl.LazyFrame:
         """The rows of Parquet files as one table; see `Store.scan`."""
         uris = [self.uri(path) for path in paths]
         return scan_parquet(uris, schema, self._options)
@@ -163,7 +171,9 @@ def _told(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise NotFoundError(f"There is nothing at {path}.", kind="store.missing") from error
+        raise NotFoundError(
+            f"There is nothing at {path}.", kind="store.missing"
+        ) from error
     except PermissionError as error:
         raise StorageError(
             f"{path}: {error}. Check the credentials and the bucket's policy.",
@@ -186,7 +196,11 @@ def _told(path: str) -> Iterator[None]:
 
 
 def _is_client_error(error: BaseException) -> bool:
-    return type(error).__module__.split(".")[0] in {"botocore", "aiobotocore", "aiohttp"}
+    return type(error).__module__.split(".")[0] in {
+        "botocore",
+        "aiobotocore",
+        "aiohttp",
+    }
 
 
 def _code(error: BaseException | None) -> str | None:

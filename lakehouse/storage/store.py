@@ -65,7 +65,9 @@ class Store(Protocol):
         """Remove an object; that it is not there is fine."""
         ...
 
-    def write_table(self, path: str, rows: pl.DataFrame, *, durable: bool = False) -> int:
+    def write_table(
+        self, path: str, rows: pl.DataFrame, *, durable: bool = False
+    ) -> int:
         """Write rows as one Parquet file, and return its size in bytes."""
         ...
 
@@ -73,7 +75,9 @@ class Store(Protocol):
         """Make an object appear at a second path, without sending its bytes."""
         ...
 
-    def scan(self, paths: Sequence[str], schema: pl.Schema | None = None) -> pl.LazyFrame:
+    def scan(
+        self, paths: Sequence[str], schema: pl.Schema | None = None
+    ) -> pl.LazyFrame:
         """The rows of Parquet files as one table.
 
         Args:

@@ -1,0 +1,44 @@
+# Every target makes its own .venv when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow state check format bench clean
+
+help: ## Show what there is
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo,duckdb,plot,testing]' --group dev
+	touch $@
+
+demo: .venv/.ready ## Real frames go in, change, go wrong, get mended, are read back
+	$(BIN)/lakehouse demo
+
+test: .venv/.ready ## The tests, in a few minutes
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: .venv/.ready ## The tests that take longer
+	$(BIN)/python -m pytest -n 2 -m slow
+
+state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/state -q
+
+check: .venv/.ready ## Formatting, linting, types, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/codespell
+
+format: .venv/.ready ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.ready ## Measure
+	$(BIN)/python tests/benchmarks/foundation.py
+
+clean: ## Remove what was built
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,28 @@
+"""Merge what is staged in every dataset of a lake, as a scheduled job would."""
+
+import lakehouse
+from lakehouse.upload import Upload
+
+__all__ = ["merge"]
+
+
+def merge(root: str) -> list[Upload]:
+    """Merge everything pending in the lake at `root`; the uploads settled.
+
+    Raises:
+        StorageError: If the store failed; what is staged stays staged.
+    """
+    lake = lakehouse.connect(root, merge="deferred")
+    return [
+        upload
+        for project in lake.projects()
+        for dataset in project.datasets()
+        for upload in dataset.merge_pending()
+    ]
+
+
+if __name__ == "__main__":
+    import sys
+
+    for settled in merge(sys.argv[1]):
+        print(settled)
