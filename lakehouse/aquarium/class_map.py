@@ -1,0 +1,214 @@
+"""Class maps in the client's spelling: names, ids, colours, skeletons."""
+
+import colorsys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from lakehouse.errors import InvalidInputError
+from lakehouse.model.class_map import ClassMap, Colour, LabelClass
+
+__all__ = ["ClassMapEntry", "ClassMapUpdateEntry", "LabelClassMap"]
+
+_TABLEAU: Final[tuple[Colour, ...]] = (
+    (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
+    (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
+)  # fmt: skip
+_LIGHT: Final[tuple[Colour, ...]] = (
+    (174, 199, 232), (255, 187, 120), (152, 223, 138), (255, 152, 150), (197, 176, 213),
+    (196, 156, 148), (247, 182, 210), (199, 199, 199), (219, 219, 141), (158, 218, 229),
+)  # fmt: skip
+_DISTINCT: Final = tuple(colour for pair in zip(_TABLEAU, _LIGHT, strict=True) for colour in pair)
+_BRIGHTEST: Final = 255
+
+
+def _colour(value: Sequence[int]) -> Colour:
+    parts = list(value)
+    fits = len(parts) == 3 and all(  # noqa: PLR2004 - red, green, blue
+        isinstance(part, int) and 0 <= part <= _BRIGHTEST for part in parts  # pyright: ignore[reportUnnecessaryIsInstance]
+    )
+    if not fits:
+        raise InvalidInputError(
+            f"{value!r} is no colour: red, green and blue are whole numbers, 0 to 255.",
+            kind="class_map.invalid",
+        )
+    return parts[0], parts[1], parts[2]
+
+
+class ClassMapEntry:
+    """One class of a class map."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        class_id: int,
+        color: Sequence[int],
+        train_name: str | None = None,
+        train_id: int | None = None,
+        category: str | None = None,
+        category_id: int | None = None,
+        has_instances: bool = True,
+        ignore_in_eval: bool = False,
+        train_color: Sequence[int] | None = None,
+        keypoint_names: list[str] | None = None,
+        skeleton: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        names, bones = keypoint_names or [], skeleton or []
+        if bones and not names:
+            raise InvalidInputError(
+                f"Class {name!r} has a skeleton and no keypoint_names.",
+                kind="class_map.invalid",
+            )
+        if any(not 0 <= end < len(names) for bone in bones for end in bone):
+            raise InvalidInputError(
+                f"The skeleton of class {name!r} names keypoints that are not there.",
+                kind="class_map.invalid",
+            )
+        self.label_class = LabelClass(
+            name=name,
+            class_id=class_id,
+            color=_colour(color),
+            train_name=name if train_name is None else train_name,
+            train_id=class_id if train_id is None else train_id,
+            train_color=_colour(color if train_color is None else train_color),
+            category=name if category is None else category,
+            category_id=class_id if category_id is None else category_id,
+            has_instances=has_instances,
+            ignore_in_eval=ignore_in_eval,
+            keypoint_names=tuple(names),
+            skeleton=tuple((first, second) for first, second in bones),
+        )
+        # checked as a map of one: name and id
+        ClassMap((self.label_class,))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry in the client's keys."""
+        known = self.label_class
+        return {
+            "name": known.name,
+            "id": known.class_id,
+            "train_name": known.train_name,
+            "train_id": known.train_id,
+            "category": known.category,
+            "category_id": known.category_id,
+            "color": list(known.color),
+            "train_color": list(known.train_color or known.color),
+            "has_instances": known.has_instances,
+            "ignore_in_eval": known.ignore_in_eval,
+            "keypoint_names": list(known.keypoint_names),
+            "skeleton": [list(bone) for bone in known.skeleton],
+        }
+
+
+class LabelClassMap:
+    """The classes that every label and inference of a project is one of.
+
+    >>> len(LabelClassMap.from_classnames(["cat", "dog"]).entries)
+    2
+    """
+
+    def __init__(self, *, entries: list[ClassMapEntry] | None = None) -> None:
+        self.entries: list[ClassMapEntry] = []
+        for entry in entries or []:
+            self.add_entry(entry)
+
+    def add_entry(self, entry: ClassMapEntry) -> None:
+        """Add a class.
+
+        Raises:
+            InvalidInputError: If its name or id is taken.
+        """
+        ClassMap(tuple(known.label_class for known in [*self.entries, entry]))
+        self.entries.append(entry)
+
+    def to_class_map(self) -> ClassMap:
+        """The same classes, natively."""
+        return ClassMap(tuple(entry.label_class for entry in self.entries))
+
+    @staticmethod
+    def from_classnames(classnames: list[str]) -> "LabelClassMap":
+        """Classes in colours that are told apart as well as their number allows."""
+        if len(classnames) <= len(_TABLEAU):
+            return LabelClassMap.from_classnames_max10(classnames)
+        if len(classnames) <= len(_DISTINCT):
+            return LabelClassMap.from_classnames_max20(classnames)
+        return LabelClassMap.from_classnames_turbo(classnames)
+
+    @staticmethod
+    def from_classnames_max10(classnames: list[str]) -> "LabelClassMap":
+        """At most 10 classes, in the Tableau colours."""
+        return _from_palette(classnames, _TABLEAU)
+
+    @staticmethod
+    def from_classnames_max20(classnames: list[str]) -> "LabelClassMap":
+        """At most 20 classes, in the Tableau colours and their light twins."""
+        return _from_palette(classnames, _DISTINCT)
+
+    @staticmethod
+    def from_classnames_turbo(classnames: list[str]) -> "LabelClassMap":
+        """Any number of classes, in a rainbow."""
+        return _from_scale(classnames, lambda place: (0.75 * (1 - place), 0.85, 0.95))
+
+    @staticmethod
+    def from_classnames_viridis(classnames: list[str]) -> "LabelClassMap":
+        """Any number of classes, from dark violet to yellow."""
+        return _from_scale(
+            classnames, lambda place: (0.78 - 0.63 * place, 0.75, 0.35 + 0.6 * place)
+        )
+
+
+def _from_palette(names: list[str], palette: Sequence[Colour]) -> LabelClassMap:
+    if len(names) > len(palette):
+        raise InvalidInputError(
+            f"{len(names)} classes are more than the {len(palette)} colours of this "
+            "palette. Use from_classnames_turbo.",
+            kind="class_map.invalid",
+        )
+    return _made(names, list(palette))
+
+
+def _from_scale(
+    names: list[str], scale: Callable[[float], tuple[float, float, float]]
+) -> LabelClassMap:
+    last = max(len(names) - 1, 1)
+    parts = [colorsys.hsv_to_rgb(*scale(place / last)) for place in range(len(names))]
+    return _made(names, [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in parts])
+
+
+def _made(names: list[str], colours: Sequence[Colour]) -> LabelClassMap:
+    return LabelClassMap(
+        entries=[
+            ClassMapEntry(name=name, class_id=place, color=colours[place])
+            for place, name in enumerate(names)
+        ]
+    )
+
+
+class ClassMapUpdateEntry:
+    """New colours or keypoints for a class there is, named by name or id."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        class_id: int | None = None,
+        color: Sequence[int] | None = None,
+        train_color: Sequence[int] | None = None,
+        keypoint_names: list[str] | None = None,
+        skeleton: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        if name is None and class_id is None:
+            raise InvalidInputError(
+                "Name the class to update by name or class_id.", kind="class_map.invalid"
+            )
+        self.name = name
+        self.class_id = class_id
+        self.changes: dict[str, Any] = {}
+        if color is not None:
+            self.changes["color"] = _colour(color)
+        if train_color is not None:
+            self.changes["train_color"] = _colour(train_color)
+        if keypoint_names is not None:
+            self.changes["keypoint_names"] = tuple(keypoint_names)
+        if skeleton is not None:
+            self.changes["skeleton"] = tuple((a, b) for a, b in skeleton)

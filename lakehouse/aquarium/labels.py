@@ -1,0 +1,568 @@
+"""Labels in the client's spelling: one method a type, in three families.
+
+`add_label_<type>` and `add_<type>` give a whole label; `update_label_<type>`
+changes what is given and leaves the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lakehouse.aquarium.values import checked_attributes, checked_id, checked_number, refused
+
+__all__ = ["LabelAdder", "LabelUpdater"]
+
+Number = int | float
+Attributes = Mapping[str, Any] | None
+
+
+def _numbers(**values: Number | None) -> dict[str, float]:
+    return {
+        name: checked_number(value, name)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _vector(values: Sequence[float] | None, what: str, length: int) -> dict[str, Any]:
+    if values is None:
+        return {}
+    if len(values) != length or not all(isinstance(item, float) for item in values):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise refused(f"{what} is {values!r}: it is a list of {length} floats.")
+    return {what: [checked_number(item, what) for item in values]}
+
+
+def _no_mask_data(mask_data: object) -> None:
+    if mask_data is not None:
+        raise refused(
+            "mask_data is not taken in streaming mode. Store the mask and give mask_url."
+        )
+
+
+class _Labels:
+    """What both families have: the labels by id, and how one is kept."""
+
+    def __init__(self) -> None:
+        self.labels: dict[str, dict[str, Any]] = {}
+
+    def _keep(
+        self,
+        label_id: str,
+        label_type: str,
+        fields: Mapping[str, Any],
+        *,
+        coordinate_frame: str | None = None,
+        user_attrs: Attributes = None,
+        op: str = "ADD",
+    ) -> None:
+        checked_id(label_id, "label_id")
+        given = {name: value for name, value in fields.items() if value is not None}
+        if coordinate_frame is not None:
+            given["coordinate_frame"] = coordinate_frame
+        self.labels[label_id] = {
+            "label_id": label_id,
+            "label_type": label_type,
+            **given,
+            **checked_attributes(user_attrs),
+            "_op": op,
+        }
+
+    def add_crop_embedding(
+        self, *, label_id: str, embedding: list[float], model_id: str = ""
+    ) -> None:
+        """Give a label of this frame its vector.
+
+        Raises:
+            InvalidInputError: If the label was not added, or the vector is none.
+        """
+        del model_id  # the client never sends it
+        if label_id not in self.labels:
+            raise refused(f"Label {label_id!r} is not here: add it before its embedding.")
+        self.labels[label_id]["embedding"] = checked_vector(embedding)
+
+
+def checked_vector(embedding: Sequence[float]) -> list[float]:
+    """A vector of 2 finite numbers or more.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    if len(embedding) < 2:  # noqa: PLR2004 - the rule
+        raise refused("An embedding has 2 numbers or more.", "embedding.dimension")
+    return [checked_number(item, "embedding") for item in embedding]
+
+
+class LabelAdder(_Labels):
+    """Whole labels. Sizes and places are in pixels of the sensor's image."""
+
+    def _add(
+        self,
+        label_id: str,
+        label_type: str,
+        classification: str | None,
+        fields: Mapping[str, Any],
+        *,
+        confidence: float | None = None,
+        sensor: str = "DEFAULT",
+        user_attrs: Attributes = None,
+    ) -> None:
+        if confidence is not None:
+            raise refused(
+                f"Label {label_id!r} has a confidence: ground truth has none. "
+                "Confidence belongs to inferences."
+            )
+        self._keep(
+            label_id,
+            label_type,
+            {"class_name": classification, **fields},
+            coordinate_frame=sensor,
+            user_attrs=user_attrs,
+        )
+
+    def add_label_2d_bbox(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        classification: str,
+        top: Number,
+        left: Number,
+        width: Number,
+        height: Number,
+        confidence: float | None = None,
+        area: float | None = None,
+        iscrowd: bool | None = None,
+        user_attrs: Attributes = None,
+        links: Attributes = None,
+    ) -> None:
+        """A 2-D box."""
+        fields: dict[str, Any] = _numbers(top=top, left=left, width=width, height=height)
+        fields |= {"area": area, "iscrowd": iscrowd, "links": links or None}
+        self._add(
+            label_id,
+            "BBOX_2D",
+            classification,
+            fields,
+            confidence=confidence,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
+
+    def add_label_2d_line_segment(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        classification: str,
+        x1: Number,
+        y1: Number,
+        x2: Number,
+        y2: Number,
+        confidence: float | None = None,
+        iscrowd: bool | None = None,
+        user_attrs: Attributes = None,
+        links: Attributes = None,
+    ) -> None:
+        """A 2-D line segment."""
+        fields: dict[str, Any] = _numbers(x1=x1, y1=y1, x2=x2, y2=y2)
+        fields |= {"iscrowd": iscrowd, "links": links or None}
+        self._add(
+            label_id,
+            "LINE_SEGMENT_2D",
+            classification,
+            fields,
+            confidence=confidence,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
+
+    def add_label_2d_keypoints(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        classification: str,
+        keypoints: list[dict[str, Any]],
+        confidence: float | None = None,
+        top: Number | None = None,
+        left: Number | None = None,
+        width: Number | None = None,
+        height: Number | None = None,
+        polygons: list[dict[str, Any]] | None = None,
+        center: list[Number] | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """Named points; a box only counts with all of its four numbers."""
+        box = (top, left, width, height)
+        fields: dict[str, Any] = {"keypoints": keypoints, "polygons": polygons, "center": center}
+        if all(side is not None for side in box):
+            fields |= _numbers(top=top, left=left, width=width, height=height)
+        self._add(
+            label_id,
+            "KEYPOINTS_2D",
+            classification,
+            fields,
+            confidence=confidence,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
+
+    def add_label_2d_polygon_list(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        classification: str,
+        polygons: list[dict[str, Any]],
+        confidence: float | None = None,
+        center: list[Number] | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """Polygons, each `{"vertices": [(x, y), …]}`."""
+        self._add(
+            label_id,
+            "POLYGON_LIST_2D",
+            classification,
+            {"polygons": polygons, "center": center},
+            confidence=confidence,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
+
+    def add_label_3d_cuboid(
+        self,
+        *,
+        label_id: str,
+        classification: str,
+        position: list[float],
+        dimensions: list[float],
+        rotation: list[float],
+        confidence: float | None = None,
+        iscrowd: bool | None = None,
+        user_attrs: Attributes = None,
+        links: Attributes = None,
+        coord_frame_id: str | None = None,
+    ) -> None:
+        """A cuboid: centre and extent in metres, rotation as x, y, z, w."""
+        fields = _vector(position, "position", 3) | _vector(dimensions, "dimensions", 3)
+        fields |= _vector(rotation, "rotation", 4)
+        fields |= {"iscrowd": iscrowd, "links": links or None}
+        self._add(
+            label_id,
+            "CUBOID_3D",
+            classification,
+            fields,
+            confidence=confidence,
+            sensor=coord_frame_id or "world",
+            user_attrs=user_attrs,
+        )
+
+    def add_label_2d_semseg(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        mask_url: str | None = None,
+        mask_data: object | None = None,
+        resize_mode: str | None = None,
+    ) -> None:
+        """A semantic segmentation mask."""
+        _no_mask_data(mask_data)
+        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
+        self._add(label_id, "SEMANTIC_LABEL_URL_2D", "__mask", fields, sensor=sensor_id)
+
+    def add_label_2d_instance_seg(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        mask_url: str | None = None,
+        mask_data: object | None = None,
+        instance_mapping: list[dict[str, Any]],
+        resize_mode: str | None = None,
+    ) -> None:
+        """An instance mask, and a label for each instance in it."""
+        _no_mask_data(mask_data)
+        for instance in instance_mapping:
+            self._add(
+                f"{label_id}_{instance['id']}",
+                "INSTANCE_LABEL_2D",
+                instance["classification"],
+                {"instance_id": instance["id"], "resize_mode": resize_mode},
+                sensor=sensor_id,
+                user_attrs=instance.get("attributes"),
+            )
+        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
+        self._add(label_id, "INSTANCE_LABEL_URL_2D", "__mask", fields, sensor=sensor_id)
+
+    def add_label_2d_classification(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        classification: str,
+        confidence: float | None = None,
+        secondary_labels: dict[str, Any] | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """The class of the whole image."""
+        self._add(
+            label_id,
+            "CLASSIFICATION_2D",
+            classification,
+            {"secondary_labels": secondary_labels or None},
+            confidence=confidence,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
+
+    def add_label_3d_classification(
+        self,
+        *,
+        label_id: str,
+        classification: str,
+        confidence: float | None = None,
+        coord_frame_id: str | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """The class of the whole scene."""
+        self._add(
+            label_id,
+            "CLASSIFICATION_3D",
+            classification,
+            {},
+            confidence=confidence,
+            sensor=coord_frame_id or "world",
+            user_attrs=user_attrs,
+        )
+
+    def add_label_text_token(
+        self,
+        *,
+        sensor_id: str = "DEFAULT",
+        label_id: str,
+        index: int,
+        token: str,
+        classification: str,
+        visible: bool,
+        confidence: float | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """A token of a text."""
+        self._add(
+            label_id,
+            "TEXT_TOKEN",
+            classification,
+            {"index": index, "token": token, "visible": visible},
+            confidence=confidence,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
+
+    add_2d_bbox = add_label_2d_bbox
+    add_2d_line_segment = add_label_2d_line_segment
+    add_2d_keypoints = add_label_2d_keypoints
+    add_2d_polygon_list = add_label_2d_polygon_list
+    add_3d_cuboid = add_label_3d_cuboid
+    add_2d_semseg = add_label_2d_semseg
+    add_2d_instance_seg = add_label_2d_instance_seg
+    add_2d_classification = add_label_2d_classification
+    add_3d_classification = add_label_3d_classification
+    add_text_token = add_label_text_token
+
+
+class LabelUpdater(LabelAdder):
+    """Whole labels, and changes to labels that are there.
+
+    A changed label that is not on its frame is left out, with a warning.
+    """
+
+    def _update(
+        self,
+        label_id: str,
+        label_type: str,
+        fields: Mapping[str, Any],
+        *,
+        sensor: str | None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        self._keep(
+            label_id,
+            label_type,
+            fields,
+            coordinate_frame=sensor,
+            user_attrs=user_attrs,
+            op="MODIFY",
+        )
+
+    def update_label_2d_bbox(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        classification: str | None = None,
+        top: Number | None = None,
+        left: Number | None = None,
+        width: Number | None = None,
+        height: Number | None = None,
+        area: float | None = None,
+        iscrowd: bool | None = None,
+        user_attrs: Attributes = None,
+        links: Attributes = None,
+    ) -> None:
+        """Change a 2-D box."""
+        fields: dict[str, Any] = _numbers(top=top, left=left, width=width, height=height)
+        fields |= {"class_name": classification, "area": area, "iscrowd": iscrowd}
+        fields["links"] = links or None
+        self._update(label_id, "BBOX_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+
+    def update_label_2d_line_segment(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        classification: str | None = None,
+        x1: Number | None = None,
+        y1: Number | None = None,
+        x2: Number | None = None,
+        y2: Number | None = None,
+        iscrowd: bool | None = None,
+        user_attrs: Attributes = None,
+        links: Attributes = None,
+    ) -> None:
+        """Change a 2-D line segment."""
+        fields: dict[str, Any] = _numbers(x1=x1, y1=y1, x2=x2, y2=y2)
+        fields |= {"class_name": classification, "iscrowd": iscrowd, "links": links or None}
+        self._update(label_id, "LINE_SEGMENT_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+
+    def update_label_2d_keypoints(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        classification: str | None = None,
+        keypoints: list[dict[str, Any]] | None = None,
+        top: Number | None = None,
+        left: Number | None = None,
+        width: Number | None = None,
+        height: Number | None = None,
+        polygons: list[dict[str, Any]] | None = None,
+        center: list[Number] | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """Change named points."""
+        fields: dict[str, Any] = _numbers(top=top, left=left, width=width, height=height)
+        fields |= {"class_name": classification, "keypoints": keypoints}
+        fields |= {"polygons": polygons, "center": center}
+        self._update(label_id, "KEYPOINTS_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+
+    def update_label_2d_polygon_list(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        classification: str | None = None,
+        polygons: list[dict[str, Any]] | None = None,
+        center: list[Number] | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """Change polygons."""
+        fields = {"class_name": classification, "polygons": polygons, "center": center}
+        self._update(label_id, "POLYGON_LIST_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+
+    def update_label_3d_cuboid(
+        self,
+        *,
+        label_id: str,
+        classification: str | None = None,
+        position: list[float] | None = None,
+        dimensions: list[float] | None = None,
+        rotation: list[float] | None = None,
+        iscrowd: bool | None = None,
+        user_attrs: Attributes = None,
+        links: Attributes = None,
+        coord_frame_id: str | None = None,
+    ) -> None:
+        """Change a cuboid."""
+        fields = _vector(position, "position", 3) | _vector(dimensions, "dimensions", 3)
+        fields |= _vector(rotation, "rotation", 4)
+        fields |= {"class_name": classification, "iscrowd": iscrowd, "links": links or None}
+        self._update(label_id, "CUBOID_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs)
+
+    def update_label_2d_semseg(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        mask_url: str | None = None,
+        mask_data: object | None = None,
+        resize_mode: str | None = None,
+    ) -> None:
+        """Change a semantic segmentation mask."""
+        _no_mask_data(mask_data)
+        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
+        self._update(label_id, "SEMANTIC_LABEL_URL_2D", fields, sensor=sensor_id)
+
+    def update_label_2d_instance_seg(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        mask_url: str | None = None,
+        mask_data: object | None = None,
+        instance_mapping: list[dict[str, Any]] | None = None,
+        resize_mode: str | None = None,
+    ) -> None:
+        """Change an instance mask and its instances."""
+        _no_mask_data(mask_data)
+        for instance in instance_mapping or []:
+            self._update(
+                f"{label_id}_{instance['id']}",
+                "INSTANCE_LABEL_2D",
+                {"class_name": instance.get("classification")},
+                sensor=sensor_id,
+                user_attrs=instance.get("attributes"),
+            )
+        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
+        self._update(label_id, "INSTANCE_LABEL_URL_2D", fields, sensor=sensor_id)
+
+    def update_label_2d_classification(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        classification: str | None = None,
+        user_attrs: Attributes = None,
+        secondary_labels: dict[str, Any] | None = None,
+    ) -> None:
+        """Change the class of the whole image."""
+        fields = {"class_name": classification, "secondary_labels": secondary_labels or None}
+        self._update(label_id, "CLASSIFICATION_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+
+    def update_label_3d_classification(
+        self,
+        *,
+        label_id: str,
+        classification: str | None = None,
+        coord_frame_id: str | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """Change the class of the whole scene."""
+        fields = {"class_name": classification}
+        self._update(
+            label_id, "CLASSIFICATION_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs
+        )
+
+    def update_label_text_token(
+        self,
+        *,
+        label_id: str,
+        sensor_id: str | None = None,
+        index: int | None = None,
+        token: str | None = None,
+        classification: str | None = None,
+        visible: bool | None = None,
+        user_attrs: Attributes = None,
+    ) -> None:
+        """Change a token of a text."""
+        fields = {"class_name": classification, "index": index, "token": token, "visible": visible}
+        self._update(label_id, "TEXT_TOKEN", fields, sensor=sensor_id, user_attrs=user_attrs)

@@ -1,0 +1,108 @@
+"""Checks that the client's builders share: each raises at the line at fault."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lakehouse.errors import InvalidInputError
+from lakehouse.intake.dates import moment
+from lakehouse.model.ids import check_name, id_problem
+from lakehouse.model.metadata import PREFIX
+
+__all__ = [
+    "checked_attributes",
+    "checked_date",
+    "checked_id",
+    "checked_metadata",
+    "checked_number",
+    "refused",
+]
+
+_ELEMENTS: Final = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def refused(message: str, kind: str = "aquarium.argument") -> InvalidInputError:
+    """The error for an argument that cannot be."""
+    return InvalidInputError(message, kind=kind)
+
+
+def checked_id(value: Any, what: str) -> str:  # noqa: ANN401
+    """A frame, label or sensor id.
+
+    Raises:
+        InvalidInputError: If it is not text, empty, or has forbidden characters.
+    """
+    if problem := id_problem(value):
+        raise refused(
+            f"{what} {value!r} {problem}. An id is non-empty text without "
+            "# [ ] ? * , / or control characters.",
+            "id.invalid",
+        )
+    return str(value)
+
+
+def checked_number(value: Any, what: str) -> float:  # noqa: ANN401
+    """A finite number.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise refused(f"{what} is {value!r}, not a finite number.")
+    return float(value)
+
+
+def checked_date(value: str | None) -> str | None:
+    """An ISO 8601 date.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    if value is None:
+        return None
+    try:
+        moment(value)
+    except ValueError as error:
+        raise refused(f"date_captured: {error}") from None
+    return value
+
+
+def checked_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The user's attributes of a label, under the names of columns."""
+    return {
+        name if PREFIX in name else f"{PREFIX}{name}": value
+        for name, value in (attributes or {}).items()
+    }
+
+
+def checked_metadata(
+    key: str, value: Any, element: str | None, *, is_list: bool  # noqa: ANN401
+) -> tuple[str, Any]:
+    """A metadata field and its value.
+
+    Raises:
+        InvalidInputError: If the key or value cannot be, or the value's type is
+            not the one declared.
+    """
+    check_name("metadata field", key)
+    values: Sequence[Any] = value if is_list else [value]
+    if is_list and not isinstance(value, list | tuple):
+        raise refused(f"{key} is {value!r}, not a list.", "metadata.mode")
+    if element is not None and element not in _ELEMENTS:
+        raise refused(f"{element!r} is no metadata type: {', '.join(_ELEMENTS)}.")
+    if element is None and (value is None or not list(values)):
+        raise refused(f"{key} has no value; declare its type to send it all the same.")
+    if value is None:
+        return f"{PREFIX}{key}", None
+    kinds = {type(item).__name__ for item in values}
+    wrong = kinds - set(_ELEMENTS)
+    if wrong or len(kinds) > 1 or (element is not None and kinds - {element}):
+        raise refused(
+            f"{key} is {value!r}: metadata are text, whole numbers, floats or truth "
+            f"values, of one type{'' if element is None else f', here {element}'}.",
+            "metadata.type",
+        )
+    if any(isinstance(item, float) and not math.isfinite(item) for item in values):
+        raise refused(f"{key} is {value!r}, which is not finite.", "value.range")
+    return f"{PREFIX}{key}", list(values) if is_list else value
