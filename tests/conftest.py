@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, settings
 
 import lakehouse
 
-settings.register_profile("default", max_examples=10, stateful_step_count=15, deadline=None)
+settings.register_profile(
+    "default", max_examples=10, stateful_step_count=15, deadline=None
+)
 settings.register_profile("ci", max_examples=40, stateful_step_count=25, deadline=None)
 settings.register_profile(
     "nightly",

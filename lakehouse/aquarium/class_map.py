@@ -17,14 +17,17 @@ _LIGHT: Final[tuple[Colour, ...]] = (
     (174, 199, 232), (255, 187, 120), (152, 223, 138), (255, 152, 150), (197, 176, 213),
     (196, 156, 148), (247, 182, 210), (199, 199, 199), (219, 219, 141), (158, 218, 229),
 )  # fmt: skip
-_DISTINCT: Final = tuple(colour for pair in zip(_TABLEAU, _LIGHT, strict=True) for colour in pair)
+_DISTINCT: Final = tuple(
+    colour for pair in zip(_TABLEAU, _LIGHT, strict=True) for colour in pair
+)
 _BRIGHTEST: Final = 255
 
 
 def _colour(value: Sequence[int]) -> Colour:
     parts = list(value)
     fits = len(parts) == 3 and all(  # noqa: PLR2004 - red, green, blue
-        isinstance(part, int) and 0 <= part <= _BRIGHTEST for part in parts  # pyright: ignore[reportUnnecessaryIsInstance]
+        isinstance(part, int) and 0 <= part <= _BRIGHTEST
+        for part in parts  # pyright: ignore[reportUnnecessaryIsInstance]
     )
     if not fits:
         raise InvalidInputError(
@@ -172,7 +175,9 @@ def _from_scale(
 ) -> LabelClassMap:
     last = max(len(names) - 1, 1)
     parts = [colorsys.hsv_to_rgb(*scale(place / last)) for place in range(len(names))]
-    return _made(names, [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in parts])
+    return _made(
+        names, [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in parts]
+    )
 
 
 def _made(names: list[str], colours: Sequence[Colour]) -> LabelClassMap:
@@ -199,7 +204,8 @@ class ClassMapUpdateEntry:
     ) -> None:
         if name is None and class_id is None:
             raise InvalidInputError(
-                "Name the class to update by name or class_id.", kind="class_map.invalid"
+                "Name the class to update by name or class_id.",
+                kind="class_map.invalid",
             )
         self.name = name
         self.class_id = class_id

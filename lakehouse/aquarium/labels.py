@@ -7,7 +7,12 @@ changes what is given and leaves the rest.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lakehouse.aquarium.values import checked_attributes, checked_id, checked_number, refused
+from lakehouse.aquarium.values import (
+    checked_attributes,
+    checked_id,
+    checked_number,
+    refused,
+)
 
 __all__ = ["LabelAdder", "LabelUpdater"]
 
@@ -55,6 +60,10 @@ class _Labels:
         op: str = "ADD",
     ) -> None:
         checked_id(label_id, "label_id")
+        if label_id in self.labels:
+            raise refused(
+                f"Label {label_id!r} is given twice for one frame.", "label.repeated"
+            )
         given = {name: value for name, value in fields.items() if value is not None}
         if coordinate_frame is not None:
             given["coordinate_frame"] = coordinate_frame
@@ -76,7 +85,9 @@ class _Labels:
         """
         del model_id  # the client never sends it
         if label_id not in self.labels:
-            raise refused(f"Label {label_id!r} is not here: add it before its embedding.")
+            raise refused(
+                f"Label {label_id!r} is not here: add it before its embedding."
+            )
         self.labels[label_id]["embedding"] = checked_vector(embedding)
 
 
@@ -135,7 +146,9 @@ class LabelAdder(_Labels):
         links: Attributes = None,
     ) -> None:
         """A 2-D box."""
-        fields: dict[str, Any] = _numbers(top=top, left=left, width=width, height=height)
+        fields: dict[str, Any] = _numbers(
+            top=top, left=left, width=width, height=height
+        )
         fields |= {"area": area, "iscrowd": iscrowd, "links": links or None}
         self._add(
             label_id,
@@ -193,7 +206,11 @@ class LabelAdder(_Labels):
     ) -> None:
         """Named points; a box only counts with all of its four numbers."""
         box = (top, left, width, height)
-        fields: dict[str, Any] = {"keypoints": keypoints, "polygons": polygons, "center": center}
+        fields: dict[str, Any] = {
+            "keypoints": keypoints,
+            "polygons": polygons,
+            "center": center,
+        }
         if all(side is not None for side in box):
             fields |= _numbers(top=top, left=left, width=width, height=height)
         self._add(
@@ -410,10 +427,14 @@ class LabelUpdater(LabelAdder):
         links: Attributes = None,
     ) -> None:
         """Change a 2-D box."""
-        fields: dict[str, Any] = _numbers(top=top, left=left, width=width, height=height)
+        fields: dict[str, Any] = _numbers(
+            top=top, left=left, width=width, height=height
+        )
         fields |= {"class_name": classification, "area": area, "iscrowd": iscrowd}
         fields["links"] = links or None
-        self._update(label_id, "BBOX_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+        self._update(
+            label_id, "BBOX_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+        )
 
     def update_label_2d_line_segment(
         self,
@@ -431,8 +452,14 @@ class LabelUpdater(LabelAdder):
     ) -> None:
         """Change a 2-D line segment."""
         fields: dict[str, Any] = _numbers(x1=x1, y1=y1, x2=x2, y2=y2)
-        fields |= {"class_name": classification, "iscrowd": iscrowd, "links": links or None}
-        self._update(label_id, "LINE_SEGMENT_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+        fields |= {
+            "class_name": classification,
+            "iscrowd": iscrowd,
+            "links": links or None,
+        }
+        self._update(
+            label_id, "LINE_SEGMENT_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+        )
 
     def update_label_2d_keypoints(
         self,
@@ -450,10 +477,14 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change named points."""
-        fields: dict[str, Any] = _numbers(top=top, left=left, width=width, height=height)
+        fields: dict[str, Any] = _numbers(
+            top=top, left=left, width=width, height=height
+        )
         fields |= {"class_name": classification, "keypoints": keypoints}
         fields |= {"polygons": polygons, "center": center}
-        self._update(label_id, "KEYPOINTS_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+        self._update(
+            label_id, "KEYPOINTS_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+        )
 
     def update_label_2d_polygon_list(
         self,
@@ -467,7 +498,9 @@ class LabelUpdater(LabelAdder):
     ) -> None:
         """Change polygons."""
         fields = {"class_name": classification, "polygons": polygons, "center": center}
-        self._update(label_id, "POLYGON_LIST_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+        self._update(
+            label_id, "POLYGON_LIST_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+        )
 
     def update_label_3d_cuboid(
         self,
@@ -485,8 +518,14 @@ class LabelUpdater(LabelAdder):
         """Change a cuboid."""
         fields = _vector(position, "position", 3) | _vector(dimensions, "dimensions", 3)
         fields |= _vector(rotation, "rotation", 4)
-        fields |= {"class_name": classification, "iscrowd": iscrowd, "links": links or None}
-        self._update(label_id, "CUBOID_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs)
+        fields |= {
+            "class_name": classification,
+            "iscrowd": iscrowd,
+            "links": links or None,
+        }
+        self._update(
+            label_id, "CUBOID_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs
+        )
 
     def update_label_2d_semseg(
         self,
@@ -535,8 +574,17 @@ class LabelUpdater(LabelAdder):
         secondary_labels: dict[str, Any] | None = None,
     ) -> None:
         """Change the class of the whole image."""
-        fields = {"class_name": classification, "secondary_labels": secondary_labels or None}
-        self._update(label_id, "CLASSIFICATION_2D", fields, sensor=sensor_id, user_attrs=user_attrs)
+        fields = {
+            "class_name": classification,
+            "secondary_labels": secondary_labels or None,
+        }
+        self._update(
+            label_id,
+            "CLASSIFICATION_2D",
+            fields,
+            sensor=sensor_id,
+            user_attrs=user_attrs,
+        )
 
     def update_label_3d_classification(
         self,
@@ -549,7 +597,11 @@ class LabelUpdater(LabelAdder):
         """Change the class of the whole scene."""
         fields = {"class_name": classification}
         self._update(
-            label_id, "CLASSIFICATION_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs
+            label_id,
+            "CLASSIFICATION_3D",
+            fields,
+            sensor=coord_frame_id,
+            user_attrs=user_attrs,
         )
 
     def update_label_text_token(
@@ -564,5 +616,12 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change a token of a text."""
-        fields = {"class_name": classification, "index": index, "token": token, "visible": visible}
-        self._update(label_id, "TEXT_TOKEN", fields, sensor=sensor_id, user_attrs=user_attrs)
+        fields = {
+            "class_name": classification,
+            "index": index,
+            "token": token,
+            "visible": visible,
+        }
+        self._update(
+            label_id, "TEXT_TOKEN", fields, sensor=sensor_id, user_attrs=user_attrs
+        )

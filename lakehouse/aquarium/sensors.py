@@ -1,21 +1,21 @@
-"""Sensors of a frame: images, overlays, text, point clouds, meshes, audio, video."""
+"""Sensors and coordinate frames in the client's spelling."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from lakehouse.aquarium.checks import (
-    check_date,
-    check_id,
-    check_optional_whole,
-    check_text,
-    refuse,
-)
-from lakehouse.aquarium.state import FrameState
+from lakehouse.aquarium.values import checked_date, checked_id, checked_number, refused
 
-__all__ = ["SensorVerbs"]
+__all__ = ["SensorAdder"]
+
+Number = int | float
 
 
-class SensorVerbs(FrameState):
-    """The verbs that add sensors; every sensor of a frame has an id of its own."""
+class SensorAdder:
+    """The media of a frame, and where they are in space."""
+
+    def __init__(self) -> None:
+        self.sensors: list[dict[str, Any]] = []
+        self.coordinate_frames: list[dict[str, Any]] = []
 
     def add_image(
         self,
@@ -29,25 +29,11 @@ class SensorVerbs(FrameState):
         coord_frame_id: str | None = None,
         mirror_asset: bool | None = False,
     ) -> None:
-        """Add an image.
-
-        Args:
-            sensor_id: The sensor's name in the frame.
-            image_url: Where the image is.
-            preview_url: Where a smaller one is.
-            date_captured: ISO 8601; UTC where it has no zone.
-            width: Pixels.
-            height: Pixels.
-            coord_frame_id: A 2-D coordinate frame added before; else the image's own.
-            mirror_asset: Whether Aquarium was to keep a copy; only noted.
-
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        fields = {"image_url": image_url, "preview_url": preview_url}
-        size = {"width": width, "height": height}
-        frame = self._projection(sensor_id, coord_frame_id)
-        self._sensor("IMAGE_V0", sensor_id, frame, date_captured, mirror_asset, fields, size)
+        """An image; width and height in pixels."""
+        urls = {"image_url": image_url, "preview_url": preview_url}
+        fields = urls | {"width": width, "height": height}
+        frame = self._image_frame(sensor_id, coord_frame_id)
+        self._sensor(sensor_id, "IMAGE_V0", fields, frame, date_captured, mirror_asset)
 
     def add_image_overlay(
         self,
@@ -61,46 +47,20 @@ class SensorVerbs(FrameState):
         mirror_asset: bool | None = False,
         resize_mode: str | None = None,
     ) -> None:
-        """Add an image that lies over another sensor's.
-
-        An overlay whose `sensor_id` is that of a sensor added before is kept
-        as sensor `<sensor_id>:<overlay_id>` in that sensor's coordinate frame.
-
-        Args:
-            sensor_id: The sensor it lies over.
-            overlay_id: The overlay's name.
-            image_url: Where the overlay is.
-            date_captured: ISO 8601; UTC where it has no zone.
-            width: Pixels.
-            height: Pixels.
-            mirror_asset: Whether Aquarium was to keep a copy; only noted.
-            resize_mode: `fill`, or None.
-
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        named = check_text("overlay_id", overlay_id)
-        taken = any(sensor["sensor_id"] == sensor_id for sensor in self._sensors)
-        own = f"{sensor_id}:{named}" if taken else sensor_id
-        fields = {
-            "image_url": image_url,
-            "overlay_id": named,
-            "resize_mode": None if resize_mode == "None" else resize_mode,
-        }
-        size = {"width": width, "height": height}
+        """An image laid over another."""
+        fields = {"image_url": image_url, "overlay_id": overlay_id, "width": width}
+        fields |= {"height": height, "resize_mode": resize_mode}
+        frame = self._own_frame(sensor_id, "IMAGE")
         self._sensor(
-            "IMAGE_OVERLAY_V0", own, sensor_id, date_captured, mirror_asset, fields, size
+            sensor_id, "IMAGE_OVERLAY_V0", fields, frame, date_captured, mirror_asset
         )
 
     def add_text(
         self, *, sensor_id: str = "DEFAULT", text: str, date_captured: str | None = None
     ) -> None:
-        """Add a text.
-
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        self._sensor("TEXT", sensor_id, sensor_id, date_captured, None, {"text": text})
+        """A text, or where it is."""
+        frame = self._own_frame(sensor_id, "TEXT")
+        self._sensor(sensor_id, "TEXT", {"text": text}, frame, date_captured, None)
 
     def add_audio(
         self,
@@ -110,13 +70,9 @@ class SensorVerbs(FrameState):
         date_captured: str | None = None,
         mirror_asset: bool | None = False,
     ) -> None:
-        """Add a sound recording.
-
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        fields = {"audio_url": audio_url}
-        self._sensor("AUDIO_V0", sensor_id, sensor_id, date_captured, mirror_asset, fields)
+        """A sound."""
+        fields, frame = {"audio_url": audio_url}, self._own_frame(sensor_id, "AUDIO")
+        self._sensor(sensor_id, "AUDIO_V0", fields, frame, date_captured, mirror_asset)
 
     def add_video(
         self,
@@ -126,13 +82,9 @@ class SensorVerbs(FrameState):
         date_captured: str | None = None,
         mirror_asset: bool | None = False,
     ) -> None:
-        """Add a video.
-
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        fields = {"video_url": video_url}
-        self._sensor("VIDEO_V0", sensor_id, sensor_id, date_captured, mirror_asset, fields)
+        """A film."""
+        fields, frame = {"video_url": video_url}, self._own_frame(sensor_id, "VIDEO")
+        self._sensor(sensor_id, "VIDEO_V0", fields, frame, date_captured, mirror_asset)
 
     def add_point_cloud_pcd(
         self,
@@ -143,15 +95,10 @@ class SensorVerbs(FrameState):
         date_captured: str | None = None,
         mirror_asset: bool | None = False,
     ) -> None:
-        """Add a point cloud in a PCD file.
-
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        frame = self._require_frame(coord_frame_id)
-        fields = {"pcd_url": pcd_url}
+        """A point cloud in PCD format."""
+        fields, frame = {"pcd_url": pcd_url}, self._world(coord_frame_id)
         self._sensor(
-            "POINTCLOUD_PCD_V0", sensor_id, frame, date_captured, mirror_asset, fields
+            sensor_id, "POINTCLOUD_PCD_V0", fields, frame, date_captured, mirror_asset
         )
 
     def add_point_cloud_bins(
@@ -166,37 +113,17 @@ class SensorVerbs(FrameState):
         date_captured: str | None = None,
         mirror_asset: bool | None = False,
     ) -> None:
-        """Add a point cloud in binary files.
-
-        Args:
-            sensor_id: The sensor's name in the frame.
-            pointcloud_url: Where x, y, z are; this, or `kitti_format_url`.
-            kitti_format_url: Where x, y, z and intensity are, as in KITTI.
-            intensity_url: Where the intensities are.
-            range_url: Where the ranges are.
-            coord_frame_id: A 3-D coordinate frame added before; else the world.
-            date_captured: ISO 8601; UTC where it has no zone.
-            mirror_asset: Whether Aquarium was to keep a copy; only noted.
-
-        Raises:
-            InvalidInputError: If a value is unusable, the sensor is there already,
-                or not exactly one of the two URLs is given.
-        """
+        """A point cloud in binary files, or in KITTI's format."""
         if (pointcloud_url is None) == (kitti_format_url is None):
-            raise refuse(
-                f"Sensor {sensor_id!r}: give exactly one of pointcloud_url and "
-                "kitti_format_url.",
-                "sensor.invalid",
-            )
+            raise refused("Give exactly one of pointcloud_url and kitti_format_url.")
         fields = {
             "pointcloud_url": pointcloud_url,
             "kitti_format_url": kitti_format_url,
-            "intensity_url": intensity_url,
-            "range_url": range_url,
         }
-        frame = self._require_frame(coord_frame_id)
+        fields |= {"intensity_url": intensity_url, "range_url": range_url}
+        frame = self._world(coord_frame_id)
         self._sensor(
-            "POINTCLOUD_V0", sensor_id, frame, date_captured, mirror_asset, fields
+            sensor_id, "POINTCLOUD_V0", fields, frame, date_captured, mirror_asset
         )
 
     def add_obj(
@@ -208,70 +135,135 @@ class SensorVerbs(FrameState):
         date_captured: str | None = None,
         mirror_asset: bool | None = False,
     ) -> None:
-        """Add a mesh in an OBJ file.
+        """A mesh in OBJ format."""
+        fields, frame = {"obj_url": obj_url}, self._world(coord_frame_id)
+        self._sensor(sensor_id, "OBJ_V0", fields, frame, date_captured, mirror_asset)
 
-        Raises:
-            InvalidInputError: If a value is unusable or the sensor is there already.
-        """
-        frame = self._require_frame(coord_frame_id)
-        fields = {"obj_url": obj_url}
-        self._sensor("OBJ_V0", sensor_id, frame, date_captured, mirror_asset, fields)
+    def add_coordinate_frame_3d(
+        self,
+        *,
+        coord_frame_id: str,
+        position: Mapping[str, Number] | None = None,
+        orientation: Mapping[str, Number] | None = None,
+        parent_frame_id: str | None = None,
+    ) -> None:
+        """A coordinate frame in space: metres, orientation as w, x, y, z."""
+        metadata = {
+            "position": dict(position or {"x": 0, "y": 0, "z": 0}),
+            "orientation": dict(orientation or {"w": 1, "x": 0, "y": 0, "z": 0}),
+        }
+        self._coordinate_frame(coord_frame_id, "WORLD", parent_frame_id, metadata)
 
-    # -------------------------------- INSIDE -------------------------------- #
+    def add_coordinate_frame_2d(
+        self,
+        *,
+        coord_frame_id: str,
+        fx: Number,
+        fy: Number,
+        camera_model: Literal["brown_conrady", "fisheye"] | None = None,
+        position: Mapping[str, Number] | None = None,
+        orientation: Mapping[str, Number] | None = None,
+        camera_matrix: list[list[Number]] | None = None,
+        parent_frame_id: str | None = None,
+        **distortion: Number | None,
+    ) -> None:
+        """A camera: focal lengths fx and fy in pixels, distortion as k1…k6, p1, p2, cx, cy, s1…s4, skew."""
+        known = {*(f"k{n}" for n in range(1, 7)), "p1", "p2", "cx", "cy", "skew"}
+        known |= {f"s{n}" for n in range(1, 5)}
+        if unknown := set(distortion) - known:
+            raise TypeError(
+                f"add_coordinate_frame_2d() has no arguments {sorted(unknown)}"
+            )
+        given = {"fx": fx, "fy": fy} | {
+            k: v for k, v in distortion.items() if v is not None
+        }
+        metadata: dict[str, Any] = {
+            name: checked_number(value, name) for name, value in given.items()
+        }
+        if not metadata["fx"] or not metadata["fy"]:
+            raise refused("fx and fy are not 0.")
+        if ("cx" in metadata) != ("cy" in metadata):
+            raise refused("cx and cy come together.")
+        metadata["camera_model"] = camera_model or "brown_conrady"
+        for name, value in (
+            ("position", position),
+            ("orientation", orientation),
+            ("camera_matrix", camera_matrix),
+        ):
+            if value is not None:
+                metadata[name] = value
+        self._coordinate_frame(
+            coord_frame_id, "IMAGE_PROJECTION", parent_frame_id, metadata
+        )
+
+    # ------------------------------------------------------------------------ #
 
     def _sensor(
         self,
-        sensor_type: str,
         sensor_id: str,
+        sensor_type: str,
+        fields: Mapping[str, Any],
         coordinate_frame: str,
         date_captured: str | None,
-        mirror_asset: bool | None,
-        texts: dict[str, str | None],
-        size: dict[str, int | None] | None = None,
+        mirror_asset: bool | None,  # noqa: FBT001 - one place calls it
     ) -> None:
-        name = check_id("sensor_id", sensor_id)
-        if any(sensor["sensor_id"] == name for sensor in self._sensors):
-            raise refuse(
-                f"Frame {self.frame_id!r} has a sensor {name!r} already. Give each sensor "
-                "a sensor_id of its own.",
-                "sensor.repeated",
+        checked_id(sensor_id, "sensor_id")
+        if any(known["sensor_id"] == sensor_id for known in self.sensors):
+            raise refused(f"Sensor {sensor_id!r} is given twice.")
+        self.sensors.append(
+            {
+                "sensor_id": sensor_id,
+                "sensor_type": sensor_type,
+                "coordinate_frame": coordinate_frame,
+                "date_captured": checked_date(date_captured),
+                "mirror_asset": mirror_asset,
+                **fields,
+            }
+        )
+
+    def _image_frame(self, sensor_id: str, given: str | None) -> str:
+        if given is None:
+            return self._own_frame(sensor_id, "IMAGE")
+        self._require_frame(given)
+        return given
+
+    def _own_frame(self, sensor_id: str, kind: str) -> str:
+        if not self._has_frame(sensor_id):
+            self._coordinate_frame(sensor_id, kind, None, {})
+        return sensor_id
+
+    def _world(self, given: str | None) -> str:
+        if given is not None:
+            self._require_frame(given)
+            return given
+        if not self._has_frame("world"):
+            self.coordinate_frames.append(
+                {"coordinate_frame_id": "world", "coordinate_frame_type": "WORLD"}
             )
-        sensor: dict[str, Any] = {
-            "sensor_id": name,
-            "sensor_type": sensor_type,
-            "coordinate_frame": coordinate_frame,
-            "mirror_asset": None if mirror_asset is None else bool(mirror_asset),
-        }
-        if date_captured is not None:
-            sensor["date_captured"] = check_date("date_captured", date_captured)
-        required = next(iter(texts)) if sensor_type != "POINTCLOUD_V0" else None
-        for field, value in texts.items():
-            if value is not None or field == required:
-                sensor[field] = check_text(field, value)
-        for field, pixels in (size or {}).items():
-            if pixels is not None:
-                sensor[field] = check_optional_whole(field, pixels)
-        self._sensors.append(sensor)
+        return "world"
 
-    def _projection(self, sensor_id: str, coord_frame_id: str | None) -> str:
-        """An image's coordinate frame: one added before, or its own."""
-        if coord_frame_id is None:
-            return sensor_id
-        if coord_frame_id not in self._coordinate_frames:
-            raise self._no_frame(coord_frame_id)
-        return coord_frame_id
+    def _has_frame(self, name: str) -> bool:
+        return any(
+            known["coordinate_frame_id"] == name for known in self.coordinate_frames
+        )
 
-    def _require_frame(self, coord_frame_id: str | None) -> str:
-        if coord_frame_id is None or coord_frame_id == "world":
-            return "world"
-        if coord_frame_id not in self._coordinate_frames:
-            raise self._no_frame(coord_frame_id)
-        return coord_frame_id
+    def _require_frame(self, name: str) -> None:
+        if not self._has_frame(name):
+            raise refused(
+                f"Coordinate frame {name!r} is not here: add it before the sensor."
+            )
 
-    def _no_frame(self, coord_frame_id: str) -> Exception:
-        known = ", ".join(["world", *self._coordinate_frames])
-        return refuse(
-            f"Frame {self.frame_id!r} has no coordinate frame {coord_frame_id!r}; it has "
-            f"{known}. Add it first with add_coordinate_frame_2d or _3d.",
-            "coordinate_frame.unknown",
+    def _coordinate_frame(
+        self, name: str, kind: str, parent: str | None, metadata: Mapping[str, Any]
+    ) -> None:
+        checked_id(name, "coord_frame_id")
+        if name == "world" or self._has_frame(name):
+            raise refused(f"Coordinate frame {name!r} is reserved, or there already.")
+        self.coordinate_frames.append(
+            {
+                "coordinate_frame_id": name,
+                "coordinate_frame_type": kind,
+                "parent_frame_id": parent,
+                "metadata": dict(metadata),
+            }
         )

@@ -77,7 +77,11 @@ def checked_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def checked_metadata(
-    key: str, value: Any, element: str | None, *, is_list: bool  # noqa: ANN401
+    key: str,
+    value: Any,
+    element: str | None,
+    *,
+    is_list: bool,  # noqa: ANN401
 ) -> tuple[str, Any]:
     """A metadata field and its value.
 

@@ -27,7 +27,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> lakehouse.Dataset:
         [frame("f1", embedding=[1.0, 2.0]), frame("f2", user__n=1)],
         [
             box("f1", "l1", embedding=[0.5, 0.25, 1.0]),
-            {"frame_id": "f2", "label_id": "k", "class_name": "cell", "keypoints": keypoints},
+            {
+                "frame_id": "f2",
+                "label_id": "k",
+                "class_name": "cell",
+                "keypoints": keypoints,
+            },
         ],
     )
     dataset.modify([{"frame_id": "f1", "user__split": "train"}])
@@ -67,7 +72,9 @@ def test_every_version_of_every_live_table_is_read_alike(
             at = snapshot.tables[table]
             ours = getattr(snapshot, table)().collect()
             found = read(at.uri, at.version)
-            found = found.select(pl.col(name).cast(t) for name, t in ours.schema.items())
+            found = found.select(
+                pl.col(name).cast(t) for name, t in ours.schema.items()
+            )
             assert found.sort(found.columns[:2]).equals(ours.sort(ours.columns[:2]))
 
 
@@ -76,7 +83,9 @@ def test_engines_agree_on_every_table(written: lakehouse.Dataset, table: str) ->
     uri = written.latest().tables["frames"].uri.removesuffix("frames") + table
     version = written.collection.head().version
 
-    heights = {read(uri, version).height for read in (by_polars, by_deltalake, by_duckdb)}
+    heights = {
+        read(uri, version).height for read in (by_polars, by_deltalake, by_duckdb)
+    }
 
     assert len(heights) == 1
 
@@ -93,7 +102,10 @@ def foreign_writes(uri: str) -> dict[str, Callable[[], object]]:
         "z_order": lambda: table.optimize.z_order(["upload_id"]),
         "restore": lambda: table.restore(1),
         "vacuum": lambda: table.vacuum(
-            retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True
+            retention_hours=0,
+            dry_run=False,
+            enforce_retention_duration=False,
+            full=True,
         ),
     }
 
@@ -124,7 +136,9 @@ def test_state_from_a_checkpoint_equals_the_replay(written: lakehouse.Dataset) -
     collection = written.collection
     for table in COLLECTION_TABLES:
         path = collection.table_path(table)
-        assert collection.store.exists(f"{path}/_delta_log/{20:020d}.checkpoint.parquet")
+        assert collection.store.exists(
+            f"{path}/_delta_log/{20:020d}.checkpoint.parquet"
+        )
         replayed = TableState.empty()
         for version in range(collection.head().version + 1):
             entry = collection.ledger.read(version)

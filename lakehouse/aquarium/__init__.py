@@ -1,0 +1,32 @@
+"""Aquarium Learning's client, version 0.0.67, on a lake: `import lakehouse.aquarium as al`.
+
+Scripts written for the service run with this import and the lake's root as
+`api_endpoint`. Names, arguments and checks are the client's; errors are this
+package's, which are Exceptions as well.
+"""
+
+from lakehouse.aquarium.class_map import (
+    ClassMapEntry,
+    ClassMapUpdateEntry,
+    LabelClassMap,
+)
+from lakehouse.aquarium.client import Client
+from lakehouse.aquarium.frames import LabeledDataset, LabeledFrame, UpdateGTLabelSet
+from lakehouse.aquarium.ingest import ingest
+from lakehouse.aquarium.projects import (
+    CustomMetricsDefinition,
+    StratifiedMetricsDefinition,
+)
+
+__all__ = [
+    "ClassMapEntry",
+    "ClassMapUpdateEntry",
+    "Client",
+    "CustomMetricsDefinition",
+    "LabelClassMap",
+    "LabeledDataset",
+    "LabeledFrame",
+    "StratifiedMetricsDefinition",
+    "UpdateGTLabelSet",
+    "ingest",
+]

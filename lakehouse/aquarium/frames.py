@@ -1,0 +1,181 @@
+"""Frames, label sets and datasets in the client's spelling: what is sent in one call."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from lakehouse.aquarium.labels import LabelAdder, LabelUpdater, checked_vector
+from lakehouse.aquarium.sensors import SensorAdder
+from lakehouse.aquarium.values import (
+    checked_date,
+    checked_id,
+    checked_metadata,
+    checked_number,
+    refused,
+)
+
+__all__ = ["LabeledDataset", "LabeledFrame", "UpdateGTLabelSet", "UpdateType"]
+
+UpdateType = Literal["ADD", "MODIFY", "DELETE"]
+_UPDATE_TYPES = ("ADD", "MODIFY", "DELETE")
+
+
+class LabeledFrame(SensorAdder, LabelAdder):
+    """One frame with its labels.
+
+    ADD overwrites a frame of that id wholly; MODIFY changes what is set here
+    and keeps the rest.
+    """
+
+    def __init__(
+        self,
+        *,
+        frame_id: str,
+        date_captured: str | None = None,
+        device_id: str | None = None,
+        update_type: UpdateType = "ADD",
+    ) -> None:
+        SensorAdder.__init__(self)
+        LabelAdder.__init__(self)
+        self.frame_id = checked_id(frame_id, "frame_id")
+        if update_type not in _UPDATE_TYPES:
+            raise refused(
+                f"update_type is one of {_UPDATE_TYPES}, not {update_type!r}."
+            )
+        self.update_type = update_type
+        self.fields: dict[str, Any] = {}
+        if date_captured is not None:
+            self.fields["date_captured"] = checked_date(date_captured)
+        if device_id is not None:
+            self.fields["device_id"] = device_id
+
+    def add_user_metadata(
+        self, key: str, val: str | float | bool | None, val_type: str | None = None
+    ) -> None:
+        """A metadata field; added again, the last value counts."""
+        name, value = checked_metadata(key, val, val_type, is_list=False)
+        self.fields[name] = value
+
+    def add_user_metadata_list(
+        self, key: str, val: Sequence[Any] | None, list_elt_type: str | None = None
+    ) -> None:
+        """A metadata field that is a list."""
+        name, value = checked_metadata(key, val, list_elt_type, is_list=True)
+        self.fields[name] = value
+
+    def add_geo_latlong_data(self, lat: float, lon: float) -> None:
+        """Where the frame was captured, in degrees (EPSG:4326)."""
+        self.fields["latitude"] = checked_number(lat, "lat")
+        self.fields["longitude"] = checked_number(lon, "lon")
+
+    def add_frame_embedding(
+        self, *, embedding: list[float], model_id: str = ""
+    ) -> None:
+        """The frame's vector."""
+        del model_id  # the client never sends it
+        self.fields["embedding"] = checked_vector(embedding)
+
+    def add_embedding(
+        self,
+        *,
+        embedding: list[float],
+        crop_embeddings: list[dict[str, Any]] | None = None,
+        model_id: str = "",
+    ) -> None:
+        """The frame's vector, and those of labels: `{"uuid": …, "embedding": …}`."""
+        self.add_frame_embedding(embedding=embedding, model_id=model_id)
+        for crop in crop_embeddings or []:
+            self.add_crop_embedding(label_id=crop["uuid"], embedding=crop["embedding"])
+
+    def to_row(self) -> dict[str, Any]:
+        """The frame as a native row: what was set, and nothing else."""
+        row: dict[str, Any] = {"frame_id": self.frame_id, **self.fields}
+        if self.sensors:
+            row["sensors"] = self.sensors
+        if self.coordinate_frames:
+            row["coordinate_frames"] = self.coordinate_frames
+        return row
+
+
+class UpdateGTLabelSet(LabelUpdater):
+    """New and changed labels of one frame that is there; its other labels stay."""
+
+    def __init__(self, *, frame_id: str, is_snapshot: bool | None = True) -> None:
+        super().__init__()
+        del is_snapshot  # the client ignores it too
+        self.frame_id = checked_id(frame_id, "frame_id")
+
+
+class LabeledDataset:
+    """Frames to add, and ids of frames to delete, in one upload."""
+
+    def __init__(
+        self, *, pipeline_mode: Literal["STREAMING", "BATCH"] = "STREAMING"
+    ) -> None:
+        self.pipeline_mode = pipeline_mode
+        self.frames: dict[str, LabeledFrame] = {}
+        self.deleted: list[str] = []
+        self._label_frames: dict[str, str] = {}
+        self._lengths: dict[str, int] = {}
+
+    def add_frame(self, frame: LabeledFrame) -> None:
+        """Add a frame.
+
+        Raises:
+            InvalidInputError: If its id is here already, a label id is another
+                frame's, or its vectors do not fit those of earlier frames.
+        """
+        if not isinstance(frame, LabeledFrame):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise refused(f"{type(frame).__name__} is no LabeledFrame.")
+        self._require_new(frame.frame_id)
+        for label_id in frame.labels:
+            owner = self._label_frames.get(label_id)
+            if owner is not None:
+                raise refused(
+                    f"Label {label_id!r} is on frame {owner!r} already; label ids are "
+                    "unique in a dataset.",
+                    "label.repeated",
+                )
+        self._require_vectors(frame)
+        self._label_frames |= dict.fromkeys(frame.labels, frame.frame_id)
+        self.frames[frame.frame_id] = frame
+
+    def delete_frame(self, frame_id: str) -> None:
+        """Name a frame to delete.
+
+        Raises:
+            InvalidInputError: If its id is empty, or here already.
+        """
+        checked_id(frame_id, "frame_id")
+        self._require_new(frame_id)
+        self.deleted.append(frame_id)
+
+    def _require_new(self, frame_id: str) -> None:
+        if frame_id in self.frames or frame_id in self.deleted:
+            raise refused(
+                f"Frame {frame_id!r} was added or deleted in this dataset already; one "
+                "upload says one thing of a frame.",
+                "frame.repeated",
+            )
+
+    def _require_vectors(self, frame: LabeledFrame) -> None:
+        crops = [label.get("embedding") for label in frame.labels.values()]
+        given = [len(vector) for vector in crops if vector is not None]
+        if given and len(given) < len(crops):
+            raise refused(
+                f"Some labels of frame {frame.frame_id!r} have embeddings and some have "
+                "not; give all of them one, or none.",
+                "embedding.missing",
+            )
+        vector = frame.fields.get("embedding")
+        lengths = {"frame": -1 if vector is None else len(vector)}
+        if given:
+            lengths["label"] = given[0]
+        mixed = len(set(given)) > 1
+        for what, length in lengths.items():
+            mixed |= self._lengths.setdefault(what, length) != length
+        if mixed:
+            raise refused(
+                f"The embeddings of frame {frame.frame_id!r} are not as long as those of "
+                "earlier frames, or one is missing.",
+                "embedding.dimension",
+            )

@@ -1,0 +1,220 @@
+"""The client's calls that look at datasets, and those that change single fields."""
+
+import json
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.aquarium.frames import LabeledFrame
+from lakehouse.aquarium.projects import ProjectCalls
+from lakehouse.aquarium.sending import operations_of
+from lakehouse.aquarium.values import refused
+from lakehouse.dataset import Dataset
+from lakehouse.errors import NotFoundError
+from lakehouse.model.metadata import PREFIX, MetadataType
+from lakehouse.upload import Upload
+
+__all__ = ["DatasetGetters"]
+
+_STATES: Final = {
+    "DONE": "DONE",
+    "PARTIAL": "WINDOW_ERRORED",
+    "FAILED": "WINDOW_ERRORED",
+}
+
+
+class DatasetGetters(ProjectCalls):
+    """Calls on datasets that send no frames."""
+
+    def get_datasets(
+        self,
+        project_id: str,
+        include_archived: bool | None,  # noqa: FBT001 - the client's signature
+    ) -> list[dict[str, Any]]:
+        """The datasets of a project."""
+        found = self.lake.project(project_id).datasets(archived=bool(include_archived))
+        return [_told(dataset) for dataset in found]
+
+    def get_dataset(self, project_id: str, dataset_id: str) -> dict[str, Any]:
+        """One dataset.
+
+        Raises:
+            NotFoundError: If there is none of that name.
+        """
+        return _told(self._dataset(project_id, dataset_id))
+
+    def dataset_exists(self, project_id: str, dataset_id: str) -> bool:
+        """Whether there is a dataset of that name, archived ones included."""
+        try:
+            self._dataset(project_id, dataset_id)
+        except NotFoundError:
+            return False
+        return True
+
+    def delete_dataset(self, project_id: str, dataset_id: str) -> None:
+        """Archive a dataset; nothing is removed.
+
+        Raises:
+            NotFoundError: If there is none of that name.
+        """
+        self._dataset(project_id, dataset_id).archive()
+
+    def is_dataset_processed(self, project_id: str, dataset_id: str) -> bool:
+        """Whether nothing sent to it waits."""
+        return not self._dataset(project_id, dataset_id).is_processing
+
+    def is_dataset_archived(self, project_id: str, dataset_id: str) -> bool:
+        """Whether it is archived."""
+        return self._dataset(project_id, dataset_id).is_archived
+
+    def current_dataset_process_state(
+        self, project_id: str, dataset_id: str
+    ) -> tuple[str, float]:
+        """How the newest upload stands, and how much of it is done, in percent."""
+        uploads = self._dataset(project_id, dataset_id).uploads()
+        if not uploads.height:
+            return "DONE", 100.0
+        status = str(uploads.get_column("status")[0])
+        return _STATES.get(status, status), 0.0 if status == "PENDING" else 100.0
+
+    def get_dataset_ingest_error_logs(
+        self, project_id: str, dataset_id: str
+    ) -> list[dict[str, Any]]:
+        """Every problem of every upload, with the keys of the service's logs."""
+        dataset = self._dataset(project_id, dataset_id)
+        version = dataset.collection.head().version
+        rows = dataset.collection.scan("upload_errors", version).collect()
+        return [
+            row
+            | {
+                "aquarium_dataflow_step": "merge",
+                "msg": f"{row['path']}: {row['message']}",
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+
+    def update_dataset_metadata(
+        self, project_id: str, dataset_id: str, external_metadata: dict[str, Any]
+    ) -> None:
+        """Replace the dataset's external metadata."""
+        self._dataset(project_id, dataset_id).set_metadata(external_metadata)
+
+    def get_frame_ids(self, project_id: str, dataset_id: str) -> list[str]:
+        """The ids of all frames of the latest version, sorted."""
+        frames = self._dataset(project_id, dataset_id).latest().frames()
+        return frames.select("frame_id").collect().to_series().sort().to_list()
+
+    def get_frame(
+        self, project_id: str, dataset_id: str, frame_id: str
+    ) -> LabeledFrame:
+        """One frame of the latest version with its labels, as a MODIFY frame.
+
+        Raises:
+            NotFoundError: If the frame is not there.
+        """
+        latest = self._dataset(project_id, dataset_id).latest()
+        frame, labels = latest.frame(frame_id)
+        return _rehydrated(frame, labels)
+
+    def get_frames(
+        self, project_id: str, dataset_id: str, frame_ids: list[str]
+    ) -> dict[str, LabeledFrame]:
+        """Frames by id; ids that are not there are left out."""
+        dataset = self._dataset(project_id, dataset_id)
+        known = self._known_ids(dataset, frame_ids)
+        return {name: self.get_frame(project_id, dataset_id, name) for name in known}
+
+    def update_frames_metadata(
+        self,
+        project_id: str,
+        dataset_id: str,
+        frame_metadata_updates: dict[str, dict[str, Any]],
+    ) -> Upload:
+        """Change metadata of many frames: `{frame_id: {field: value}}`.
+
+        Raises:
+            InvalidInputError: If a value is not of its field's type, or no frame
+                is known.
+        """
+        dataset = self._dataset(project_id, dataset_id)
+        known = self._known_ids(dataset, list(frame_metadata_updates))
+        if not known:
+            raise refused(
+                f"None of the frames is in dataset {dataset_id!r}.", "frame.unknown"
+            )
+        version = dataset.collection.head().version
+        types = dataset.collection.metadata_types("frames", version)
+        frames = [
+            _with_metadata(name, frame_metadata_updates[name], types) for name in known
+        ]
+        return dataset.submit(operations_of(frames))
+
+    def _dataset(self, project_id: str, dataset_id: str) -> Dataset:
+        return self.lake.project(project_id).dataset(dataset_id)
+
+    def _known_ids(self, dataset: Dataset, frame_ids: list[str]) -> list[str]:
+        """Those of the ids that are in the latest version, in the order given."""
+        version = dataset.collection.head().version
+        keys = pl.Series("frame_id", frame_ids, dtype=pl.String)
+        rows = dataset.collection.scan(
+            "frames", version, keys=keys, columns=["frame_id"]
+        )
+        found = set(rows.collect().to_series().to_list())
+        return [frame_id for frame_id in frame_ids if frame_id in found]
+
+
+def _with_metadata(
+    frame_id: str, fields: dict[str, Any], types: dict[str, pl.DataType]
+) -> LabeledFrame:
+    frame = LabeledFrame(frame_id=frame_id, update_type="MODIFY")
+    for name, value in fields.items():
+        dtype = types.get(f"{PREFIX}{name}")
+        right = None if dtype is None else MetadataType.from_dtype(dtype)
+        is_list = isinstance(value, list | tuple)
+        if right is not None and value is not None and right.is_list != is_list:
+            raise refused(f"{name} is {right.name} in this dataset.", "metadata.mode")
+        element = None if right is None else right.element
+        if is_list:
+            frame.add_user_metadata_list(name, value, element)
+        else:
+            frame.add_user_metadata(name, value, element)
+    return frame
+
+
+def _told(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "id": dataset.name,
+        "dataset_id": dataset.name,
+        "project_id": dataset.project_name,
+        "pipeline_mode": dataset.mode,
+        "is_mutable": dataset.mode == "STREAMING",
+        "archived": dataset.is_archived,
+        "version": dataset.version,
+        "external_metadata": dataset.metadata,
+        **dataset.latest().counts,
+    }
+
+
+def _rehydrated(row: dict[str, Any], labels: pl.DataFrame) -> LabeledFrame:
+    frame = LabeledFrame(frame_id=row["frame_id"], update_type="MODIFY")
+    if row["date_captured"] is not None:
+        frame.fields["date_captured"] = row["date_captured"].isoformat()
+    for name, value in row.items():
+        plain = name in {"device_id", "latitude", "longitude"} or name.startswith(
+            PREFIX
+        )
+        if plain and value is not None:
+            frame.fields[name] = value
+    frame.coordinate_frames = [
+        known | {"metadata": json.loads(known["metadata"] or "{}")}
+        for known in row["coordinate_frames"] or []
+    ]
+    frame.sensors = list(row["sensors"] or [])
+    if not frame.sensors and row["image_url"] is not None:
+        size = {"width": row["width"], "height": row["height"]}
+        frame.add_image(image_url=row["image_url"], **size)
+    for label in labels.iter_rows(named=True):
+        given = {name: value for name, value in label.items() if value is not None}
+        given.pop("frame_id")
+        frame.labels[label["label_id"]] = {**given, "_op": "ADD"}
+    return frame
