@@ -1,0 +1,3 @@
+"""The commands, by what they are for."""
+
+__all__: list[str] = []

@@ -1,0 +1,113 @@
+"""Commands on projects and datasets."""
+
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from lakehouse.cli.app import app, session, split_target
+
+__all__ = ["dataset", "project"]
+
+project = typer.Typer(
+    help="Projects: a name, a task, a class map.", no_args_is_help=True
+)
+dataset = typer.Typer(help="Datasets of a project.", no_args_is_help=True)
+app.add_typer(project, name="project")
+app.add_typer(dataset, name="dataset")
+
+
+@project.command("create")
+def create_project(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Letters, digits and underscores.")],
+    classes: Annotated[list[str], typer.Option("--class", help="A class; repeat it.")],
+    task: Annotated[
+        str | None, typer.Option(help="Such as 2D_OBJECT_DETECTION.")
+    ] = None,
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="It may be there.")
+    ] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Create a project: lakehouse project create cells --class cell --class debris."""
+    here = session(context)
+    made = here.lake().create_project(
+        name, classes=classes, task=task, exist_ok=exist_ok
+    )
+    here.output.facts(
+        {"name": made.name, "classes": made.classes, "task": made.task}, "Project"
+    )
+
+
+@project.command("list")
+def list_projects(context: typer.Context) -> None:
+    """List the projects of the lake: lakehouse project list."""
+    here = session(context)
+    rows = [
+        {
+            "name": p.name,
+            "task": p.task,
+            "classes": len(p.classes),
+            "datasets": len(p.datasets()),
+        }
+        for p in here.lake().projects()
+    ]
+    here.output.table(pl.DataFrame(rows), "Projects")
+
+
+@dataset.command("create")
+def create_dataset(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="project/dataset")],
+    mode: Annotated[
+        str, typer.Option(help="STREAMING, or BATCH: loaded once.")
+    ] = "STREAMING",
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="It may be there.")
+    ] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Create an empty dataset: lakehouse dataset create cells/hela."""
+    here = session(context)
+    name, dataset_name, _ = split_target(target)
+    owner = here.lake().project(name)
+    made = owner.create_dataset(
+        dataset_name,
+        mode="BATCH" if mode == "BATCH" else "STREAMING",
+        exist_ok=exist_ok,
+    )
+    here.output.facts(
+        {"name": made.name, "mode": made.mode, "version": made.version}, "Dataset"
+    )
+
+
+@dataset.command("list")
+def list_datasets(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The project.")]
+) -> None:
+    """List the datasets of a project: lakehouse dataset list cells."""
+    here = session(context)
+    rows = [
+        {"name": d.name, "mode": d.mode, "version": d.version, **d.latest().counts}
+        for d in here.lake().project(name).datasets()
+    ]
+    here.output.table(pl.DataFrame(rows), f"Datasets of {name}")
+
+
+@dataset.command("show")
+def show_dataset(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="project/dataset")],
+) -> None:
+    """Show a dataset's facts: lakehouse dataset show cells/hela."""
+    here = session(context)
+    found = here.dataset(target)
+    latest = found.latest()
+    facts = {
+        "name": found.name,
+        "mode": found.mode,
+        "version": found.version,
+        **latest.counts,
+        "fingerprint": latest.fingerprint,
+        "processing": found.is_processing,
+    }
+    here.output.facts(facts, "Dataset")

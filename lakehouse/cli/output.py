@@ -1,0 +1,99 @@
+"""Outputs: tables for people, JSON for machines."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["Output", "output_for", "written_as"]
+
+
+class Output(Protocol):
+    """Where results go."""
+
+    def table(self, rows: pl.DataFrame, title: str) -> None:
+        """Print rows."""
+        ...
+
+    def facts(self, facts: Mapping[str, Any], title: str) -> None:
+        """Print one thing."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell a person something; machines are told nothing."""
+        ...
+
+
+class _Console:
+    def __init__(self) -> None:
+        self._console = Console(soft_wrap=False)
+
+    def table(self, rows: pl.DataFrame, title: str) -> None:
+        """Print rows as a table."""
+        if not rows.height:
+            self._console.print(f"{title}: none")
+            return
+        table = Table(title=title, title_justify="left")
+        for name in rows.columns:
+            table.add_column(name, overflow="fold")
+        for row in rows.iter_rows():
+            table.add_row(*(_cell(value) for value in row))
+        self._console.print(table)
+
+    def facts(self, facts: Mapping[str, Any], title: str) -> None:
+        """Print one thing as lines."""
+        self._console.print(title, style="bold", markup=False)
+        for name, value in facts.items():
+            self._console.print(f"  {name}: {_cell(value)}", markup=False)
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False)
+
+
+class _Json:
+    def table(self, rows: pl.DataFrame, title: str) -> None:
+        """Print rows as a JSON array."""
+        del title
+        sys.stdout.write(
+            json.dumps(rows.to_dicts(), default=str, ensure_ascii=False) + "\n"
+        )
+
+    def facts(self, facts: Mapping[str, Any], title: str) -> None:
+        """Print one thing as a JSON object."""
+        del title
+        sys.stdout.write(
+            json.dumps(dict(facts), default=str, ensure_ascii=False) + "\n"
+        )
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+
+def output_for(*, json: bool) -> Output:
+    """The output that was asked for."""
+    return _Json() if json else _Console()
+
+
+def written_as(rows: pl.DataFrame, kind: str) -> str:
+    """Rows as text: `json`, `jsonl` or `csv`."""
+    if kind == "csv":
+        return rows.write_csv()
+    texts = [
+        json.dumps(row, default=str, ensure_ascii=False) for row in rows.to_dicts()
+    ]
+    return "\n".join(texts) + "\n" if kind == "jsonl" else f"[{', '.join(texts)}]\n"
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - a cell of any type
+    if value is None:
+        return ""
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat(sep=" ", timespec="seconds"))
+    if isinstance(value, list | dict):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,41 @@
+"""The demo's story, on frames small enough for a test."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from lakehouse.demo import run_demo
+from lakehouse.demo.data import boxes_of
+from lakehouse.demo.story import tell
+
+
+def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
+    frames, boxes = [], []
+    for number in range(10):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(np.full((40, 60), number * 20, np.uint8)).save(path)
+        frame = {
+            "frame_id": f"hela_{number:02}",
+            "image_url": str(path),
+            "user__hour": number,
+        }
+        frames.append(frame | {"width": 60, "height": 40})
+        mask = np.zeros((40, 60), int)
+        mask[5:15, 5:20], mask[20:30, 30:40] = 1, 2
+        boxes += boxes_of(f"hela_{number:02}", mask)
+    console = Console(file=io.StringIO(), width=120)
+
+    dataset = tell(console, tmp_path, frames, boxes)
+
+    assert dataset.latest().counts == {"frames": 11, "labels": 20}
+    assert dataset.uploads()["status"].to_list().count("PARTIAL") == 1
+    assert (tmp_path / "relabelled.png").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_the_demo_runs_on_the_real_frames(tmp_path: Path) -> None:
+    run_demo(tmp_path / "demo")
