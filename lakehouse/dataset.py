@@ -6,7 +6,7 @@ the one way in. Every read starts at a version: `latest()` or `at(ref)`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -156,7 +156,7 @@ class Dataset:
         return self.submit(draft.operations(), **options)
 
     @contextmanager
-    def open_upload(self, **options: Unpack[SubmitOptions]) -> Iterator[Draft]:
+    def open_upload(self, **options: Unpack[SubmitOptions]) -> Generator[Draft]:
         """Combine several verbs into one upload, and so into one version.
 
         It is submitted when the block ends; if the block raises, nothing is.

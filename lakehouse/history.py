@@ -16,21 +16,24 @@ from lakehouse.errors import NotFoundError
 
 __all__ = ["HISTORY_SCHEMA", "frame_history"]
 
+_TEXT: Final = pl.String()
+
 HISTORY_SCHEMA: Final = pl.Schema(
-    {
-        "version": pl.Int64,
-        "time": pl.Datetime("us", "UTC"),
-        "author": pl.String,
-        "message": pl.String,
-        "upload_id": pl.String,
-        "table": pl.String,
-        "frame_id": pl.String,
-        "label_id": pl.String,
-        "op": pl.String,
-        "changed": pl.List(
-            pl.Struct({"field": pl.String, "before": pl.String, "after": pl.String})
+    [
+        ("version", pl.Int64()),
+        ("time", pl.Datetime("us", "UTC")),
+        ("author", _TEXT),
+        ("message", _TEXT),
+        ("upload_id", _TEXT),
+        ("table", _TEXT),
+        ("frame_id", _TEXT),
+        ("label_id", _TEXT),
+        ("op", _TEXT),
+        (
+            "changed",
+            pl.List(pl.Struct({"field": _TEXT, "before": _TEXT, "after": _TEXT})),
         ),
-    }
+    ]
 )
 """The columns of a history; `before` and `after` are JSON, null for no value."""
 

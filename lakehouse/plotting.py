@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import fsspec  # pyright: ignore[reportMissingTypeStubs] - it ships none
+import fsspec.core
 import numpy as np
 import polars as pl
 
@@ -106,11 +106,16 @@ def _picture(frame: Mapping[str, Any]) -> tuple[Image.Image, str | None]:
     if url is None:
         return Image.new("RGB", size, "black"), "no image"
     try:
-        with fsspec.open(url, "rb") as file:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            data: bytes = file.read()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
-        return _eight_bit(Image.open(io.BytesIO(data))), None  # pyright: ignore[reportUnknownArgumentType]
+        data = _bytes(url)
+        return _eight_bit(Image.open(io.BytesIO(data))), None
     except (OSError, ValueError, ImportError):
         return Image.new("RGB", size, "black"), f"cannot read {Path(str(url)).name}"
+
+
+def _bytes(url: str) -> bytes:
+    filesystem, path = fsspec.core.url_to_fs(url)
+    data: bytes = filesystem.cat_file(path)
+    return data
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -232,7 +232,19 @@ def _rebuild(
 ) -> Snapshot:
     store, path, classes = origin
     collection = Collection(store, path, lambda: classes)
-    return Snapshot(*facts, read_version, MappingProxyType(rows), collection, *where)
+    version, time, author, message, fingerprint = facts
+    return Snapshot(
+        version=version,
+        time=time,
+        author=author,
+        message=message,
+        fingerprint=fingerprint,
+        read_version=read_version,
+        rows=MappingProxyType(rows),
+        collection=collection,
+        frames_where=where[0],
+        labels_where=where[1],
+    )
 
 
 def combined(fingerprints: Mapping[str, str]) -> str:

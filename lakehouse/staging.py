@@ -15,7 +15,7 @@ at once never write into each other's parts: the manifest names the right ones.
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -125,8 +125,7 @@ class Staging:
                 parts[name] = f"{name}-{token}.parquet"
                 path = self._file(manifest.upload_id, parts[name])
                 self._store.write_table(path, frame, durable=True)
-        fields = {name: getattr(manifest, name) for name in Manifest.__slots__}
-        ours = Manifest(**fields | {"parts": parts})
+        ours = replace(manifest, parts=parts)
         path = self._file(manifest.upload_id, "manifest.json")
         if put_once(self._store, path, ours.encode(), durable=True):
             return ours

@@ -221,14 +221,13 @@ class Upload:
         mine = pl.col("upload_id") == self.id
         parts: list[pl.DataFrame] = []
         for table in LIVE_TABLES[:2]:
-            state = self._collection.state(f"{table}_changes", version)
-            if not state.files:
+            if not self._collection.state(f"{table}_changes", version).files:
                 continue
-            rows = self._collection.scan(f"{table}_changes", version).filter(mine)
+            changes = self._collection.scan(f"{table}_changes", version).filter(mine)
             keys = [name for name in contract(table).key if name != "frame_id"]
             label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
             parts.append(
-                rows.select("frame_id", label.alias("label_id"), "op").collect()
+                changes.select("frame_id", label.alias("label_id"), "op").collect()
             )
         schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=schema)

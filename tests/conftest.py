@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import s3fs
 from hypothesis import HealthCheck, settings
+from moto.server import ThreadedMotoServer
 
 import lakehouse
 
@@ -44,8 +46,6 @@ def dataset(project: lakehouse.Project) -> lakehouse.Dataset:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -66,8 +66,6 @@ def s3_options(s3_server: str) -> dict[str, str]:
 
 @pytest.fixture
 def s3_root(s3_options: dict[str, str]) -> str:
-    import s3fs
-
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     files = s3fs.S3FileSystem(
         key="test",

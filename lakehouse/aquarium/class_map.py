@@ -26,8 +26,7 @@ _BRIGHTEST: Final = 255
 def _colour(value: Sequence[int]) -> Colour:
     parts = list(value)
     fits = len(parts) == 3 and all(  # noqa: PLR2004 - red, green, blue
-        isinstance(part, int) and 0 <= part <= _BRIGHTEST
-        for part in parts  # pyright: ignore[reportUnnecessaryIsInstance]
+        0 <= part <= _BRIGHTEST for part in parts
     )
     if not fits:
         raise InvalidInputError(

@@ -101,7 +101,7 @@ class Client(DatasetGetters):
             )
         if embedding_distance_metric not in {"euclidean", "cosine"}:
             raise refused("embedding_distance_metric is 'euclidean' or 'cosine'.")
-        if not isinstance(wait_timeout, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(wait_timeout, timedelta):
             raise refused(f"wait_timeout is a timedelta, not {wait_timeout!r}.")
         project = self.lake.project(project_id)
         content = _content(dataset, project)
@@ -153,7 +153,7 @@ class Client(DatasetGetters):
         """
         target = self.lake.project(project_id).dataset(dataset_id)
         for frame in update:
-            if not isinstance(frame, LabeledFrame):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(frame, LabeledFrame):
                 raise refused(f"{type(frame).__name__} is no LabeledFrame.")
             if frame.update_type != "MODIFY":
                 raise refused(
@@ -180,7 +180,7 @@ class Client(DatasetGetters):
         """
         target = self.lake.project(project_id).dataset(dataset_id)
         for label_set in update:
-            if not isinstance(label_set, UpdateGTLabelSet):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(label_set, UpdateGTLabelSet):
                 raise refused(f"{type(label_set).__name__} is no UpdateGTLabelSet.")
         _require_distinct([label_set.frame_id for label_set in update])
         known = self._known(target, [label_set.frame_id for label_set in update])
@@ -272,7 +272,7 @@ def _mode(dataset: LabeledDataset, asked: Mode) -> Mode:
 
 
 def _require_str_keys(metadata: dict[str, Any] | None) -> None:
-    if metadata is not None and not all(isinstance(key, str) for key in metadata):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if metadata is not None and not all(isinstance(key, str) for key in metadata):
         raise refused("external_metadata is a dict with text as keys.")
 
 

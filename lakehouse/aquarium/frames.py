@@ -49,7 +49,10 @@ class LabeledFrame(SensorAdder, LabelAdder):
             self.fields["device_id"] = device_id
 
     def add_user_metadata(
-        self, key: str, val: str | float | bool | None, val_type: str | None = None
+        self,
+        key: str,
+        val: str | float | bool | None,  # noqa: FBT001 - the client's signature
+        val_type: str | None = None,
     ) -> None:
         """A metadata field; added again, the last value counts."""
         name, value = checked_metadata(key, val, val_type, is_list=False)
@@ -124,7 +127,7 @@ class LabeledDataset:
             InvalidInputError: If its id is here already, a label id is another
                 frame's, or its vectors do not fit those of earlier frames.
         """
-        if not isinstance(frame, LabeledFrame):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(frame, LabeledFrame):
             raise refused(f"{type(frame).__name__} is no LabeledFrame.")
         self._require_new(frame.frame_id)
         for label_id in frame.labels:

@@ -31,7 +31,7 @@ def _numbers(**values: Number | None) -> dict[str, float]:
 def _vector(values: Sequence[float] | None, what: str, length: int) -> dict[str, Any]:
     if values is None:
         return {}
-    if len(values) != length or not all(isinstance(item, float) for item in values):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if len(values) != length or not all(isinstance(item, float) for item in values):
         raise refused(f"{what} is {values!r}: it is a list of {length} floats.")
     return {what: [checked_number(item, what) for item in values]}
 

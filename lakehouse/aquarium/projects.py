@@ -68,10 +68,7 @@ class ProjectCalls:
             InvalidInputError: If an argument cannot be.
             AlreadyExistsError: If the name is taken.
         """
-        if (
-            not isinstance(label_class_map, LabelClassMap)
-            or not label_class_map.entries
-        ):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not label_class_map.entries:
             raise refused("label_class_map is a LabelClassMap with classes in it.")
         if primary_task is not None and primary_task not in TASKS:
             raise refused(f"primary_task is one of {', '.join(TASKS)}.")

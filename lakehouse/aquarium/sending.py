@@ -28,9 +28,13 @@ def operations_of(
     gone = [*deleted, *(f.frame_id for f in listed if f.update_type == "DELETE")]
     if gone:
         parts.append(_frames([{"frame_id": frame_id} for frame_id in gone], "DELETE"))
+    owners: list[LabeledFrame | UpdateGTLabelSet] = [
+        frame for frame in listed if frame.update_type != "DELETE"
+    ]
+    owners += label_sets
     labels = [
         {"frame_id": owner.frame_id, **label}
-        for owner in (*(f for f in listed if f.update_type != "DELETE"), *label_sets)
+        for owner in owners
         for label in owner.labels.values()
     ]
     labels.sort(key=lambda label: str(label["_op"]))

@@ -185,20 +185,16 @@ class SensorAdder:
         if ("cx" in metadata) != ("cy" in metadata):
             raise refused("cx and cy come together.")
         metadata["camera_model"] = camera_model or "brown_conrady"
-        for name, value in (
-            ("position", position),
-            ("orientation", orientation),
-            ("camera_matrix", camera_matrix),
-        ):
-            if value is not None:
-                metadata[name] = value
+        placed: dict[str, Any] = {"position": position, "orientation": orientation}
+        placed["camera_matrix"] = camera_matrix
+        metadata |= {name: value for name, value in placed.items() if value is not None}
         self._coordinate_frame(
             coord_frame_id, "IMAGE_PROJECTION", parent_frame_id, metadata
         )
 
     # ------------------------------------------------------------------------ #
 
-    def _sensor(
+    def _sensor(  # noqa: PLR0917 - one line a sensor
         self,
         sensor_id: str,
         sensor_type: str,

@@ -78,10 +78,10 @@ def checked_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def checked_metadata(
     key: str,
-    value: Any,
+    value: Any,  # noqa: ANN401
     element: str | None,
     *,
-    is_list: bool,  # noqa: ANN401
+    is_list: bool,
 ) -> tuple[str, Any]:
     """A metadata field and its value.
 

@@ -33,8 +33,9 @@ class Session:
 
     def lake(self, *, inline: bool = True) -> lakehouse.Lake:
         """The lake."""
-        merge = "inline" if inline else "deferred"
-        return lakehouse.connect(self.root, author=self.author, merge=merge)
+        return lakehouse.connect(
+            self.root, author=self.author, merge="inline" if inline else "deferred"
+        )
 
     def dataset(self, target: str, *, inline: bool = True) -> Dataset:
         """The dataset of a target."""
@@ -53,7 +54,7 @@ def options(
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON and nothing else.")
-    ] = False,  # noqa: FBT002 - a flag
+    ] = False,
 ) -> None:
     """Versioned tables for machine-learning datasets, on Delta Lake."""
     context.obj = Session(root, author, output_for(json=json))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import polars as pl
+from polars._typing import PolarsDataType
 
 from lakehouse.contracts import Contract
 from lakehouse.errors import FormatError
@@ -99,5 +100,5 @@ def _polars_type(delta: str | dict[str, Any]) -> pl.DataType:
     )
 
 
-def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
-    return dtype() if isinstance(dtype, type) else dtype
+def _instance(dtype: PolarsDataType) -> pl.DataType:
+    return dtype if isinstance(dtype, pl.DataType) else dtype()

@@ -177,11 +177,11 @@ def _from_checkpoint(store: Store, table_path: str, version: int) -> TableState 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a checkpoint
     """A checkpoint's structs and maps as the JSON commit would have them."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items() if item is not None}  # pyright: ignore[reportUnknownVariableType]
+        return {name: _plain(item) for name, item in value.items() if item is not None}
     if isinstance(value, list):
         if value and all(
             isinstance(item, dict) and set(item) == {"key", "value"} for item in value
-        ):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-            return {item["key"]: item["value"] for item in value}  # pyright: ignore[reportUnknownVariableType]
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        ):
+            return {item["key"]: item["value"] for item in value}
+        return [_plain(item) for item in value]
     return value

@@ -209,7 +209,7 @@ def _is_metadata(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(
             _is_metadata(item) and not isinstance(item, list | tuple) for item in value
-        )  # pyright: ignore[reportUnknownVariableType]
+        )
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -272,8 +272,7 @@ def _accepts(dtype: pl.DataType, value: object) -> object | None:
 def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
     items = value.tolist() if hasattr(value, "tolist") else value
     if not isinstance(items, list | tuple) or any(
-        isinstance(item, bool) or not isinstance(item, int | float)
-        for item in items  # pyright: ignore[reportUnknownVariableType]
+        isinstance(item, bool) or not isinstance(item, int | float) for item in items
     ):
         raise ValueError(f"{str(value)[:80]} is not a list of numbers.")
-    return [float(item) for item in items]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return [float(item) for item in items]

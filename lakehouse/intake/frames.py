@@ -69,7 +69,7 @@ def _table(data: FrameLike | Sequence[str]) -> Table:
     ):
         ids: list[Any] = list(data)
         return Table({"frame_id": pl.Series(ids, dtype=pl.String)}, len(ids))
-    return table_of(data)  # type: ignore[arg-type]
+    return table_of(data)
 
 
 def _check(intake: Intake, op: str) -> None:

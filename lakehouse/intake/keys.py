@@ -67,8 +67,8 @@ def frame_ids_of(table: Table) -> pl.Series:
             else pl.Series([None] * len(values), dtype=pl.String)
         )
         return texts.alias("frame_id")
-    texts = [value if isinstance(value, str) else None for value in values]
-    return pl.Series("frame_id", texts, dtype=pl.String)
+    known = [value if isinstance(value, str) else None for value in values]
+    return pl.Series("frame_id", known, dtype=pl.String)
 
 
 def ids_faults(table: Table, frame_ids: pl.Series, what: str) -> list[Problem]:

@@ -157,8 +157,8 @@ def _check_type(intake: Intake, op: str) -> None:
     hint = f"It is one of {', '.join(LABEL_TYPES)}."
     intake.blame(bad, "label_type.unknown", told, hint, "label_type")
     if op == "ADD":
-        told = "The label has neither a label_type nor a geometry that tells it."
-        intake.blame(kinds.is_null(), "label_type.unknown", told, hint, "label_type")
+        text = "The label has neither a label_type nor a geometry that tells it."
+        intake.blame(kinds.is_null(), "label_type.unknown", text, hint, "label_type")
 
 
 def _check_complete(intake: Intake) -> None:

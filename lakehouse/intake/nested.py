@@ -230,7 +230,7 @@ def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
         raise ValueError(f"{str(value)[:80]} is no JSON object.")  # noqa: TRY004
-    return {str(name): item for name, item in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return {str(name): item for name, item in found.items()}
 
 
 def _list(value: Any, what: str) -> Sequence[Any]:  # noqa: ANN401
@@ -238,7 +238,7 @@ def _list(value: Any, what: str) -> Sequence[Any]:  # noqa: ANN401
     found = found.tolist() if hasattr(found, "tolist") else found
     if not isinstance(found, list | tuple):
         raise ValueError(f"{what}: {str(value)[:80]} is no list.")  # noqa: TRY004
-    return found  # pyright: ignore[reportUnknownVariableType]
+    return found
 
 
 def _list_of_dicts(value: Any, what: str) -> list[Mapping[str, Any]]:  # noqa: ANN401

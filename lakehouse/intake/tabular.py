@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -74,9 +74,9 @@ def table_of(data: TableLike) -> Table:
     if hasattr(data, "__arrow_c_stream__"):
         return _of_frame(pl.DataFrame(data))
     if isinstance(data, Mapping):
-        return _of_dicts([data])
+        return _of_dicts([cast("Mapping[str, Any]", data)])
     if isinstance(data, Iterable):
-        items: list[Any] = list(data)  # pyright: ignore[reportUnknownArgumentType]
+        items: list[Any] = list(data)
         if all(isinstance(item, Mapping) for item in items):
             return _of_dicts(items)
         if all(hasattr(item, "__arrow_c_array__") for item in items):

@@ -126,7 +126,7 @@ def _settle_mixed(
 def _kind(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
     """The metadata type of a JSON value; None for null and for what is none."""
     if isinstance(value, list):
-        kinds = {str(_kind(item)): _kind(item) for item in value}  # pyright: ignore[reportUnknownVariableType]
+        kinds = {str(_kind(item)): _kind(item) for item in value}
         inner = next(iter(kinds.values()), None)
         if set(kinds) == {"Int64", "Float64"}:
             inner = pl.Float64()

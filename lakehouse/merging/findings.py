@@ -9,7 +9,7 @@ from lakehouse.model.problems import PROBLEM_SCHEMA
 
 __all__ = ["FOUND_SCHEMA", "found", "together"]
 
-FOUND_SCHEMA: Final = pl.Schema({**PROBLEM_SCHEMA, "upload_id": pl.String})
+FOUND_SCHEMA: Final = pl.Schema([*PROBLEM_SCHEMA.items(), ("upload_id", pl.String())])
 """Problems, each with the upload it is of."""
 
 found = model.found

@@ -76,4 +76,4 @@ def _changed(
 
 
 def _is_default(sensor: dict[str, Any]) -> bool:
-    return sensor["sensor_id"] == "DEFAULT" and sensor["sensor_type"] == "IMAGE_V0"
+    return (sensor["sensor_id"], sensor["sensor_type"]) == ("DEFAULT", "IMAGE_V0")

@@ -128,7 +128,7 @@ class ClassMap:
 
 
 def _class(fields: Mapping[str, Any]) -> LabelClass:
-    lists = {
+    lists: dict[str, Any] = {
         "color": tuple(fields["color"]),
         "train_color": tuple(fields["train_color"]) if fields["train_color"] else None,
         "keypoint_names": tuple(fields["keypoint_names"]),
@@ -143,7 +143,7 @@ def _problems(classes: Sequence[LabelClass]) -> list[str]:
     problems: list[str] = []
     if not classes:
         problems.append("A class map needs at least one class.")
-    if bad := [name for name in names if not isinstance(name, str) or not name]:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if bad := [name for name in names if not name]:
         problems.append(f"Class names are non-empty text, not {bad}.")
     if twice := sorted({str(name) for name in names if names.count(name) > 1}):
         problems.append(f"Classes are named twice: {twice}.")

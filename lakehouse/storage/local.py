@@ -6,7 +6,7 @@ fails if the name is taken, and nobody ever sees half an object.
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -147,7 +147,7 @@ class LocalStore:
             self._made.add(folder)
 
     @contextmanager
-    def _temporary(self, path: str, data: bytes, *, durable: bool) -> Iterator[str]:
+    def _temporary(self, path: str, data: bytes, *, durable: bool) -> Generator[str]:
         """A finished file beside the target that is gone afterwards."""
         target = self.uri(path)
         self._make_folder(target)
@@ -166,7 +166,7 @@ class LocalStore:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def _told(path: str) -> Generator[None]:
     """Errors of the disk in this package's terms."""
     try:
         yield

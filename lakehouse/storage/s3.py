@@ -5,7 +5,7 @@ conditional PUT (`If-None-Match: *`), never a multipart upload.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
@@ -44,7 +44,7 @@ class S3Store:
 
     @cached_property
     def _files(self) -> Any:  # noqa: ANN401 - s3fs has no types
-        import s3fs  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - heavy, so only when used
+        import s3fs  # noqa: PLC0415 - heavy, so only when used
 
         option = self._options.get
         client = {"region_name": option("AWS_REGION")}
@@ -166,7 +166,7 @@ class S3Store:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def _told(path: str) -> Generator[None]:
     """Errors of the client in this package's terms."""
     try:
         yield
@@ -208,6 +208,6 @@ def _code(error: BaseException | None) -> str | None:
     while error is not None:
         response = getattr(error, "response", None)
         if isinstance(response, dict):
-            return str(response.get("Error", {}).get("Code"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            return str(response.get("Error", {}).get("Code"))
         error = error.__cause__
     return None

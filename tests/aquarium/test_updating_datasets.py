@@ -1,6 +1,7 @@
 """The page's own examples and promises, feature by feature."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -22,8 +23,8 @@ def client(lake_root: str) -> al.Client:
     return client
 
 
-def labeled(frame_id: str, labels: int = 1, **kwargs: str) -> al.LabeledFrame:
-    frame = al.LabeledFrame(frame_id=frame_id, **kwargs)  # type: ignore[arg-type]
+def labeled(frame_id: str, labels: int = 1, **kwargs: Any) -> al.LabeledFrame:
+    frame = al.LabeledFrame(frame_id=frame_id, **kwargs)
     frame.add_image(image_url=f"https://x.test/{frame_id}.jpg")
     frame.add_user_metadata("split", "train")
     for number in range(labels):
@@ -102,7 +103,7 @@ def test_a5_an_empty_frame_id_is_refused() -> None:
 def test_f25_f26_f29_example_a_new_metadata_field(client: al.Client) -> None:
     upload(client, labeled("FRAME_ID"))
     before = labels(client)
-    labeled_frame_list_to_modify = []
+    labeled_frame_list_to_modify: list[al.LabeledFrame] = []
     frame = al.LabeledFrame(frame_id="FRAME_ID", update_type="MODIFY")
     frame.add_user_metadata("test_metadata_field", "test_added_metadata_value")
     labeled_frame_list_to_modify.append(frame)
@@ -124,7 +125,7 @@ def test_f31_to_f36_example_adding_and_modifying_labels(client: al.Client) -> No
     label_id = "100_1040010039437200_tile_460_gt_0"
     upload(client, labeled(frame_id, labels=2), labeled("other"))
     sibling = labels(client).filter(label_id=f"{frame_id}_gt_1")
-    updateGTLabelSet_list = []  # noqa: N806 - the page's name
+    updateGTLabelSet_list: list[al.UpdateGTLabelSet] = []  # noqa: N806 - the page's name
     update_GT_label_set = al.UpdateGTLabelSet(frame_id=frame_id)  # noqa: N806
     update_GT_label_set.add_2d_bbox(
         label_id=label_id,
@@ -282,7 +283,7 @@ def test_f27_f28_sensors_change_in_bulk(client: al.Client) -> None:
     names = [f"f{number:04}" for number in range(1_100)]
     upload(client, *(labeled(name) for name in names))
     before = labels(client)
-    changes = []
+    changes: list[al.LabeledFrame] = []
     for name in names:
         frame = al.LabeledFrame(frame_id=name, update_type="MODIFY")
         frame.add_image(image_url=f"https://new.test/{name}.jpg")

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from lakehouse.demo.story import tell
 
 
 def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
-    frames, boxes = [], []
+    frames: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for number in range(10):
         path = tmp_path / f"{number}.png"
         Image.fromarray(np.full((40, 60), number * 20, np.uint8)).save(path)
@@ -24,7 +26,7 @@ def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
             "user__hour": number,
         }
         frames.append(frame | {"width": 60, "height": 40})
-        mask = np.zeros((40, 60), int)
+        mask = np.zeros((40, 60), np.int64)
         mask[5:15, 5:20], mask[20:30, 30:40] = 1, 2
         boxes += boxes_of(f"hela_{number:02}", mask)
     console = Console(file=io.StringIO(), width=120)

@@ -27,7 +27,7 @@ def create_project(
     ] = None,
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="It may be there.")
-    ] = False,  # noqa: FBT002 - a flag
+    ] = False,
 ) -> None:
     """Create a project: lakehouse project create cells --class cell --class debris."""
     here = session(context)
@@ -64,7 +64,7 @@ def create_dataset(
     ] = "STREAMING",
     exist_ok: Annotated[
         bool, typer.Option("--exist-ok", help="It may be there.")
-    ] = False,  # noqa: FBT002 - a flag
+    ] = False,
 ) -> None:
     """Create an empty dataset: lakehouse dataset create cells/hela."""
     here = session(context)

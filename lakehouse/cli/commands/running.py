@@ -25,7 +25,7 @@ def merge(
     target: Annotated[
         str | None, typer.Argument(help="project/dataset; all when left out")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,  # noqa: FBT002 - a flag
+    watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,
     every: Annotated[
         float, typer.Option(help="Seconds between looks, with --watch.")
     ] = 5.0,

@@ -47,7 +47,7 @@ def add(
     labels: Labels = None,
     message: Message = None,
     if_exists: Annotated[str, typer.Option(help="replace, reject or skip")] = "replace",
-    deferred: Deferred = False,  # noqa: FBT002 - a flag
+    deferred: Deferred = False,
 ) -> None:
     """Add frames with their labels, or labels alone: lakehouse add cells/hela --frames f.jsonl."""
     here = session(context)
@@ -72,7 +72,7 @@ def modify(
     frames: Frames = None,
     labels: Labels = None,
     message: Message = None,
-    deferred: Deferred = False,  # noqa: FBT002 - a flag
+    deferred: Deferred = False,
 ) -> None:
     """Change fields of frames and labels: lakehouse modify cells/hela --labels l.csv."""
     here = session(context)
@@ -92,7 +92,7 @@ def delete(
     frames: Frames = None,
     labels: Labels = None,
     message: Message = None,
-    deferred: Deferred = False,  # noqa: FBT002 - a flag
+    deferred: Deferred = False,
 ) -> None:
     """Take frames or labels out of the latest version: lakehouse delete cells/hela --frame f1."""
     here = session(context)
