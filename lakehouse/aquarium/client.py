@@ -35,7 +35,7 @@ class Client(DatasetGetters):
         api_endpoint: The root of the lake; `$LAKEHOUSE_ROOT`, else `./lake`.
     """
 
-    def __init__(self, *, api_endpoint: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, api_endpoint: str | None = None, **kwargs: Any) -> None:
         root = api_endpoint or os.environ.get("LAKEHOUSE_ROOT") or "lake"
         super().__init__(lakehouse.connect(root, **kwargs))
         self._credentials: dict[str, str] = {}
@@ -110,7 +110,7 @@ class Client(DatasetGetters):
         target = self._target(project, dataset_id, mode)
         if external_metadata:
             target.set_metadata(external_metadata)
-        operations = operations_of(content.frames.values(), content.deleted)
+        operations = operations_of(content.frames.values(), list(content.deleted))
         upload = self._submit(target, operations)
         if wait_until_finish:
             upload.wait(wait_timeout)
@@ -126,7 +126,7 @@ class Client(DatasetGetters):
         *,
         external_metadata: dict[str, Any] | None = None,
         upload_version: str | None = None,
-        **ignored: Any,  # noqa: ANN401 - the service's tuning
+        **ignored: Any,
     ) -> Upload:
         """Send frames to a dataset, without waiting."""
         del ignored
@@ -135,7 +135,7 @@ class Client(DatasetGetters):
         target = self._target(project, dataset_id, "STREAMING")
         if external_metadata:
             target.set_metadata(external_metadata)
-        operations = operations_of(content.frames.values(), content.deleted)
+        operations = operations_of(content.frames.values(), list(content.deleted))
         return self._submit(target, operations, upload_id=upload_version)
 
     def update_dataset_frames(

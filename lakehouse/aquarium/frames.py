@@ -1,22 +1,38 @@
 """Frames, label sets and datasets in the client's spelling: what is sent in one call."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from lakehouse.aquarium.labels import LabelAdder, LabelUpdater, checked_vector
+from lakehouse.aquarium.labels import (
+    LabelAdder,
+    LabelUpdater,
+    checked_vector,
+    is_filler,
+)
 from lakehouse.aquarium.sensors import SensorAdder
 from lakehouse.aquarium.values import (
     checked_date,
     checked_id,
     checked_metadata,
+    checked_mode,
     checked_number,
     refused,
 )
+from lakehouse.model.label_types import MASK_TYPES
 
-__all__ = ["LabeledDataset", "LabeledFrame", "UpdateGTLabelSet", "UpdateType"]
+__all__ = [
+    "NO_CROP",
+    "LabeledDataset",
+    "LabeledFrame",
+    "UpdateGTLabelSet",
+    "UpdateType",
+]
 
 UpdateType = Literal["ADD", "MODIFY", "DELETE"]
 _UPDATE_TYPES = ("ADD", "MODIFY", "DELETE")
+
+NO_CROP: Final = frozenset({"CLASSIFICATION_2D", "CLASSIFICATION_3D", *MASK_TYPES})
+"""Labels of a whole frame: they need no vector where other labels have one."""
 
 
 class LabeledFrame(SensorAdder, LabelAdder):
@@ -35,14 +51,15 @@ class LabeledFrame(SensorAdder, LabelAdder):
         update_type: UpdateType = "ADD",
     ) -> None:
         SensorAdder.__init__(self)
-        LabelAdder.__init__(self)
-        self.frame_id = checked_id(frame_id, "frame_id")
+        LabelAdder.__init__(self, frame_id=frame_id)
         if update_type not in _UPDATE_TYPES:
             raise refused(
                 f"update_type is one of {_UPDATE_TYPES}, not {update_type!r}."
             )
         self.update_type = update_type
+        self.model_id = ""
         self.fields: dict[str, Any] = {}
+        self.types: dict[str, str] = {}
         if date_captured is not None:
             self.fields["date_captured"] = checked_date(date_captured)
         if device_id is not None:
@@ -51,19 +68,19 @@ class LabeledFrame(SensorAdder, LabelAdder):
     def add_user_metadata(
         self,
         key: str,
-        val: str | float | bool | None,  # noqa: FBT001 - the client's signature
+        val: str | float | bool | None,
         val_type: str | None = None,
     ) -> None:
         """A metadata field; added again, the last value counts."""
-        name, value = checked_metadata(key, val, val_type, is_list=False)
-        self.fields[name] = value
+        name, value, kind = checked_metadata(key, val, val_type, is_list=False)
+        self.fields[name], self.types[name] = value, kind
 
     def add_user_metadata_list(
         self, key: str, val: Sequence[Any] | None, list_elt_type: str | None = None
     ) -> None:
         """A metadata field that is a list."""
-        name, value = checked_metadata(key, val, list_elt_type, is_list=True)
-        self.fields[name] = value
+        name, value, kind = checked_metadata(key, val, list_elt_type, is_list=True)
+        self.fields[name], self.types[name] = value, kind
 
     def add_geo_latlong_data(self, lat: float, lon: float) -> None:
         """Where the frame was captured, in degrees (EPSG:4326)."""
@@ -73,9 +90,16 @@ class LabeledFrame(SensorAdder, LabelAdder):
     def add_frame_embedding(
         self, *, embedding: list[float], model_id: str = ""
     ) -> None:
-        """The frame's vector."""
-        del model_id  # the client never sends it
-        self.fields["embedding"] = checked_vector(embedding)
+        """The frame's vector; `[0, 0, 0]`, the client's filler, is none.
+
+        Args:
+            embedding: Two finite numbers or more.
+            model_id: What made it; vectors of one dataset come from one model.
+        """
+        vector = checked_vector(embedding)
+        if not is_filler(vector):
+            self.fields["embedding"] = vector
+            self.model_id = model_id
 
     def add_embedding(
         self,
@@ -87,7 +111,16 @@ class LabeledFrame(SensorAdder, LabelAdder):
         """The frame's vector, and those of labels: `{"uuid": …, "embedding": …}`."""
         self.add_frame_embedding(embedding=embedding, model_id=model_id)
         for crop in crop_embeddings or []:
-            self.add_crop_embedding(label_id=crop["uuid"], embedding=crop["embedding"])
+            self.add_crop_embedding(
+                label_id=crop["uuid"], embedding=crop["embedding"], model_id=model_id
+            )
+
+    def _space(self, coord_frame_id: str | None) -> str:
+        """A MODIFY frame may name what the stored frame has."""
+        space = super()._space(coord_frame_id)
+        if space != "world" and self.update_type == "ADD":
+            self._require_frame(space)
+        return space
 
     def to_row(self) -> dict[str, Any]:
         """The frame as a native row: what was set, and nothing else."""
@@ -103,9 +136,8 @@ class UpdateGTLabelSet(LabelUpdater):
     """New and changed labels of one frame that is there; its other labels stay."""
 
     def __init__(self, *, frame_id: str, is_snapshot: bool | None = True) -> None:
-        super().__init__()
+        super().__init__(frame_id=frame_id)
         del is_snapshot  # the client ignores it too
-        self.frame_id = checked_id(frame_id, "frame_id")
 
 
 class LabeledDataset:
@@ -114,9 +146,9 @@ class LabeledDataset:
     def __init__(
         self, *, pipeline_mode: Literal["STREAMING", "BATCH"] = "STREAMING"
     ) -> None:
-        self.pipeline_mode = pipeline_mode
+        self.pipeline_mode = checked_mode(pipeline_mode)
         self.frames: dict[str, LabeledFrame] = {}
-        self.deleted: list[str] = []
+        self.deleted: dict[str, None] = {}
         self._label_frames: dict[str, str] = {}
         self._lengths: dict[str, int] = {}
 
@@ -150,7 +182,7 @@ class LabeledDataset:
         """
         checked_id(frame_id, "frame_id")
         self._require_new(frame_id)
-        self.deleted.append(frame_id)
+        self.deleted[frame_id] = None
 
     def _require_new(self, frame_id: str) -> None:
         if frame_id in self.frames or frame_id in self.deleted:
@@ -161,7 +193,11 @@ class LabeledDataset:
             )
 
     def _require_vectors(self, frame: LabeledFrame) -> None:
-        crops = [label.get("embedding") for label in frame.labels.values()]
+        crops = [
+            label.get("embedding")
+            for label in frame.labels.values()
+            if label["label_type"] not in NO_CROP
+        ]
         given = [len(vector) for vector in crops if vector is not None]
         if given and len(given) < len(crops):
             raise refused(
@@ -170,7 +206,9 @@ class LabeledDataset:
                 "embedding.missing",
             )
         vector = frame.fields.get("embedding")
-        lengths = {"frame": -1 if vector is None else len(vector)}
+        lengths: dict[str, int] = {}
+        if frame.update_type == "ADD" or vector is not None:
+            lengths["frame"] = -1 if vector is None else len(vector)
         if given:
             lengths["label"] = given[0]
         mixed = len(set(given)) > 1

@@ -29,7 +29,7 @@ class DatasetGetters(ProjectCalls):
     def get_datasets(
         self,
         project_id: str,
-        include_archived: bool | None,  # noqa: FBT001 - the client's signature
+        include_archived: bool | None,
     ) -> list[dict[str, Any]]:
         """The datasets of a project."""
         found = self.lake.project(project_id).datasets(archived=bool(include_archived))

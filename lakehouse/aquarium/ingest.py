@@ -111,7 +111,7 @@ def _operations(place: Path, urls: Mapping[str, list[str]]) -> tuple[Operations,
     ), digest.hexdigest()
 
 
-def _part(kind: str, op: Any, rows: list[dict[str, Any]]) -> Operations:  # noqa: ANN401
+def _part(kind: str, op: Any, rows: list[dict[str, Any]]) -> Operations:
     if kind == "frame":
         taken, problems = frame_operations(rows, op=op)
         return Operations(taken, pl.DataFrame(), problems)

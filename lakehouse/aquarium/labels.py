@@ -13,8 +13,9 @@ from lakehouse.aquarium.values import (
     checked_number,
     refused,
 )
+from lakehouse.model.label_types import MASK_CLASS
 
-__all__ = ["LabelAdder", "LabelUpdater"]
+__all__ = ["LabelAdder", "LabelUpdater", "checked_vector", "is_filler"]
 
 Number = int | float
 Attributes = Mapping[str, Any] | None
@@ -43,11 +44,38 @@ def _no_mask_data(mask_data: object) -> None:
         )
 
 
+def _no_confidence(label_id: str, confidence: object) -> None:
+    if confidence is not None:
+        raise refused(
+            f"Label {label_id!r} has a confidence: ground truth has none. "
+            "Confidence belongs to inferences."
+        )
+
+
+def _area(value: float | None) -> float | None:
+    """The area of a shape, a float as the client has it."""
+    if value is None or (isinstance(value, float) and value >= 0):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return value
+    raise refused(f"area is {value!r}: it is a float, 0.0 or more.")
+
+
+def _instance_id(label_id: str, instance: Mapping[str, Any]) -> int:
+    number = instance.get("id")
+    if isinstance(number, int) and not isinstance(number, bool):
+        return number
+    raise refused(
+        f"An instance of mask {label_id!r} has the id {number!r}: it is a pixel value, "
+        "a whole number."
+    )
+
+
 class _Labels:
     """What both families have: the labels by id, and how one is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, frame_id: str) -> None:
+        self.frame_id = checked_id(frame_id, "frame_id")
         self.labels: dict[str, dict[str, Any]] = {}
+        self.crop_model_id = ""
 
     def _keep(
         self,
@@ -75,20 +103,33 @@ class _Labels:
             "_op": op,
         }
 
+    def _space(self, coord_frame_id: str | None) -> str:
+        """The 3-D coordinate frame of a label: the world when none is named."""
+        if coord_frame_id is None:
+            return "world"
+        return checked_id(coord_frame_id, "coord_frame_id")
+
     def add_crop_embedding(
         self, *, label_id: str, embedding: list[float], model_id: str = ""
     ) -> None:
-        """Give a label of this frame its vector.
+        """Give a label of this frame its vector; `[0, 0, 0]`, a filler, is none.
 
         Raises:
             InvalidInputError: If the label was not added, or the vector is none.
         """
-        del model_id  # the client never sends it
         if label_id not in self.labels:
             raise refused(
                 f"Label {label_id!r} is not here: add it before its embedding."
             )
-        self.labels[label_id]["embedding"] = checked_vector(embedding)
+        vector = checked_vector(embedding)
+        if not is_filler(vector):
+            self.labels[label_id]["embedding"] = vector
+            self.crop_model_id = model_id
+
+
+def is_filler(vector: Sequence[float] | None) -> bool:
+    """Whether a vector is the client's filler for none: `[0, 0, 0]`."""
+    return vector is not None and list(vector) == [0.0, 0.0, 0.0]
 
 
 def checked_vector(embedding: Sequence[float]) -> list[float]:
@@ -116,11 +157,7 @@ class LabelAdder(_Labels):
         sensor: str = "DEFAULT",
         user_attrs: Attributes = None,
     ) -> None:
-        if confidence is not None:
-            raise refused(
-                f"Label {label_id!r} has a confidence: ground truth has none. "
-                "Confidence belongs to inferences."
-            )
+        _no_confidence(label_id, confidence)
         self._keep(
             label_id,
             label_type,
@@ -149,7 +186,7 @@ class LabelAdder(_Labels):
         fields: dict[str, Any] = _numbers(
             top=top, left=left, width=width, height=height
         )
-        fields |= {"area": area, "iscrowd": iscrowd, "links": links or None}
+        fields |= {"area": _area(area), "iscrowd": iscrowd, "links": links or None}
         self._add(
             label_id,
             "BBOX_2D",
@@ -269,7 +306,7 @@ class LabelAdder(_Labels):
             classification,
             fields,
             confidence=confidence,
-            sensor=coord_frame_id or "world",
+            sensor=self._space(coord_frame_id),
             user_attrs=user_attrs,
         )
 
@@ -285,7 +322,9 @@ class LabelAdder(_Labels):
         """A semantic segmentation mask."""
         _no_mask_data(mask_data)
         fields = {"mask_url": mask_url, "resize_mode": resize_mode}
-        self._add(label_id, "SEMANTIC_LABEL_URL_2D", "__mask", fields, sensor=sensor_id)
+        self._add(
+            label_id, "SEMANTIC_LABEL_URL_2D", MASK_CLASS, fields, sensor=sensor_id
+        )
 
     def add_label_2d_instance_seg(
         self,
@@ -300,16 +339,19 @@ class LabelAdder(_Labels):
         """An instance mask, and a label for each instance in it."""
         _no_mask_data(mask_data)
         for instance in instance_mapping:
+            number = _instance_id(label_id, instance)
             self._add(
-                f"{label_id}_{instance['id']}",
+                f"{label_id}_{number}",
                 "INSTANCE_LABEL_2D",
-                instance["classification"],
-                {"instance_id": instance["id"], "resize_mode": resize_mode},
+                instance.get("classification"),
+                {"instance_id": number, "resize_mode": resize_mode},
                 sensor=sensor_id,
                 user_attrs=instance.get("attributes"),
             )
         fields = {"mask_url": mask_url, "resize_mode": resize_mode}
-        self._add(label_id, "INSTANCE_LABEL_URL_2D", "__mask", fields, sensor=sensor_id)
+        self._add(
+            label_id, "INSTANCE_LABEL_URL_2D", MASK_CLASS, fields, sensor=sensor_id
+        )
 
     def add_label_2d_classification(
         self,
@@ -348,7 +390,7 @@ class LabelAdder(_Labels):
             classification,
             {},
             confidence=confidence,
-            sensor=coord_frame_id or "world",
+            sensor=self._space(coord_frame_id),
             user_attrs=user_attrs,
         )
 
@@ -417,6 +459,7 @@ class LabelUpdater(LabelAdder):
         label_id: str,
         sensor_id: str | None = None,
         classification: str | None = None,
+        confidence: float | None = None,
         top: Number | None = None,
         left: Number | None = None,
         width: Number | None = None,
@@ -427,10 +470,12 @@ class LabelUpdater(LabelAdder):
         links: Attributes = None,
     ) -> None:
         """Change a 2-D box."""
+        _no_confidence(label_id, confidence)
         fields: dict[str, Any] = _numbers(
             top=top, left=left, width=width, height=height
         )
-        fields |= {"class_name": classification, "area": area, "iscrowd": iscrowd}
+        fields |= {"class_name": classification, "area": _area(area)}
+        fields |= {"iscrowd": iscrowd}
         fields["links"] = links or None
         self._update(
             label_id, "BBOX_2D", fields, sensor=sensor_id, user_attrs=user_attrs
@@ -442,6 +487,7 @@ class LabelUpdater(LabelAdder):
         label_id: str,
         sensor_id: str | None = None,
         classification: str | None = None,
+        confidence: float | None = None,
         x1: Number | None = None,
         y1: Number | None = None,
         x2: Number | None = None,
@@ -451,6 +497,7 @@ class LabelUpdater(LabelAdder):
         links: Attributes = None,
     ) -> None:
         """Change a 2-D line segment."""
+        _no_confidence(label_id, confidence)
         fields: dict[str, Any] = _numbers(x1=x1, y1=y1, x2=x2, y2=y2)
         fields |= {
             "class_name": classification,
@@ -467,6 +514,7 @@ class LabelUpdater(LabelAdder):
         label_id: str,
         sensor_id: str | None = None,
         classification: str | None = None,
+        confidence: float | None = None,
         keypoints: list[dict[str, Any]] | None = None,
         top: Number | None = None,
         left: Number | None = None,
@@ -477,6 +525,7 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change named points."""
+        _no_confidence(label_id, confidence)
         fields: dict[str, Any] = _numbers(
             top=top, left=left, width=width, height=height
         )
@@ -492,11 +541,13 @@ class LabelUpdater(LabelAdder):
         label_id: str,
         sensor_id: str | None = None,
         classification: str | None = None,
+        confidence: float | None = None,
         polygons: list[dict[str, Any]] | None = None,
         center: list[Number] | None = None,
         user_attrs: Attributes = None,
     ) -> None:
         """Change polygons."""
+        _no_confidence(label_id, confidence)
         fields = {"class_name": classification, "polygons": polygons, "center": center}
         self._update(
             label_id, "POLYGON_LIST_2D", fields, sensor=sensor_id, user_attrs=user_attrs
@@ -507,6 +558,7 @@ class LabelUpdater(LabelAdder):
         *,
         label_id: str,
         classification: str | None = None,
+        confidence: float | None = None,
         position: list[float] | None = None,
         dimensions: list[float] | None = None,
         rotation: list[float] | None = None,
@@ -516,6 +568,7 @@ class LabelUpdater(LabelAdder):
         coord_frame_id: str | None = None,
     ) -> None:
         """Change a cuboid."""
+        _no_confidence(label_id, confidence)
         fields = _vector(position, "position", 3) | _vector(dimensions, "dimensions", 3)
         fields |= _vector(rotation, "rotation", 4)
         fields |= {
@@ -555,7 +608,7 @@ class LabelUpdater(LabelAdder):
         _no_mask_data(mask_data)
         for instance in instance_mapping or []:
             self._update(
-                f"{label_id}_{instance['id']}",
+                f"{label_id}_{_instance_id(label_id, instance)}",
                 "INSTANCE_LABEL_2D",
                 {"class_name": instance.get("classification")},
                 sensor=sensor_id,
@@ -570,10 +623,12 @@ class LabelUpdater(LabelAdder):
         label_id: str,
         sensor_id: str | None = None,
         classification: str | None = None,
+        confidence: float | None = None,
         user_attrs: Attributes = None,
         secondary_labels: dict[str, Any] | None = None,
     ) -> None:
         """Change the class of the whole image."""
+        _no_confidence(label_id, confidence)
         fields = {
             "class_name": classification,
             "secondary_labels": secondary_labels or None,
@@ -591,10 +646,12 @@ class LabelUpdater(LabelAdder):
         *,
         label_id: str,
         classification: str | None = None,
+        confidence: float | None = None,
         coord_frame_id: str | None = None,
         user_attrs: Attributes = None,
     ) -> None:
         """Change the class of the whole scene."""
+        _no_confidence(label_id, confidence)
         fields = {"class_name": classification}
         self._update(
             label_id,
@@ -612,10 +669,12 @@ class LabelUpdater(LabelAdder):
         index: int | None = None,
         token: str | None = None,
         classification: str | None = None,
+        confidence: float | None = None,
         visible: bool | None = None,
         user_attrs: Attributes = None,
     ) -> None:
         """Change a token of a text."""
+        _no_confidence(label_id, confidence)
         fields = {
             "class_name": classification,
             "index": index,

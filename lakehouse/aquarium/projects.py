@@ -1,11 +1,11 @@
 """The client's calls on projects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from lakehouse.aquarium.class_map import ClassMapUpdateEntry, LabelClassMap
-from lakehouse.aquarium.values import refused
+from lakehouse.aquarium.values import checked_external, refused
 from lakehouse.errors import NotFoundError
 from lakehouse.lake import TASKS, Lake
 from lakehouse.model.class_map import ClassMap
@@ -52,17 +52,25 @@ class ProjectCalls:
         project_id: str,
         label_class_map: LabelClassMap,
         primary_task: str | None = None,
-        *,
+        secondary_labels: list[Any] | None = None,
+        frame_links: list[str] | None = None,
+        label_links: list[str] | None = None,
+        default_camera_target: list[float] | None = None,
+        default_camera_position: list[float] | None = None,
         custom_metrics: CustomMetricsDefinition
         | list[CustomMetricsDefinition]
         | None = None,
-        stratified_metrics: list[StratifiedMetricsDefinition] | None = None,
         max_shown_categories: int | None = None,
+        stratified_metrics: list[StratifiedMetricsDefinition] | None = None,
+        include_no_gt: bool | None = None,
+        metrics_confidence_threshold: float | None = None,
+        metrics_iou_threshold: float | None = None,
         external_metadata: dict[str, Any] | None = None,
         binary_classification_negative_class: str | None = None,
-        **settings: Any,  # noqa: ANN401 - the rest of the service's settings, kept as metadata
     ) -> None:
         """Create a project with its class map.
+
+        What only the service's pages used is kept as the project's metadata.
 
         Raises:
             InvalidInputError: If an argument cannot be.
@@ -75,23 +83,32 @@ class ProjectCalls:
         classes = label_class_map.to_class_map()
         if primary_task == "BINARY_CLASSIFICATION":
             _require_binary(classes, binary_classification_negative_class)
-        if (
-            max_shown_categories is not None
-            and not 1 <= max_shown_categories <= _MOST_CATEGORIES
-        ):
-            raise refused("max_shown_categories is a whole number, 1 to 100.")
-        metrics = (
-            custom_metrics if isinstance(custom_metrics, list) else [custom_metrics]
-        )
+        metrics = _definitions(custom_metrics, CustomMetricsDefinition)
+        strata = _definitions(stratified_metrics, StratifiedMetricsDefinition)
+        lists = {
+            "secondary_labels": secondary_labels,
+            "frame_links": frame_links,
+            "label_links": label_links,
+            "default_camera_target": default_camera_target,
+            "default_camera_position": default_camera_position,
+        }
+        thresholds = {
+            "metrics_confidence_threshold": metrics_confidence_threshold,
+            "metrics_iou_threshold": metrics_iou_threshold,
+        }
+        _check_settings(lists, thresholds, max_shown_categories)
+        checked_external(external_metadata)
         kept = {
-            **settings,
+            **lists,
+            **thresholds,
             "external_metadata": external_metadata,
-            "custom_metrics": [m.to_dict() for m in metrics if m is not None],
-            "stratified_metrics": [m.to_dict() for m in stratified_metrics or []],
+            "custom_metrics": metrics,
+            "stratified_metrics": strata,
             "max_shown_categories": max_shown_categories,
+            "include_no_gt": include_no_gt,
             "binary_classification_negative_class": binary_classification_negative_class,
         }
-        metadata = {name: value for name, value in kept.items() if value}
+        metadata = {name: value for name, value in kept.items() if value is not None}
         self.lake.create_project(
             project_id, classes=classes, task=primary_task, metadata=metadata
         )
@@ -128,6 +145,7 @@ class ProjectCalls:
         self, project_id: str, external_metadata: dict[str, Any]
     ) -> None:
         """Replace the project's external metadata."""
+        checked_external(external_metadata)
         project = self.lake.project(project_id)
         project.set_metadata(
             project.metadata | {"external_metadata": external_metadata}
@@ -162,6 +180,44 @@ class ProjectCalls:
             return ClassMap(tuple(known), classes.version + 1)
 
         self.lake.project(project_id).update_classes(recoloured)
+
+
+def _definitions(
+    given: object,
+    kind: type[CustomMetricsDefinition] | type[StratifiedMetricsDefinition],
+) -> list[dict[str, Any]] | None:
+    """Definitions of metrics in the client's keys; one alone counts as a list."""
+    if given is None:
+        return None
+    listed: list[Any] = given if isinstance(given, list) else [given]
+    if not listed or not all(isinstance(item, kind) for item in listed):
+        raise refused(f"Metrics are given as a list of {kind.__name__}, one or more.")
+    return [item.to_dict() for item in listed]
+
+
+def _check_settings(
+    lists: Mapping[str, object],
+    thresholds: Mapping[str, object],
+    max_shown_categories: object,
+) -> None:
+    """Refuse settings that the client refuses, all of them at once."""
+    faults = [
+        f"{name} is a list"
+        for name, value in lists.items()
+        if not isinstance(value, list | None)
+    ]
+    faults += [
+        f"{name} is a float"
+        for name, value in thresholds.items()
+        if not isinstance(value, float | None)
+    ]
+    is_whole = isinstance(max_shown_categories, int)
+    if max_shown_categories is not None and not (
+        is_whole and max_shown_categories in range(1, _MOST_CATEGORIES + 1)
+    ):
+        faults.append("max_shown_categories is a whole number, 1 to 100")
+    if faults:
+        raise refused(f"{'; '.join(faults)}.")
 
 
 def _require_binary(classes: ClassMap, negative: str | None) -> None:

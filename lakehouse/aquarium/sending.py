@@ -43,12 +43,12 @@ def operations_of(
     return combine(parts)
 
 
-def _frames(rows: list[dict[str, Any]], op: Any) -> Operations:  # noqa: ANN401
+def _frames(rows: list[dict[str, Any]], op: Any) -> Operations:
     taken, problems = frame_operations(rows, op=op)
     return Operations(taken, pl.DataFrame(), problems)
 
 
-def _labels(rows: list[dict[str, Any]], op: Any) -> Operations:  # noqa: ANN401
+def _labels(rows: list[dict[str, Any]], op: Any) -> Operations:
     bare = [
         {name: value for name, value in row.items() if name != "_op"} for row in rows
     ]

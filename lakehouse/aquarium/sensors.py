@@ -1,13 +1,18 @@
 """Sensors and coordinate frames in the client's spelling."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from lakehouse.aquarium.values import checked_date, checked_id, checked_number, refused
 
 __all__ = ["SensorAdder"]
 
 Number = int | float
+
+_CAMERAS: Final = ("brown_conrady", "fisheye")
+_ORIGIN: Final = {"x": 0.0, "y": 0.0, "z": 0.0}
+_UPRIGHT: Final = {"w": 1.0, "x": 0.0, "y": 0.0, "z": 0.0}
+_MATRIX: Final = 4
 
 
 class SensorAdder:
@@ -47,12 +52,19 @@ class SensorAdder:
         mirror_asset: bool | None = False,
         resize_mode: str | None = None,
     ) -> None:
-        """An image laid over another."""
+        """An image laid over another.
+
+        Where `sensor_id` is that of a sensor added before, the overlay is kept
+        as sensor `<sensor_id>:<overlay_id>`, in that sensor's coordinate frame.
+        """
+        mode = None if resize_mode == "None" else resize_mode
         fields = {"image_url": image_url, "overlay_id": overlay_id, "width": width}
-        fields |= {"height": height, "resize_mode": resize_mode}
+        fields |= {"height": height, "resize_mode": mode}
         frame = self._own_frame(sensor_id, "IMAGE")
+        taken = any(known["sensor_id"] == sensor_id for known in self.sensors)
+        own = f"{sensor_id}:{overlay_id}" if taken else sensor_id
         self._sensor(
-            sensor_id, "IMAGE_OVERLAY_V0", fields, frame, date_captured, mirror_asset
+            own, "IMAGE_OVERLAY_V0", fields, frame, date_captured, mirror_asset
         )
 
     def add_text(
@@ -149,8 +161,8 @@ class SensorAdder:
     ) -> None:
         """A coordinate frame in space: metres, orientation as w, x, y, z."""
         metadata = {
-            "position": dict(position or {"x": 0, "y": 0, "z": 0}),
-            "orientation": dict(orientation or {"w": 1, "x": 0, "y": 0, "z": 0}),
+            "position": _parts(position or _ORIGIN, _ORIGIN, "position"),
+            "orientation": _parts(orientation or _UPRIGHT, _UPRIGHT, "orientation"),
         }
         self._coordinate_frame(coord_frame_id, "WORLD", parent_frame_id, metadata)
 
@@ -184,26 +196,39 @@ class SensorAdder:
             raise refused("fx and fy are not 0.")
         if ("cx" in metadata) != ("cy" in metadata):
             raise refused("cx and cy come together.")
+        if min(metadata.get("cx", 1), metadata.get("cy", 1)) <= 0:
+            raise refused("cx and cy are above 0.")
         metadata["camera_model"] = camera_model or "brown_conrady"
-        placed: dict[str, Any] = {"position": position, "orientation": orientation}
-        placed["camera_matrix"] = camera_matrix
-        metadata |= {name: value for name, value in placed.items() if value is not None}
+        if metadata["camera_model"] not in _CAMERAS:
+            raise refused(
+                f"camera_model is one of {', '.join(_CAMERAS)}, not {camera_model!r}."
+            )
+        if position is not None:
+            metadata["position"] = _parts(position, _ORIGIN, "position")
+        if orientation is not None:
+            metadata["orientation"] = _parts(orientation, _UPRIGHT, "orientation")
+        if camera_matrix is not None:
+            metadata["camera_matrix"] = _matrix(camera_matrix)
         self._coordinate_frame(
             coord_frame_id, "IMAGE_PROJECTION", parent_frame_id, metadata
         )
 
     # ------------------------------------------------------------------------ #
 
-    def _sensor(  # noqa: PLR0917 - one line a sensor
+    def _sensor(
         self,
         sensor_id: str,
         sensor_type: str,
         fields: Mapping[str, Any],
         coordinate_frame: str,
         date_captured: str | None,
-        mirror_asset: bool | None,  # noqa: FBT001 - one place calls it
+        mirror_asset: bool | None,
     ) -> None:
         checked_id(sensor_id, "sensor_id")
+        for name in ("width", "height"):
+            size = fields.get(name)
+            if not isinstance(size, int | None) or isinstance(size, bool):
+                raise refused(f"{name} is {size!r}: it is a whole number of pixels.")
         if any(known["sensor_id"] == sensor_id for known in self.sensors):
             raise refused(f"Sensor {sensor_id!r} is given twice.")
         self.sensors.append(
@@ -244,9 +269,9 @@ class SensorAdder:
         )
 
     def _require_frame(self, name: str) -> None:
-        if not self._has_frame(name):
+        if name != "world" and not self._has_frame(name):
             raise refused(
-                f"Coordinate frame {name!r} is not here: add it before the sensor."
+                f"Coordinate frame {name!r} is not here: add it before what is in it."
             )
 
     def _coordinate_frame(
@@ -255,6 +280,8 @@ class SensorAdder:
         checked_id(name, "coord_frame_id")
         if name == "world" or self._has_frame(name):
             raise refused(f"Coordinate frame {name!r} is reserved, or there already.")
+        if parent is not None:
+            self._require_frame(parent)
         self.coordinate_frames.append(
             {
                 "coordinate_frame_id": name,
@@ -263,3 +290,18 @@ class SensorAdder:
                 "metadata": dict(metadata),
             }
         )
+
+
+def _parts(
+    given: Mapping[str, Number], wanted: Mapping[str, Number], what: str
+) -> dict[str, float]:
+    if set(given) != set(wanted):
+        raise refused(f"{what} is {dict(given)!r}: it has {', '.join(wanted)}.")
+    return {part: checked_number(given[part], f"{what}.{part}") for part in wanted}
+
+
+def _matrix(given: list[list[Number]]) -> list[list[float]]:
+    shape = [len(row) if isinstance(row, list | tuple) else 0 for row in given]
+    if shape != [_MATRIX] * _MATRIX:
+        raise refused("camera_matrix is 4 rows of 4 numbers.")
+    return [[checked_number(item, "camera_matrix") for item in row] for row in given]

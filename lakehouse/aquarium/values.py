@@ -1,19 +1,23 @@
 """Checks that the client's builders share: each raises at the line at fault."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from numbers import Real
+from typing import Any, Final, Literal
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.intake.dates import moment
-from lakehouse.model.ids import check_name, id_problem
+from lakehouse.model.ids import NAME_PATTERN, check_name, id_problem
 from lakehouse.model.metadata import PREFIX
 
 __all__ = [
     "checked_attributes",
     "checked_date",
+    "checked_external",
     "checked_id",
     "checked_metadata",
+    "checked_mode",
     "checked_number",
     "refused",
 ]
@@ -26,7 +30,7 @@ def refused(message: str, kind: str = "aquarium.argument") -> InvalidInputError:
     return InvalidInputError(message, kind=kind)
 
 
-def checked_id(value: Any, what: str) -> str:  # noqa: ANN401
+def checked_id(value: Any, what: str) -> str:
     """A frame, label or sensor id.
 
     Raises:
@@ -41,13 +45,13 @@ def checked_id(value: Any, what: str) -> str:  # noqa: ANN401
     return str(value)
 
 
-def checked_number(value: Any, what: str) -> float:  # noqa: ANN401
+def checked_number(value: Any, what: str) -> float:
     """A finite number.
 
     Raises:
         InvalidInputError: If it is none.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
         raise refused(f"{what} is {value!r}, not a finite number.")
     return float(value)
@@ -68,37 +72,76 @@ def checked_date(value: str | None) -> str | None:
     return value
 
 
+def checked_external(metadata: object) -> None:
+    """Check free metadata of a project or dataset.
+
+    Raises:
+        InvalidInputError: If they are no dict with text as keys.
+    """
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict) or not all(
+        isinstance(key, str)
+        for key in metadata  # pyright: ignore[reportUnknownVariableType]
+    ):
+        raise refused(f"external_metadata is {metadata!r}: a dict with text as keys.")
+
+
+def checked_mode(value: str) -> Literal["STREAMING", "BATCH"]:
+    """The way a dataset is loaded.
+
+    Raises:
+        InvalidInputError: If it is neither STREAMING nor BATCH.
+    """
+    if value == "STREAMING":
+        return "STREAMING"
+    if value == "BATCH":
+        return "BATCH"
+    raise refused(f"pipeline_mode is 'STREAMING' or 'BATCH', not {value!r}.")
+
+
 def checked_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The user's attributes of a label, under the names of columns."""
+    """The user's attributes of a label, under the names of columns.
+
+    Raises:
+        InvalidInputError: If a name is more than letters, digits and underscores.
+    """
+    attributes = attributes or {}
+    odd = [name for name in attributes if not re.fullmatch(NAME_PATTERN, str(name))]
+    if odd:
+        raise refused(
+            f"user_attrs {odd}: names are letters, digits and underscores.",
+            "name.invalid",
+        )
     return {
-        name if PREFIX in name else f"{PREFIX}{name}": value
-        for name, value in (attributes or {}).items()
+        name if name.startswith(PREFIX) else f"{PREFIX}{name}": value
+        for name, value in attributes.items()
     }
 
 
 def checked_metadata(
     key: str,
-    value: Any,  # noqa: ANN401
+    value: Any,
     element: str | None,
     *,
     is_list: bool,
-) -> tuple[str, Any]:
-    """A metadata field and its value.
+) -> tuple[str, Any, str]:
+    """A metadata field, its value, and the name of its type.
 
     Raises:
         InvalidInputError: If the key or value cannot be, or the value's type is
             not the one declared.
     """
     check_name("metadata field", key)
-    values: Sequence[Any] = value if is_list else [value]
-    if is_list and not isinstance(value, list | tuple):
+    values: Sequence[Any] = (value or []) if is_list else [value]
+    if is_list and not isinstance(value, list | tuple | None):
         raise refused(f"{key} is {value!r}, not a list.", "metadata.mode")
     if element is not None and element not in _ELEMENTS:
         raise refused(f"{element!r} is no metadata type: {', '.join(_ELEMENTS)}.")
     if element is None and (value is None or not list(values)):
         raise refused(f"{key} has no value; declare its type to send it all the same.")
     if value is None:
-        return f"{PREFIX}{key}", None
+        return f"{PREFIX}{key}", None, _type_name(str(element), is_list=is_list)
     kinds = {type(item).__name__ for item in values}
     wrong = kinds - set(_ELEMENTS)
     if wrong or len(kinds) > 1 or (element is not None and kinds - {element}):
@@ -109,4 +152,9 @@ def checked_metadata(
         )
     if any(isinstance(item, float) and not math.isfinite(item) for item in values):
         raise refused(f"{key} is {value!r}, which is not finite.", "value.range")
-    return f"{PREFIX}{key}", list(values) if is_list else value
+    kind = _type_name(next(iter(kinds), None) or str(element), is_list=is_list)
+    return f"{PREFIX}{key}", list(values) if is_list else value, kind
+
+
+def _type_name(element: str, *, is_list: bool) -> str:
+    return f"list[{element}]" if is_list else element

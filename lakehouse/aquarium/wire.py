@@ -138,6 +138,6 @@ def _sensor(sensor: Mapping[str, Any]) -> dict[str, Any]:
     return flat | urls | facts
 
 
-def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401 - an object, or JSON text of one
+def _object(value: Any) -> dict[str, Any]:
     found = json.loads(value) if isinstance(value, str) else value
     return dict(found or {})
