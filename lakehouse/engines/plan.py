@@ -28,6 +28,7 @@ from lakehouse.fingerprint import Fingerprint
 from lakehouse.ledger import Entry
 from lakehouse.merging.outcome import Outcome, TableChange
 from lakehouse.merging.rules import EmbeddingSpec, Rules
+from lakehouse.model.metadata import PREFIX
 
 __all__ = ["Plan", "plan_entry"]
 
@@ -78,8 +79,9 @@ def plan_entry(
     """
     plan = Plan()
     for table in LIVE_TABLES:
-        _evolve(collection, head.version, table, rules, plan)
         change = outcome.changes.get(table)
+        if change is not None and change.images.height:
+            _evolve(collection, head.version, table, change.images, rules, plan)
         _plan_table(collection, head, table, change=change, plan=plan, at=at)
     uploads = upload_rows(group, outcome, head.version + 1, at)
     plan.append(collection, "uploads", uploads)
@@ -124,6 +126,7 @@ def _plan_table(
     new = Fingerprint.of(change.images.get_column("row_hash"))
     plan.fingerprint[table] = (old - Fingerprint.of(gone) + new).text
     is_append = created == change.images.height and not change.deletions.height
+    change = _without_unlanded(change, collection.state(table, head.version).schema)
     logged = _write_log(collection, table, change, plan)
     path = collection.table_path(table)
     live = plan.actions.setdefault(table, [])
@@ -142,6 +145,18 @@ def _plan_table(
     )
 
 
+def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
+    """The change without new fields of which no value landed."""
+    unlanded = [
+        name
+        for name in change.images.columns
+        if name.startswith(PREFIX)
+        and name not in known
+        and change.images.get_column(name).null_count() == change.images.height
+    ]
+    return TableChange(change.images.drop(unlanded), change.deletions)
+
+
 def _write_log(
     collection: Collection, table: str, change: TableChange, plan: Plan
 ) -> list[Action]:
@@ -158,10 +173,18 @@ def _write_log(
     return adds
 
 
-def _evolve(
-    collection: Collection, version: int, table: str, rules: Rules, plan: Plan
+def _evolve(  # noqa: PLR0917 - what the two sides of a change are
+    collection: Collection,
+    version: int,
+    table: str,
+    images: pl.DataFrame,
+    rules: Rules,
+    plan: Plan,
 ) -> None:
-    """New metadata fields and a first embedding become a metaData action."""
+    """New metadata fields and a first embedding become a metaData action.
+
+    Only what landed counts: a rejected frame leaves no column behind.
+    """
     fields: Mapping[str, pl.DataType] = {}
     notes: dict[str, dict[str, object]] = {}
     if table == "frames":
@@ -177,7 +200,11 @@ def _evolve(
         if spec != collection.embedding_spec(table, version):
             notes = {"embedding": _note(spec)}
     known = collection.state(table, version).schema
-    new = {name: dtype for name, dtype in fields.items() if name not in known}
+    new = {
+        name: dtype
+        for name, dtype in fields.items()
+        if name not in known and images.get_column(name).null_count() < images.height
+    }
     if not new and not notes:
         return
     for name in (table, f"{table}_changes"):

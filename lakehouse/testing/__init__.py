@@ -1,0 +1,11 @@
+"""The test kit: what this package's own tests use, shipped for yours.
+
+`ModelDataset` is the semantics in plain dicts; `strategies` draws rows and
+uploads; `FaultyStore` fails on demand; `invariants` name what always holds.
+Strategies need the extra `testing` (Hypothesis), so import them by name.
+"""
+
+from lakehouse.testing.faults import FaultyStore
+from lakehouse.testing.model import ModelDataset, Sent
+
+__all__ = ["FaultyStore", "ModelDataset", "Sent"]

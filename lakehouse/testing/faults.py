@@ -1,0 +1,121 @@
+"""A store that fails on demand: before a call, after it, or by dying.
+
+Calls are counted from 0. A lost answer is the worst a network does: the call is
+applied, and the caller is told that it failed.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
+
+import polars as pl
+
+from lakehouse.errors import StorageError
+from lakehouse.storage import Store
+
+__all__ = ["Fault", "FaultyStore"]
+
+Fault = Literal["before", "lost", "kill_before", "kill_after"]
+"""How the chosen call goes wrong."""
+
+T = TypeVar("T")
+
+
+class FaultyStore:
+    """Wraps a store; the call numbered `at` fails.
+
+    Args:
+        store: The real one.
+        at: Which call fails; None for none.
+        fault: How.
+    """
+
+    def __init__(
+        self, store: Store, at: int | None = None, fault: Fault = "before"
+    ) -> None:
+        self._store = store
+        self._at = at
+        self._fault = fault
+        self.calls: list[str] = []
+        """What was called so far."""
+
+    @property
+    def root(self) -> str:
+        """The wrapped store's root."""
+        return self._store.root
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """The wrapped store's options."""
+        return self._store.storage_options
+
+    def _call(self, name: str, call: Callable[[], T]) -> T:
+        fails = len(self.calls) == self._at
+        self.calls.append(name)
+        if not fails:
+            return call()
+        if self._fault == "kill_before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._fault in {"lost", "kill_after"}:
+            call()
+        if self._fault == "kill_after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise StorageError(
+            f"Injected: call {self._at} ({name}), {self._fault}.",
+            kind="store.injected",
+            retryable=True,
+        )
+
+    def read(self, path: str) -> bytes:
+        """As `Store.read`."""
+        return self._call(f"read {path}", lambda: self._store.read(path))
+
+    def exists(self, path: str) -> bool:
+        """As `Store.exists`."""
+        return self._call(f"exists {path}", lambda: self._store.exists(path))
+
+    def put(self, path: str, data: bytes) -> None:
+        """As `Store.put`."""
+        self._call(f"put {path}", lambda: self._store.put(path, data))
+
+    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+        """As `Store.put_new`."""
+        return self._call(
+            f"put_new {path}", lambda: self._store.put_new(path, data, durable=durable)
+        )
+
+    def names(self, folder: str) -> list[str]:
+        """As `Store.names`."""
+        return self._call(f"names {folder}", lambda: self._store.names(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """As `Store.sizes`."""
+        return self._call(f"sizes {folder}", lambda: self._store.sizes(folder))
+
+    def delete(self, path: str) -> None:
+        """As `Store.delete`."""
+        self._call(f"delete {path}", lambda: self._store.delete(path))
+
+    def write_table(
+        self, path: str, rows: pl.DataFrame, *, durable: bool = False
+    ) -> int:
+        """As `Store.write_table`."""
+        return self._call(
+            f"write_table {path}",
+            lambda: self._store.write_table(path, rows, durable=durable),
+        )
+
+    def share(self, source: str, target: str) -> None:
+        """As `Store.share`."""
+        self._call(f"share {source}", lambda: self._store.share(source, target))
+
+    def scan(
+        self, paths: Sequence[str], schema: pl.Schema | None = None
+    ) -> pl.LazyFrame:
+        """As `Store.scan`."""
+        return self._call(f"scan {paths[0]}", lambda: self._store.scan(paths, schema))
+
+    def uri(self, path: str) -> str:
+        """As `Store.uri`; not counted, since it touches nothing."""
+        return self._store.uri(path)
