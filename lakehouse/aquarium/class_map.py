@@ -24,9 +24,9 @@ _BRIGHTEST: Final = 255
 
 
 def _colour(value: Sequence[int]) -> Colour:
-    parts = list(value)
+    parts: list[Any] = list(value)
     fits = len(parts) == 3 and all(  # noqa: PLR2004 - red, green, blue
-        0 <= part <= _BRIGHTEST for part in parts
+        isinstance(part, int) and 0 <= part <= _BRIGHTEST for part in parts
     )
     if not fits:
         raise InvalidInputError(

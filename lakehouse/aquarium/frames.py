@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 UpdateType = Literal["ADD", "MODIFY", "DELETE"]
+Metadatum = str | int | float | bool
 _UPDATE_TYPES = ("ADD", "MODIFY", "DELETE")
 
 NO_CROP: Final = frozenset({"CLASSIFICATION_2D", "CLASSIFICATION_3D", *MASK_TYPES})
@@ -66,10 +67,7 @@ class LabeledFrame(SensorAdder, LabelAdder):
             self.fields["device_id"] = device_id
 
     def add_user_metadata(
-        self,
-        key: str,
-        val: str | float | bool | None,
-        val_type: str | None = None,
+        self, key: str, val: Metadatum | None, val_type: str | None = None
     ) -> None:
         """A metadata field; added again, the last value counts."""
         name, value, kind = checked_metadata(key, val, val_type, is_list=False)

@@ -7,12 +7,10 @@ import polars as pl
 
 from lakehouse.aquarium.frames import LabeledFrame
 from lakehouse.aquarium.projects import ProjectCalls
-from lakehouse.aquarium.sending import operations_of
-from lakehouse.aquarium.values import refused
+from lakehouse.aquarium.values import checked_external
 from lakehouse.dataset import Dataset
 from lakehouse.errors import NotFoundError
-from lakehouse.model.metadata import PREFIX, MetadataType
-from lakehouse.upload import Upload
+from lakehouse.model.metadata import PREFIX
 
 __all__ = ["DatasetGetters"]
 
@@ -70,12 +68,22 @@ class DatasetGetters(ProjectCalls):
     def current_dataset_process_state(
         self, project_id: str, dataset_id: str
     ) -> tuple[str, float]:
-        """How the newest upload stands, and how much of it is done, in percent."""
+        """How the newest upload stands, and the uploads settled, in percent.
+
+        Returns:
+            PENDING, RUNNING, DONE, WINDOW_ERRORED (frames were rejected) or
+            AGG_ERRORED (the merge failed); and 0.0 to 100.0.
+        """
         uploads = self._dataset(project_id, dataset_id).uploads()
         if not uploads.height:
             return "DONE", 100.0
-        status = str(uploads.get_column("status")[0])
-        return _STATES.get(status, status), 0.0 if status == "PENDING" else 100.0
+        newest = uploads.row(0, named=True)
+        waiting = uploads.filter(pl.col("status").is_in(["PENDING", "RUNNING"])).height
+        status = str(newest["status"])
+        state = _STATES.get(status, status)
+        if status == "FAILED" and newest["error"]:
+            state = "AGG_ERRORED"
+        return state, 100.0 * (uploads.height - waiting) / uploads.height
 
     def get_dataset_ingest_error_logs(
         self, project_id: str, dataset_id: str
@@ -97,6 +105,7 @@ class DatasetGetters(ProjectCalls):
         self, project_id: str, dataset_id: str, external_metadata: dict[str, Any]
     ) -> None:
         """Replace the dataset's external metadata."""
+        checked_external(external_metadata)
         self._dataset(project_id, dataset_id).set_metadata(external_metadata)
 
     def get_frame_ids(self, project_id: str, dataset_id: str) -> list[str]:
@@ -120,34 +129,18 @@ class DatasetGetters(ProjectCalls):
         self, project_id: str, dataset_id: str, frame_ids: list[str]
     ) -> dict[str, LabeledFrame]:
         """Frames by id; ids that are not there are left out."""
-        dataset = self._dataset(project_id, dataset_id)
-        known = self._known_ids(dataset, frame_ids)
-        return {name: self.get_frame(project_id, dataset_id, name) for name in known}
-
-    def update_frames_metadata(
-        self,
-        project_id: str,
-        dataset_id: str,
-        frame_metadata_updates: dict[str, dict[str, Any]],
-    ) -> Upload:
-        """Change metadata of many frames: `{frame_id: {field: value}}`.
-
-        Raises:
-            InvalidInputError: If a value is not of its field's type, or no frame
-                is known.
-        """
-        dataset = self._dataset(project_id, dataset_id)
-        known = self._known_ids(dataset, list(frame_metadata_updates))
-        if not known:
-            raise refused(
-                f"None of the frames is in dataset {dataset_id!r}.", "frame.unknown"
-            )
-        version = dataset.collection.head().version
-        types = dataset.collection.metadata_types("frames", version)
-        frames = [
-            _with_metadata(name, frame_metadata_updates[name], types) for name in known
-        ]
-        return dataset.submit(operations_of(frames))
+        latest = self._dataset(project_id, dataset_id).latest()
+        wanted = pl.DataFrame({"frame_id": list(dict.fromkeys(frame_ids))}).lazy()
+        here = latest.frames().join(wanted, on="frame_id", how="semi")
+        theirs = latest.labels().join(wanted, on="frame_id", how="semi")
+        rows, labels = pl.collect_all([here, theirs.sort("frame_id", "label_id")])
+        parts = labels.partition_by("frame_id", as_dict=True)
+        none = labels.clear()
+        found = {
+            row["frame_id"]: _rehydrated(row, parts.get((row["frame_id"],), none))
+            for row in rows.iter_rows(named=True)
+        }
+        return {name: found[name] for name in frame_ids if name in found}
 
     def _dataset(self, project_id: str, dataset_id: str) -> Dataset:
         return self.lake.project(project_id).dataset(dataset_id)
@@ -161,24 +154,6 @@ class DatasetGetters(ProjectCalls):
         )
         found = set(rows.collect().to_series().to_list())
         return [frame_id for frame_id in frame_ids if frame_id in found]
-
-
-def _with_metadata(
-    frame_id: str, fields: dict[str, Any], types: dict[str, pl.DataType]
-) -> LabeledFrame:
-    frame = LabeledFrame(frame_id=frame_id, update_type="MODIFY")
-    for name, value in fields.items():
-        dtype = types.get(f"{PREFIX}{name}")
-        right = None if dtype is None else MetadataType.from_dtype(dtype)
-        is_list = isinstance(value, list | tuple)
-        if right is not None and value is not None and right.is_list != is_list:
-            raise refused(f"{name} is {right.name} in this dataset.", "metadata.mode")
-        element = None if right is None else right.element
-        if is_list:
-            frame.add_user_metadata_list(name, value, element)
-        else:
-            frame.add_user_metadata(name, value, element)
-    return frame
 
 
 def _told(dataset: Dataset) -> dict[str, Any]:

@@ -52,9 +52,11 @@ def _no_confidence(label_id: str, confidence: object) -> None:
         )
 
 
-def _area(value: float | None) -> float | None:
+def _area(value: object) -> float | None:
     """The area of a shape, a float as the client has it."""
-    if value is None or (isinstance(value, float) and value >= 0):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if value is None:
+        return None
+    if isinstance(value, float) and value >= 0:
         return value
     raise refused(f"area is {value!r}: it is a float, 0.0 or more.")
 

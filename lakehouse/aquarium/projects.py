@@ -76,11 +76,9 @@ class ProjectCalls:
             InvalidInputError: If an argument cannot be.
             AlreadyExistsError: If the name is taken.
         """
-        if not label_class_map.entries:
-            raise refused("label_class_map is a LabelClassMap with classes in it.")
+        classes = _class_map(label_class_map)
         if primary_task is not None and primary_task not in TASKS:
             raise refused(f"primary_task is one of {', '.join(TASKS)}.")
-        classes = label_class_map.to_class_map()
         if primary_task == "BINARY_CLASSIFICATION":
             _require_binary(classes, binary_classification_negative_class)
         metrics = _definitions(custom_metrics, CustomMetricsDefinition)
@@ -180,6 +178,12 @@ class ProjectCalls:
             return ClassMap(tuple(known), classes.version + 1)
 
         self.lake.project(project_id).update_classes(recoloured)
+
+
+def _class_map(given: object) -> ClassMap:
+    if not isinstance(given, LabelClassMap) or not given.entries:
+        raise refused("label_class_map is a LabelClassMap with classes in it.")
+    return given.to_class_map()
 
 
 def _definitions(

@@ -1,6 +1,6 @@
 """Sensors and coordinate frames in the client's spelling."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from lakehouse.aquarium.values import checked_date, checked_id, checked_number, refused
@@ -300,8 +300,7 @@ def _parts(
     return {part: checked_number(given[part], f"{what}.{part}") for part in wanted}
 
 
-def _matrix(given: list[list[Number]]) -> list[list[float]]:
-    shape = [len(row) if isinstance(row, list | tuple) else 0 for row in given]
-    if shape != [_MATRIX] * _MATRIX:
+def _matrix(given: Sequence[Sequence[Number]]) -> list[list[float]]:
+    if [len(row) for row in given] != [_MATRIX] * _MATRIX:
         raise refused("camera_matrix is 4 rows of 4 numbers.")
     return [[checked_number(item, "camera_matrix") for item in row] for row in given]

@@ -81,8 +81,7 @@ def checked_external(metadata: object) -> None:
     if metadata is None:
         return
     if not isinstance(metadata, dict) or not all(
-        isinstance(key, str)
-        for key in metadata  # pyright: ignore[reportUnknownVariableType]
+        isinstance(key, str) for key in metadata
     ):
         raise refused(f"external_metadata is {metadata!r}: a dict with text as keys.")
 
