@@ -1,0 +1,82 @@
+"""The operations that faults are tried on, on a small dataset that is there."""
+
+from typing import Any
+
+import lakehouse
+from lakehouse.storage import Store
+from lakehouse.testing.model import ModelDataset, Sent, State
+from lakehouse.testing.sending import operations_of
+
+__all__ = ["OPERATIONS", "before", "expected", "run"]
+
+Upload = tuple[list[Sent], list[Sent]]
+
+
+def _frame(frame_id: str, **fields: Any) -> dict[str, Any]:
+    return {"frame_id": frame_id, "image_url": "a.png"} | fields
+
+
+def _box(frame_id: str, label_id: str, **fields: Any) -> dict[str, Any]:
+    sides = {"top": 1.0, "left": 2.0, "width": 3.0, "height": 4.0}
+    return (
+        {"frame_id": frame_id, "label_id": label_id, "class_name": "cell"}
+        | sides
+        | fields
+    )
+
+
+FIRST: Upload = (
+    [Sent("ADD", _frame("f1", embedding=[1.0, 2.0])), Sent("ADD", _frame("f2"))],
+    [
+        Sent("ADD", _box("f1", "a")),
+        Sent("ADD", _box("f1", "b")),
+        Sent("ADD", _box("f2", "a")),
+    ],
+)
+
+OPERATIONS: dict[str, Upload] = {
+    "add": (
+        [Sent("ADD", _frame("f3", user__n=1))],
+        [Sent("ADD", _box("f3", "a", embedding=[1.0, 2.0]))],
+    ),
+    "replace": ([Sent("ADD", _frame("f1"))], [Sent("ADD", _box("f1", "c"))]),
+    "modify": (
+        [Sent("MODIFY", {"frame_id": "f1", "user__split": "train"})],
+        [Sent("MODIFY", {"frame_id": "f1", "label_id": "a", "width": 9.0})],
+    ),
+    "upsert_labels": (
+        [],
+        [Sent("ADD", _box("f2", "a", width=7.0)), Sent("ADD", _box("f2", "z"))],
+    ),
+    "delete": (
+        [Sent("DELETE", {"frame_id": "f1"})],
+        [Sent("DELETE", {"frame_id": "f2", "label_id": "a"})],
+    ),
+    "partly_rejected": (
+        [Sent("ADD", _frame("f4")), Sent("ADD", _frame("f5"))],
+        [Sent("ADD", _box("f5", "a", class_name="cel"))],
+    ),
+}
+"""Name to what is sent, on top of `FIRST`."""
+
+
+def before(root: str) -> None:
+    """A dataset to try things on."""
+    lake = lakehouse.connect(root)
+    dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
+    dataset.submit(operations_of(*FIRST))
+
+
+def expected(name: str) -> State:
+    """What an operation must come to."""
+    model = ModelDataset(["cell"])
+    model.submit(*FIRST)
+    model.submit(*OPERATIONS[name])
+    return model.latest
+
+
+def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload:
+    """Run an operation under an id of its own, so that it can be repeated."""
+    lake = lakehouse.connect(store=store)
+    dataset = lake.project("cells").dataset("hela")
+    return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)

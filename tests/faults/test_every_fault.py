@@ -1,0 +1,122 @@
+"""Every operation, every storage call it makes, every way the call can go wrong.
+
+Afterwards the same call again, in a lake opened afresh: nothing is lost, nothing
+is doubled, and the dataset is as if nothing had happened.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import lakehouse
+from lakehouse.errors import LakehouseError
+from lakehouse.storage import open_store
+from lakehouse.testing.faults import Fault, FaultyStore
+from lakehouse.testing.invariants import (
+    assert_equals_model,
+    assert_ledger_linear,
+    assert_sound,
+)
+from tests.faults.operations import OPERATIONS, before, expected, run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("faults") / "lake"
+    before(str(root))
+    return root
+
+
+def copy_of(prepared: Path, place: Path) -> str:
+    shutil.copytree(prepared, place)
+    return str(place)
+
+
+def calls_of(prepared: Path, place: Path, name: str) -> list[str]:
+    store = FaultyStore(open_store(copy_of(prepared, place)))
+    run(store, name, str(uuid.uuid4()))
+    return store.calls
+
+
+def assert_mended(root: str, name: str, upload_id: str) -> None:
+    """The same call again, afresh, and the dataset is right."""
+    upload = run(open_store(root), name, upload_id)
+    assert upload.status == ("PARTIAL" if name == "partly_rejected" else "DONE")
+    dataset = lakehouse.connect(root).project("cells").dataset("hela")
+    assert not dataset.is_processing
+    assert dataset.uploads()["upload_id"].to_list().count(upload_id) == 1
+    assert_equals_model(dataset.latest(), expected(name))
+    assert_ledger_linear(dataset)
+    assert_sound(dataset.latest())
+    head = dataset.collection.head().version
+    assert dataset.collection.ledger.is_published(head)
+
+
+@pytest.mark.parametrize("fault", ["before", "lost"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_failing_call_is_mended_by_the_same_call(
+    prepared: Path, tmp_path: Path, name: str, fault: Fault
+) -> None:
+    calls = calls_of(prepared, tmp_path / "counted", name)
+    assert len(calls) > 20
+
+    failed = 0
+    for at in range(len(calls)):
+        root = copy_of(prepared, tmp_path / f"{at}")
+        upload_id = str(uuid.uuid4())
+        try:
+            run(FaultyStore(open_store(root), at, fault), name, upload_id)
+        except LakehouseError:
+            failed += 1
+        assert_mended(root, name, upload_id)
+        shutil.rmtree(root)
+    print(f"{name}, {fault}: {len(calls)} calls, {failed} made the operation fail")
+
+
+def die(prepared: Path, place: Path, name: str, at: int, fault: Fault) -> int:
+    """Let a process die at a call, then make the call again."""
+    root = copy_of(prepared, place)
+    upload_id = str(uuid.uuid4())
+    command = [sys.executable, "-m", "tests.faults.victim", root, name, upload_id]
+    done = subprocess.run(
+        [*command, str(at), fault],
+        cwd=ROOT,
+        env=dict(os.environ),
+        check=False,
+        capture_output=True,
+    )
+    assert_mended(root, name, upload_id)
+    shutil.rmtree(root)
+    return done.returncode
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_death_is_mended_by_the_same_call(
+    prepared: Path, tmp_path: Path, name: str
+) -> None:
+    calls = calls_of(prepared, tmp_path / "counted", name)
+    # A death after one call is a death before the next; the last one has no next.
+    cases: list[tuple[int, Fault]] = [(at, "kill_before") for at in range(len(calls))]
+    cases.append((len(calls) - 1, "kill_after"))
+
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(
+            pool.map(
+                lambda case: die(
+                    prepared, tmp_path / f"{case[0]}-{case[1]}", name, *case
+                ),
+                cases,
+            )
+        )
+
+    assert set(codes) == {-9}
+    print(f"{name}: {len(calls)} calls, {len(codes)} deaths, all mended")
