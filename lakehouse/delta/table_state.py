@@ -23,6 +23,8 @@ __all__ = ["CHECKPOINT_INTERVAL", "DataFile", "TableState", "load_state"]
 CHECKPOINT_INTERVAL: Final = 20
 """A checkpoint is due at every version that this divides."""
 
+_FEW_KEYS: Final = 16
+
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
@@ -112,6 +114,8 @@ class TableState:
         """The files that may hold one of these values of the first key column."""
         if not self.files or not len(keys):
             return ()
+        if len(keys) <= _FEW_KEYS:
+            return self._holding(keys.drop_nulls().to_list())
         wanted = keys.unique().sort()
         files = tuple(self.files.values())
         least = pl.Series([file.min_key for file in files], dtype=wanted.dtype)
@@ -126,6 +130,16 @@ class TableState:
         )
         return tuple(
             file for file, wanted_here in zip(files, hit, strict=True) if wanted_here
+        )
+
+    def _holding(self, keys: list[Any]) -> tuple[DataFile, ...]:
+        """The same for a few keys, one comparison a file and key."""
+        return tuple(
+            file
+            for file in self.files.values()
+            if file.min_key is None
+            or file.max_key is None
+            or any(file.min_key <= key <= file.max_key for key in keys)
         )
 
 

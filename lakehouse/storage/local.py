@@ -110,8 +110,8 @@ class LocalStore:
                 target, compression_level=1, row_group_size=ROW_GROUP_ROWS
             )
             if durable:
+                # Its name is made durable by the manifest beside it, put last.
                 _sync(target)
-                _sync_folder(os.path.dirname(target))  # noqa: PTH120
             return os.path.getsize(target)  # noqa: PTH202
 
     def share(self, source: str, target: str) -> None:

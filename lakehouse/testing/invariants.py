@@ -1,5 +1,6 @@
 """What always holds of a dataset, named, as functions that assert it."""
 
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,7 @@ def assert_ledger_linear(dataset: Dataset) -> None:
     entries = [dataset.collection.ledger.read(version) for version in range(head + 1)]
     assert [entry.version for entry in entries] == list(range(head + 1))
     times = [entry.time for entry in entries]
-    assert all(first < second for first, second in zip(times, times[1:], strict=False))
+    assert all(first < second for first, second in pairwise(times))
     settled = [upload for entry in entries for upload in entry.uploads]
     assert len(settled) == len(set(settled))
 

@@ -74,10 +74,9 @@ def uploads(draw: st.DrawFn) -> tuple[list[Sent], list[Sent]]:
         exists = draw(st.sampled_from(["replace", "replace", "reject", "skip"]))
         clear = op == "MODIFY" and draw(st.booleans())
         if clear:
-            fields |= {
-                name: None
-                for name in draw(st.sets(st.sampled_from(["device_id", "user__split"])))
-            }
+            fields |= dict.fromkeys(
+                draw(st.sets(st.sampled_from(["device_id", "user__split"])))
+            )
         row = {"frame_id": frame_id} | fields
         frames.append(Sent(op, row, exists if op == "ADD" else "replace", clear))
     labels: list[Sent] = []
