@@ -23,7 +23,7 @@ from lakehouse.aquarium.sending import operations_of
 from lakehouse.aquarium.updates import DatasetUpdates, say
 from lakehouse.aquarium.values import checked_external, checked_mode, refused
 from lakehouse.dataset import Dataset
-from lakehouse.errors import NotFoundError, WaitTimeoutError
+from lakehouse.errors import ArchivedError, NotFoundError, WaitTimeoutError
 from lakehouse.model.ids import check_name
 from lakehouse.project import Project
 from lakehouse.upload import Upload
@@ -213,6 +213,12 @@ def _target(project: Project, dataset_id: str, mode: Mode, models: Models) -> Da
             frame_embedding_model=models.frames,
             label_embedding_model=models.labels,
             exist_ok=True,
+        )
+    if target.is_archived:
+        raise ArchivedError(
+            f"Dataset {dataset_id!r} was deleted, so nothing can be sent to it. Undo it "
+            "with dataset.archive(archived=False), or choose another name.",
+            kind="dataset.archived",
         )
     is_unloaded = target.mode == "BATCH" and not target.version
     if mode == "BATCH" and not is_unloaded:

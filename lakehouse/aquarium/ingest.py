@@ -2,32 +2,38 @@
 
 A folder holds `requests.json` and the files its requests name: frame and crop
 rows as JSONL, vectors as Arrow. Each request is one upload; files of both
-client lines, 0.0.67 and 1.0.7, are read. Captured requests may be loaded twice:
-the second time they are the same uploads.
+client lines, 0.0.67 and 1.0.7, are read. A captured request that is loaded
+again is the same upload: its id is made of the request and of every file.
 """
 
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import polars as pl
 
 import lakehouse
+from lakehouse.aquarium.sending import Rows
 from lakehouse.aquarium.values import refused
-from lakehouse.aquarium.wire import frame_row, label_rows
+from lakehouse.aquarium.wire import add_rows
 from lakehouse.errors import NotFoundError
-from lakehouse.intake import combine, frame_operations, label_operations
 from lakehouse.model.operations import Operations
 from lakehouse.upload import Upload
 
 __all__ = ["ingest"]
 
+_KINDS: Final = ("frame", "crop", "frame_embeddings", "crop_embeddings")
+
 
 def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[Upload]:
     """Load the dataset submissions captured in a folder.
+
+    Everything is read and checked before the first upload is made.
 
     Args:
         lake: Where to.
@@ -39,102 +45,128 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
 
     Raises:
         NotFoundError: If the project does not exist.
-        InvalidInputError: If files are missing or do not belong together.
+        InvalidInputError: If files are missing or do not belong together, or
+            the folder holds inferences.
     """
     project = lake.project(project_name)
-    place = Path(folder)
+    listed = [_submission(Path(folder), body) for body in _requests(Path(folder))]
+    uploads: list[Upload] = []
+    for one in listed:
+        dataset = project.create_dataset(one.dataset, mode=one.mode, exist_ok=True)
+        name = f"{project_name}/{one.dataset}/{one.digest}"
+        upload_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+        try:
+            uploads.append(dataset.upload(upload_id))
+        except NotFoundError:
+            uploads.append(dataset.submit(one.operations, upload_id=upload_id))
+            if one.external_metadata is not None:
+                dataset.set_metadata(one.external_metadata)
+    return uploads
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    dataset: str
+    mode: Literal["STREAMING", "BATCH"]
+    external_metadata: dict[str, Any] | None
+    operations: Operations
+    digest: str
+
+
+def _requests(place: Path) -> Iterator[dict[str, Any]]:
+    """The bodies of the requests that submit frames."""
     listing = place / "requests.json"
     if not listing.is_file():
         raise refused(
             f"There is no {listing}: it lists the submissions.", "wire.no_requests"
         )
-    requests: list[dict[str, Any]] = json.loads(listing.read_text(encoding="utf-8"))
-    uploads: list[Upload] = []
-    for request in requests:
+    for request in json.loads(listing.read_text(encoding="utf-8")):
         body: dict[str, Any] = request.get("json") or {}
         if request["path"].endswith("/inferences"):
             raise refused(
-                "The folder holds inferences; only datasets can be loaded so far.",
+                f"{place} holds inferences; only datasets can be loaded so far. Nothing "
+                "was written.",
                 "wire.inferences",
             )
-        if not request["path"].endswith("/datasets") or "data_url" not in body:
-            continue
-        dataset = project.create_dataset(body["dataset_id"], exist_ok=True)
-        if body.get("external_metadata"):
-            dataset.set_metadata(body["external_metadata"])
-        operations, digest = _operations(place, body["data_url"])
-        # Seeded by the content: loading a folder twice is the same upload.
-        name = f"{project_name}/{body['dataset_id']}/{digest}"
-        upload_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
-        uploads.append(_submitted(dataset, operations, upload_id))
-    return uploads
+        if request["path"].endswith("/datasets") and "data_url" in body:
+            yield body
 
 
-def _submitted(
-    dataset: lakehouse.Dataset, operations: Operations, upload_id: str
-) -> Upload:
-    try:
-        return dataset.upload(upload_id)
-    except NotFoundError:
-        return dataset.submit(operations, upload_id=upload_id)
+def _submission(place: Path, body: dict[str, Any]) -> _Submission:
+    urls = body["data_url"]
+    is_batch = isinstance(urls, list)
+    if is_batch:
+        # A batch has frame and labels in one row, and so have its vectors.
+        vectors = body.get("embeddings_url")
+        vectors = [vectors] if isinstance(vectors, str) else list(vectors or [])
+        both = {"frame_embeddings": vectors, "crop_embeddings": vectors}
+        urls = {"frame": urls, "crop": urls, **both}
+    files = {
+        kind: [_file(place, url) for url in urls.get(kind) or []] for kind in _KINDS
+    }
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
+    for paths in files.values():
+        for path in paths:
+            digest.update(path.read_bytes())
+    return _Submission(
+        dataset=body["dataset_id"],
+        mode="BATCH" if is_batch else "STREAMING",
+        external_metadata=body.get("external_metadata"),
+        operations=_operations(place, files),
+        digest=digest.hexdigest(),
+    )
 
 
-def _operations(place: Path, urls: Mapping[str, list[str]]) -> tuple[Operations, str]:
-    digest = hashlib.sha256()
-    lines: dict[str, list[dict[str, Any]]] = {}
-    for kind in ("frame", "crop"):
-        lines[kind] = []
-        for url in urls.get(kind, []):
-            data = _file(place, url).read_bytes()
-            digest.update(data)
-            lines[kind] += [
-                json.loads(line) for line in data.splitlines() if line.strip()
-            ]
-    frames, crops = lines["frame"], lines["crop"]
-    ids = [row["task_id"] for row in frames]
-    if ids != [row["task_id"] for row in crops]:
+def _operations(place: Path, files: Mapping[str, Sequence[Path]]) -> Operations:
+    frames, crops = _lines(files["frame"]), _lines(files["crop"])
+    if [row["task_id"] for row in frames] != [row["task_id"] for row in crops]:
         raise refused(
             f"The frame rows and crop rows in {place} are not of the same frames in the "
             "same order.",
             "wire.rows_differ",
         )
-    vectors = _vectors(place, urls)
-    by_op: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for frame, crop in zip(frames, crops, strict=True):
-        op, row = frame_row(frame, vectors[0])
-        if row is not None:
-            by_op.setdefault(("frame", op), []).append(row)
-        for label_op, label in label_rows(crop, vectors[1]):
-            by_op.setdefault(("label", label_op), []).append(label)
-    return combine(
-        [_part(kind, op, rows) for (kind, op), rows in by_op.items()]
-    ), digest.hexdigest()
+    vectors = _frame_vectors(files["frame_embeddings"])
+    crop_vectors = _crop_vectors(files["crop_embeddings"])
+    rows = Rows()
+    for frame, crop, found in zip_longest(frames, crops, crop_vectors, fillvalue=None):
+        if frame is None or crop is None:
+            raise refused(
+                f"The crop embeddings in {place} are of more frames than there are.",
+                "wire.rows_differ",
+            )
+        add_rows(rows, frame, crop, vectors.get(frame["task_id"]), found or {})
+    return rows.operations()
 
 
-def _part(kind: str, op: Any, rows: list[dict[str, Any]]) -> Operations:
-    if kind == "frame":
-        taken, problems = frame_operations(rows, op=op)
-        return Operations(taken, pl.DataFrame(), problems)
-    taken, problems = label_operations(rows, op=op)
-    return Operations(pl.DataFrame(), taken, problems)
+def _lines(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for path in paths
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line.strip()
+    ]
 
 
-def _vectors(
-    place: Path, urls: Mapping[str, list[str]]
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Frame id to vector, and label id to vector."""
-    frames: dict[str, list[float]] = {}
-    crops: dict[str, list[float]] = {}
-    for url in urls.get("frame_embeddings", []):
-        rows = pl.read_ipc(_file(place, url))
-        pairs = zip(rows["frame_ids"], rows["frame_embeddings"], strict=True)
-        frames |= {name: [float(x) for x in vector] for name, vector in pairs}
-    for url in urls.get("crop_embeddings", []):
-        rows = pl.read_ipc(_file(place, url))
-        for names, found in zip(rows["crop_ids"], rows["crop_embeddings"], strict=True):
-            pairs = zip(names, found, strict=True)
-            crops |= {name: [float(x) for x in vector] for name, vector in pairs}
-    return frames, crops
+def _frame_vectors(paths: Sequence[Path]) -> dict[str, list[float] | None]:
+    """Frame id to vector."""
+    return {
+        frame_id: vector
+        for path in paths
+        for frame_id, vector in pl.read_ipc(path)
+        .select("frame_ids", "frame_embeddings")
+        .iter_rows()
+    }
+
+
+def _crop_vectors(paths: Sequence[Path]) -> list[dict[str, list[float] | None]]:
+    """Label id to vector, a dict a frame: the files name no frames, only their order."""
+    return [
+        dict(zip(names or [], vectors or [], strict=True))
+        for path in paths
+        for names, vectors in pl.read_ipc(path)
+        .select("crop_ids", "crop_embeddings")
+        .iter_rows()
+    ]
 
 
 def _file(place: Path, url: str) -> Path:

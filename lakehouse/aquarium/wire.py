@@ -6,18 +6,20 @@ one is to be reused, and `[0, 0, 0]` is the client's filler for none.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lakehouse.aquarium.values import refused
+from lakehouse.aquarium.labels import is_filler
+from lakehouse.aquarium.sending import Rows
 from lakehouse.model.metadata import PREFIX
+from lakehouse.model.problems import Problem
 
-__all__ = ["frame_row", "label_rows"]
+__all__ = ["add_rows"]
 
-Vectors = Mapping[str, list[float]]
+Vector = Sequence[float] | None
 
-_FILLER: Final = [0.0, 0.0, 0.0]
 _OPS: Final = ("ADD", "MODIFY", "DELETE")
+_DEFAULT_DEVICE: Final = "default_device"
 _PLAIN: Final = (
     "top", "left", "width", "height", "x1", "y1", "x2", "y2", "polygons", "keypoints",
     "center", "area", "iscrowd", "resize_mode", "index", "token", "visible",
@@ -29,30 +31,88 @@ _SPACE: Final = {
 }
 
 
-def _op(row: Mapping[str, Any]) -> str:
-    op = row.get("change") or "ADD"
-    if op not in _OPS:
-        raise refused(
-            f"{row.get('task_id')}: change is {op!r}, not one of {_OPS}.", "wire.change"
-        )
-    return str(op)
+def add_rows(
+    rows: Rows,
+    frame: Mapping[str, Any],
+    crop: Mapping[str, Any],
+    vector: Vector,
+    crop_vectors: Mapping[str, Vector],
+) -> None:
+    """Add a frame row and the labels of its crop row.
 
-
-def frame_row(
-    row: Mapping[str, Any], vectors: Vectors
-) -> tuple[str, dict[str, Any] | None]:
-    """The operation of a frame row, and the frame natively.
-
-    The frame is None where the row changes labels only.
+    Args:
+        rows: What they are added to.
+        frame: A row of a frame file.
+        crop: The row of the crop file of the same frame.
+        vector: The frame's, as sent.
+        crop_vectors: Label id to its vector, as sent.
     """
-    op = _op(row)
+    frame_id = str(frame["task_id"])
+    labels = [*(crop.get("label_data") or crop.get("inference_data") or [])]
+    odd = {str(row["change"]) for row in (frame, *labels) if _op(row) not in _OPS}
+    if odd:
+        rows.problems.append(_odd_change(frame_id, sorted(odd)))
+        rows.add_frame("MODIFY", {"frame_id": frame_id})
+        return
+    op = _op(frame)
+    native = _frame(frame, op, vector)
+    if op != "MODIFY" or len(native) > 1 or not labels:
+        rows.add_frame(op, native, _types(frame))
+    if op == "DELETE":
+        return
+    for label in labels:
+        found = _label(frame_id, label)
+        crop_vector = crop_vectors.get(label["uuid"])
+        if _is_vector(crop_vector) and not label.get("reuse_latest_embedding"):
+            found["embedding"] = _floats(crop_vector)
+        # A frame that is replaced wholly has no label to merge into.
+        rows.add_label("ADD" if op == "ADD" else _op(label), found)
+
+
+def _op(row: Mapping[str, Any]) -> str:
+    return str(row.get("change") or "ADD")
+
+
+def _odd_change(frame_id: str, odd: list[str]) -> Problem:
+    return Problem(
+        frame_id,
+        None,
+        f"frames['{frame_id}'].change",
+        "wire.change",
+        f"change is {', '.join(odd)}.",
+        f"It is one of {', '.join(_OPS)}.",
+    )
+
+
+def _types(row: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata column to its declared type, as the two side maps have it."""
+    modes = _object(row.get("user_metadata_modes"))
+    kinds = _object(row.get("user_metadata_types"))
+    return {
+        name: f"list[{kind}]" if modes.get(name) == "list" else str(kind)
+        for name, kind in kinds.items()
+    }
+
+
+def _is_vector(vector: Vector) -> bool:
+    """Whether a vector says something: zeros in threes are the client's filler."""
+    return vector is not None and len(vector) > 0 and not is_filler(vector)
+
+
+def _floats(vector: Vector) -> list[float]:
+    return [float(number) for number in vector or ()]
+
+
+def _frame(row: Mapping[str, Any], op: str, vector: Vector) -> dict[str, Any]:
     frame: dict[str, Any] = {"frame_id": row["task_id"]}
     if op == "DELETE":
-        return op, frame
+        return frame
     explicit = set(row.get("explicitly_set_keys") or []) if op == "MODIFY" else set(row)
     for name in ("date_captured", "device_id"):
         if name in explicit and row.get(name) is not None:
             frame[name] = row[name]
+    if frame.get("device_id") == _DEFAULT_DEVICE:
+        del frame["device_id"]
     if "sensor_data" in explicit and (sensors := row.get("sensor_data")):
         frame["sensors"] = [_sensor(sensor) for sensor in sensors]
     if "coordinate_frames" in explicit and (frames := row.get("coordinate_frames")):
@@ -61,23 +121,9 @@ def frame_row(
         frame["latitude"] = geo["geo_EPSG4326_lat"]
         frame["longitude"] = geo["geo_EPSG4326_lon"]
     frame |= {name: value for name, value in row.items() if name.startswith(PREFIX)}
-    vector = vectors.get(row["task_id"])
-    if vector not in (None, _FILLER) and not row.get("reuse_latest_embedding"):
-        frame["embedding"] = vector
-    return op, frame if op == "ADD" or len(frame) > 1 else None
-
-
-def label_rows(
-    row: Mapping[str, Any], vectors: Vectors
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The operations of a crop row, and the labels natively."""
-    labels = row.get("label_data") or row.get("inference_data") or []
-    for label in labels:
-        native = _label(row["task_id"], label)
-        vector = vectors.get(label["uuid"])
-        if vector not in (None, _FILLER) and not label.get("reuse_latest_embedding"):
-            native["embedding"] = vector
-        yield _op(label), native
+    if _is_vector(vector) and not row.get("reuse_latest_embedding"):
+        frame["embedding"] = _floats(vector)
+    return frame
 
 
 def _label(frame_id: str, label: Mapping[str, Any]) -> dict[str, Any]:
