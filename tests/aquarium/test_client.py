@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -359,3 +360,19 @@ def test_a_frame_got_back_has_everything_and_changes_nothing(
     assert (upload.counts["unchanged"], upload.label_counts["unchanged"]) == (1, 1)
     with pytest.raises(lakehouse.NotFoundError):
         bench.client.get_frame("p", "d", "none")
+
+
+def test_f18_the_lake_is_named_by_the_environment_or_lies_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(tmp_path / "named"))
+    named = al.Client()
+    monkeypatch.delenv("LAKEHOUSE_ROOT")
+    here = al.Client()
+
+    for client in (named, here):
+        client.set_credentials(api_key="YOURKEY")
+        client.create_project("p", al.LabelClassMap.from_classnames(["cat"]))
+
+    assert {path.name for path in tmp_path.iterdir()} == {"named", "lake"}
