@@ -1,7 +1,7 @@
 """Class maps in the client's spelling: names, ids, colours, skeletons."""
 
 import colorsys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from lakehouse.errors import InvalidInputError
@@ -36,6 +36,25 @@ def _colour(value: Sequence[int]) -> Colour:
     return parts[0], parts[1], parts[2]
 
 
+def _require_text(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if not isinstance(value, str | None):
+            raise InvalidInputError(
+                f"{name} is {value!r}: it is text.", kind="class_map.invalid"
+            )
+
+
+def _require_whole(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if value is not None and (
+            not isinstance(value, int) or isinstance(value, bool) or value < 0
+        ):
+            raise InvalidInputError(
+                f"{name} is {value!r}: it is a whole number, 0 or more.",
+                kind="class_map.invalid",
+            )
+
+
 class ClassMapEntry:
     """One class of a class map."""
 
@@ -55,6 +74,9 @@ class ClassMapEntry:
         keypoint_names: list[str] | None = None,
         skeleton: Sequence[Sequence[int]] | None = None,
     ) -> None:
+        _require_whole({"class_id": class_id, "train_id": train_id})
+        _require_whole({"category_id": category_id})
+        _require_text({"name": name, "train_name": train_name, "category": category})
         names, bones = keypoint_names or [], skeleton or []
         if bones and not names:
             raise InvalidInputError(

@@ -11,6 +11,8 @@ import os
 from datetime import timedelta
 from typing import Any, Literal
 
+import polars as pl
+
 import lakehouse
 from lakehouse.aquarium.content import (
     Models,
@@ -220,8 +222,8 @@ def _target(project: Project, dataset_id: str, mode: Mode, models: Models) -> Da
             "with dataset.archive(archived=False), or choose another name.",
             kind="dataset.archived",
         )
-    is_unloaded = target.mode == "BATCH" and not target.version
-    if mode == "BATCH" and not is_unloaded:
+    landed = target.uploads().filter(pl.col("status") != "FAILED").height
+    if mode == "BATCH" and (target.mode != "BATCH" or landed):
         raise refused(
             f"Dataset {dataset_id!r} exists, and BATCH mode only creates. Send it "
             "without pipeline_mode, or choose another name.",

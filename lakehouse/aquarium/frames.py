@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from lakehouse.aquarium.labels import (
-    LabelAdder,
-    LabelUpdater,
-    checked_vector,
-    is_filler,
-)
+from lakehouse.aquarium.label_updates import LabelUpdater
+from lakehouse.aquarium.label_values import checked_vector, is_filler
+from lakehouse.aquarium.labels import LabelAdder
 from lakehouse.aquarium.sensors import SensorAdder
 from lakehouse.aquarium.values import (
     checked_date,

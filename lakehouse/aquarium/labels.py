@@ -1,74 +1,27 @@
-"""Labels in the client's spelling: one method a type, in three families.
+"""Labels in the client's spelling: one method a type.
 
-`add_label_<type>` and `add_<type>` give a whole label; `update_label_<type>`
-changes what is given and leaves the rest.
+`add_label_<type>` and `add_<type>` give a whole label.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.aquarium.values import (
-    checked_attributes,
-    checked_id,
-    checked_number,
-    refused,
+from lakehouse.aquarium.label_values import (
+    Attributes,
+    Number,
+    checked_area,
+    checked_floats,
+    checked_instance_id,
+    checked_numbers,
+    checked_vector,
+    is_filler,
+    require_no_confidence,
+    require_no_mask_data,
 )
+from lakehouse.aquarium.values import checked_attributes, checked_id, refused
 from lakehouse.model.label_types import MASK_CLASS
 
-__all__ = ["LabelAdder", "LabelUpdater", "checked_vector", "is_filler"]
-
-Number = int | float
-Attributes = Mapping[str, Any] | None
-
-
-def _numbers(**values: Number | None) -> dict[str, float]:
-    return {
-        name: checked_number(value, name)
-        for name, value in values.items()
-        if value is not None
-    }
-
-
-def _vector(values: Sequence[float] | None, what: str, length: int) -> dict[str, Any]:
-    if values is None:
-        return {}
-    if len(values) != length or not all(isinstance(item, float) for item in values):
-        raise refused(f"{what} is {values!r}: it is a list of {length} floats.")
-    return {what: [checked_number(item, what) for item in values]}
-
-
-def _no_mask_data(mask_data: object) -> None:
-    if mask_data is not None:
-        raise refused(
-            "mask_data is not taken in streaming mode. Store the mask and give mask_url."
-        )
-
-
-def _no_confidence(label_id: str, confidence: object) -> None:
-    if confidence is not None:
-        raise refused(
-            f"Label {label_id!r} has a confidence: ground truth has none. "
-            "Confidence belongs to inferences."
-        )
-
-
-def _area(value: object) -> float | None:
-    """The area of a shape, a float as the client has it."""
-    if value is None:
-        return None
-    if isinstance(value, float) and value >= 0:
-        return value
-    raise refused(f"area is {value!r}: it is a float, 0.0 or more.")
-
-
-def _instance_id(label_id: str, instance: Mapping[str, Any]) -> int:
-    number = instance.get("id")
-    if isinstance(number, int) and not isinstance(number, bool):
-        return number
-    raise refused(
-        f"An instance of mask {label_id!r} has the id {number!r}: it is a pixel value, "
-        "a whole number."
-    )
+__all__ = ["LabelAdder"]
 
 
 class _Labels:
@@ -129,22 +82,6 @@ class _Labels:
             self.crop_model_id = model_id
 
 
-def is_filler(vector: Sequence[float] | None) -> bool:
-    """Whether a vector is the client's filler for none: `[0, 0, 0]`."""
-    return vector is not None and list(vector) == [0.0, 0.0, 0.0]
-
-
-def checked_vector(embedding: Sequence[float]) -> list[float]:
-    """A vector of 2 finite numbers or more.
-
-    Raises:
-        InvalidInputError: If it is none.
-    """
-    if len(embedding) < 2:  # noqa: PLR2004 - the rule
-        raise refused("An embedding has 2 numbers or more.", "embedding.dimension")
-    return [checked_number(item, "embedding") for item in embedding]
-
-
 class LabelAdder(_Labels):
     """Whole labels. Sizes and places are in pixels of the sensor's image."""
 
@@ -159,7 +96,7 @@ class LabelAdder(_Labels):
         sensor: str = "DEFAULT",
         user_attrs: Attributes = None,
     ) -> None:
-        _no_confidence(label_id, confidence)
+        require_no_confidence(label_id, confidence)
         self._keep(
             label_id,
             label_type,
@@ -185,10 +122,14 @@ class LabelAdder(_Labels):
         links: Attributes = None,
     ) -> None:
         """A 2-D box."""
-        fields: dict[str, Any] = _numbers(
+        fields: dict[str, Any] = checked_numbers(
             top=top, left=left, width=width, height=height
         )
-        fields |= {"area": _area(area), "iscrowd": iscrowd, "links": links or None}
+        fields |= {
+            "area": checked_area(area),
+            "iscrowd": iscrowd,
+            "links": links or None,
+        }
         self._add(
             label_id,
             "BBOX_2D",
@@ -215,7 +156,7 @@ class LabelAdder(_Labels):
         links: Attributes = None,
     ) -> None:
         """A 2-D line segment."""
-        fields: dict[str, Any] = _numbers(x1=x1, y1=y1, x2=x2, y2=y2)
+        fields: dict[str, Any] = checked_numbers(x1=x1, y1=y1, x2=x2, y2=y2)
         fields |= {"iscrowd": iscrowd, "links": links or None}
         self._add(
             label_id,
@@ -251,7 +192,7 @@ class LabelAdder(_Labels):
             "center": center,
         }
         if all(side is not None for side in box):
-            fields |= _numbers(top=top, left=left, width=width, height=height)
+            fields |= checked_numbers(top=top, left=left, width=width, height=height)
         self._add(
             label_id,
             "KEYPOINTS_2D",
@@ -299,8 +240,10 @@ class LabelAdder(_Labels):
         coord_frame_id: str | None = None,
     ) -> None:
         """A cuboid: centre and extent in metres, rotation as x, y, z, w."""
-        fields = _vector(position, "position", 3) | _vector(dimensions, "dimensions", 3)
-        fields |= _vector(rotation, "rotation", 4)
+        fields = checked_floats(position, "position", 3) | checked_floats(
+            dimensions, "dimensions", 3
+        )
+        fields |= checked_floats(rotation, "rotation", 4)
         fields |= {"iscrowd": iscrowd, "links": links or None}
         self._add(
             label_id,
@@ -322,7 +265,7 @@ class LabelAdder(_Labels):
         resize_mode: str | None = None,
     ) -> None:
         """A semantic segmentation mask."""
-        _no_mask_data(mask_data)
+        require_no_mask_data(mask_data)
         fields = {"mask_url": mask_url, "resize_mode": resize_mode}
         self._add(
             label_id, "SEMANTIC_LABEL_URL_2D", MASK_CLASS, fields, sensor=sensor_id
@@ -339,9 +282,9 @@ class LabelAdder(_Labels):
         resize_mode: str | None = None,
     ) -> None:
         """An instance mask, and a label for each instance in it."""
-        _no_mask_data(mask_data)
+        require_no_mask_data(mask_data)
         for instance in instance_mapping:
-            number = _instance_id(label_id, instance)
+            number = checked_instance_id(label_id, instance)
             self._add(
                 f"{label_id}_{number}",
                 "INSTANCE_LABEL_2D",
@@ -429,260 +372,3 @@ class LabelAdder(_Labels):
     add_2d_classification = add_label_2d_classification
     add_3d_classification = add_label_3d_classification
     add_text_token = add_label_text_token
-
-
-class LabelUpdater(LabelAdder):
-    """Whole labels, and changes to labels that are there.
-
-    A changed label that is not on its frame is left out, with a warning.
-    """
-
-    def _update(
-        self,
-        label_id: str,
-        label_type: str,
-        fields: Mapping[str, Any],
-        *,
-        sensor: str | None,
-        user_attrs: Attributes = None,
-    ) -> None:
-        self._keep(
-            label_id,
-            label_type,
-            fields,
-            coordinate_frame=sensor,
-            user_attrs=user_attrs,
-            op="MODIFY",
-        )
-
-    def update_label_2d_bbox(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        classification: str | None = None,
-        confidence: float | None = None,
-        top: Number | None = None,
-        left: Number | None = None,
-        width: Number | None = None,
-        height: Number | None = None,
-        area: float | None = None,
-        iscrowd: bool | None = None,
-        user_attrs: Attributes = None,
-        links: Attributes = None,
-    ) -> None:
-        """Change a 2-D box."""
-        _no_confidence(label_id, confidence)
-        fields: dict[str, Any] = _numbers(
-            top=top, left=left, width=width, height=height
-        )
-        fields |= {"class_name": classification, "area": _area(area)}
-        fields |= {"iscrowd": iscrowd}
-        fields["links"] = links or None
-        self._update(
-            label_id, "BBOX_2D", fields, sensor=sensor_id, user_attrs=user_attrs
-        )
-
-    def update_label_2d_line_segment(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        classification: str | None = None,
-        confidence: float | None = None,
-        x1: Number | None = None,
-        y1: Number | None = None,
-        x2: Number | None = None,
-        y2: Number | None = None,
-        iscrowd: bool | None = None,
-        user_attrs: Attributes = None,
-        links: Attributes = None,
-    ) -> None:
-        """Change a 2-D line segment."""
-        _no_confidence(label_id, confidence)
-        fields: dict[str, Any] = _numbers(x1=x1, y1=y1, x2=x2, y2=y2)
-        fields |= {
-            "class_name": classification,
-            "iscrowd": iscrowd,
-            "links": links or None,
-        }
-        self._update(
-            label_id, "LINE_SEGMENT_2D", fields, sensor=sensor_id, user_attrs=user_attrs
-        )
-
-    def update_label_2d_keypoints(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        classification: str | None = None,
-        confidence: float | None = None,
-        keypoints: list[dict[str, Any]] | None = None,
-        top: Number | None = None,
-        left: Number | None = None,
-        width: Number | None = None,
-        height: Number | None = None,
-        polygons: list[dict[str, Any]] | None = None,
-        center: list[Number] | None = None,
-        user_attrs: Attributes = None,
-    ) -> None:
-        """Change named points."""
-        _no_confidence(label_id, confidence)
-        fields: dict[str, Any] = _numbers(
-            top=top, left=left, width=width, height=height
-        )
-        fields |= {"class_name": classification, "keypoints": keypoints}
-        fields |= {"polygons": polygons, "center": center}
-        self._update(
-            label_id, "KEYPOINTS_2D", fields, sensor=sensor_id, user_attrs=user_attrs
-        )
-
-    def update_label_2d_polygon_list(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        classification: str | None = None,
-        confidence: float | None = None,
-        polygons: list[dict[str, Any]] | None = None,
-        center: list[Number] | None = None,
-        user_attrs: Attributes = None,
-    ) -> None:
-        """Change polygons."""
-        _no_confidence(label_id, confidence)
-        fields = {"class_name": classification, "polygons": polygons, "center": center}
-        self._update(
-            label_id, "POLYGON_LIST_2D", fields, sensor=sensor_id, user_attrs=user_attrs
-        )
-
-    def update_label_3d_cuboid(
-        self,
-        *,
-        label_id: str,
-        classification: str | None = None,
-        confidence: float | None = None,
-        position: list[float] | None = None,
-        dimensions: list[float] | None = None,
-        rotation: list[float] | None = None,
-        iscrowd: bool | None = None,
-        user_attrs: Attributes = None,
-        links: Attributes = None,
-        coord_frame_id: str | None = None,
-    ) -> None:
-        """Change a cuboid."""
-        _no_confidence(label_id, confidence)
-        fields = _vector(position, "position", 3) | _vector(dimensions, "dimensions", 3)
-        fields |= _vector(rotation, "rotation", 4)
-        fields |= {
-            "class_name": classification,
-            "iscrowd": iscrowd,
-            "links": links or None,
-        }
-        self._update(
-            label_id, "CUBOID_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs
-        )
-
-    def update_label_2d_semseg(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        mask_url: str | None = None,
-        mask_data: object | None = None,
-        resize_mode: str | None = None,
-    ) -> None:
-        """Change a semantic segmentation mask."""
-        _no_mask_data(mask_data)
-        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
-        self._update(label_id, "SEMANTIC_LABEL_URL_2D", fields, sensor=sensor_id)
-
-    def update_label_2d_instance_seg(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        mask_url: str | None = None,
-        mask_data: object | None = None,
-        instance_mapping: list[dict[str, Any]] | None = None,
-        resize_mode: str | None = None,
-    ) -> None:
-        """Change an instance mask and its instances."""
-        _no_mask_data(mask_data)
-        for instance in instance_mapping or []:
-            self._update(
-                f"{label_id}_{_instance_id(label_id, instance)}",
-                "INSTANCE_LABEL_2D",
-                {"class_name": instance.get("classification")},
-                sensor=sensor_id,
-                user_attrs=instance.get("attributes"),
-            )
-        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
-        self._update(label_id, "INSTANCE_LABEL_URL_2D", fields, sensor=sensor_id)
-
-    def update_label_2d_classification(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        classification: str | None = None,
-        confidence: float | None = None,
-        user_attrs: Attributes = None,
-        secondary_labels: dict[str, Any] | None = None,
-    ) -> None:
-        """Change the class of the whole image."""
-        _no_confidence(label_id, confidence)
-        fields = {
-            "class_name": classification,
-            "secondary_labels": secondary_labels or None,
-        }
-        self._update(
-            label_id,
-            "CLASSIFICATION_2D",
-            fields,
-            sensor=sensor_id,
-            user_attrs=user_attrs,
-        )
-
-    def update_label_3d_classification(
-        self,
-        *,
-        label_id: str,
-        classification: str | None = None,
-        confidence: float | None = None,
-        coord_frame_id: str | None = None,
-        user_attrs: Attributes = None,
-    ) -> None:
-        """Change the class of the whole scene."""
-        _no_confidence(label_id, confidence)
-        fields = {"class_name": classification}
-        self._update(
-            label_id,
-            "CLASSIFICATION_3D",
-            fields,
-            sensor=coord_frame_id,
-            user_attrs=user_attrs,
-        )
-
-    def update_label_text_token(
-        self,
-        *,
-        label_id: str,
-        sensor_id: str | None = None,
-        index: int | None = None,
-        token: str | None = None,
-        classification: str | None = None,
-        confidence: float | None = None,
-        visible: bool | None = None,
-        user_attrs: Attributes = None,
-    ) -> None:
-        """Change a token of a text."""
-        _no_confidence(label_id, confidence)
-        fields = {
-            "class_name": classification,
-            "index": index,
-            "token": token,
-            "visible": visible,
-        }
-        self._update(
-            label_id, "TEXT_TOKEN", fields, sensor=sensor_id, user_attrs=user_attrs
-        )

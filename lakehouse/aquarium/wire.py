@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lakehouse.aquarium.labels import is_filler
+from lakehouse.aquarium.label_values import is_filler
 from lakehouse.aquarium.sending import Rows
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.problems import Problem
