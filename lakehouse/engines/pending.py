@@ -5,7 +5,7 @@ common frame is merged at once; the first that overlaps waits for the next
 version, and so does everything behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.errors import FormatError, LakehouseError, NotFoundError, StorageError
+from lakehouse.model.metadata import PREFIX
 from lakehouse.model.operations import MIXED, Operations
 from lakehouse.staging import Manifest
 
@@ -69,6 +70,7 @@ def next_group(
     group: list[Pending] = []
     touched: set[str] = set()
     shapes: dict[tuple[str, str], tuple[str, pl.DataType]] = {}
+    fresh: set[tuple[str, str]] = set()
     rows = 0
     for upload_id in unsettled(collection, version):
         pending = _load(collection, upload_id, at_hand)
@@ -79,8 +81,12 @@ def next_group(
         full = rows + size > GROUP_ROWS or len(group) >= GROUP_UPLOADS
         shape = _shape(pending.operations)
         alike = all(shapes.get(name, seen) == seen for name, seen in shape.items())
-        if group and (full or not alike or not touched.isdisjoint(mine)):
+        open_fields = _open_fields(collection, version, shape)
+        # Who fixes a new field's type is only known once its upload is settled.
+        unsure = not fresh.isdisjoint(open_fields)
+        if group and (full or unsure or not alike or not touched.isdisjoint(mine)):
             break
+        fresh |= open_fields
         group.append(pending)
         touched |= mine
         shapes |= shape
@@ -95,6 +101,22 @@ def _shape(operations: Operations) -> dict[tuple[str, str], tuple[str, pl.DataTy
         for part in ("frames", "labels")
         for name, dtype in getattr(operations, part).schema.items()
     }
+
+
+def _open_fields(
+    collection: Collection, version: int, shape: Mapping[tuple[str, str], object]
+) -> set[tuple[str, str]]:
+    """The fields sent whose type, or whose vectors' dimension, is not fixed yet."""
+    found: set[tuple[str, str]] = set()
+    for part, name in shape:
+        if name.startswith(PREFIX):
+            if name not in collection.metadata_types(part, version):
+                found.add((part, name))
+        elif name == "embedding":
+            table = f"{part.removesuffix('s')}_embeddings"
+            if collection.embedding_spec(table, version).dimension is None:
+                found.add((part, name))
+    return found
 
 
 def unsettled(collection: Collection, version: int) -> list[str]:
