@@ -14,6 +14,7 @@ from typing import Any, cast
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.model.metadata import PREFIX
 from lakehouse.typing import TableLike
 
 __all__ = ["Table", "read_table", "table_of"]
@@ -99,21 +100,28 @@ def _of_frame(rows: pl.DataFrame) -> Table:
 
 def _of_dicts(rows: Sequence[Mapping[str, Any]]) -> Table:
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {str(name): _series([row.get(name) for row in rows]) for name in names}
+    columns = {
+        str(name): _series(
+            [row.get(name) for row in rows], exact=str(name).startswith(PREFIX)
+        )
+        for name in names
+    }
     return Table(columns, len(rows))
 
 
-def _series(values: list[Any]) -> Values:
-    """A typed column where every value is of one type, else the values."""
+def _series(values: list[Any], *, exact: bool) -> Values:
+    """A typed column where every value is of one type, else the values.
+
+    Whole numbers among floats are floats, but not if types are to be exact.
+    """
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pl.Series([None] * len(values), dtype=pl.Null)
-    if not kinds <= {str, int, float, bool} or (
-        len(kinds) > 1 and kinds != {int, float}
-    ):
+    numbers = kinds == {int, float} and not exact
+    if not kinds <= {str, int, float, bool} or (len(kinds) > 1 and not numbers):
         return values
     try:
-        series = pl.Series(values, strict=kinds != {int, float})
+        series = pl.Series(values, strict=not numbers)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
         return values
     return values if series.dtype == pl.Object else series
