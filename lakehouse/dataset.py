@@ -213,7 +213,7 @@ class Dataset:
         staged = submit(self.collection, submission)
         if self._settings.inline:
             Merger(self.collection, {staged: operations}).run()
-        return self.upload(staged)
+        return Upload(self.collection, staged, self.submit)
 
     def merge_pending(self) -> list[Upload]:
         """Merge everything staged, and return what was settled.
@@ -221,7 +221,10 @@ class Dataset:
         Raises:
             StorageError: If the store failed; what is staged stays staged.
         """
-        return [self.upload(settled) for settled in Merger(self.collection).run()]
+        return [
+            Upload(self.collection, settled, self.submit)
+            for settled in Merger(self.collection).run()
+        ]
 
     @property
     def is_processing(self) -> bool:

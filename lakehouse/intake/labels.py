@@ -166,10 +166,11 @@ def _check_complete(intake: Intake) -> None:
     columns, height = intake.columns, intake.keys.height
     kinds = columns["label_type"]
     absent = pl.Series([True] * height)
-    for name, kind in LABEL_TYPES.items():
-        mine = (kinds == name).fill_null(value=False)
-        if not mine.any():
+    for name in kinds.drop_nulls().unique().to_list():
+        kind = LABEL_TYPES.get(name)
+        if kind is None:
             continue
+        mine = (kinds == name).fill_null(value=False)
         for field in kind.required:
             lacks = columns[field].is_null() if field in columns else absent
             told = f"A label of type {name} needs {field}."
