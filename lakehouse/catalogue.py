@@ -21,7 +21,7 @@ from lakehouse.delta.plan import plan_append
 from lakehouse.delta.table_state import TableState, load_state
 from lakehouse.errors import ConflictError
 from lakehouse.ledger import log_path
-from lakehouse.storage import Store
+from lakehouse.storage import Store, collect
 
 __all__ = ["SingleTable"]
 
@@ -79,7 +79,7 @@ class SingleTable:
         paths = [f"{self._path}/{path}" for path in self._state.files]
         schema = self._contract.schema()
         self._rows = (
-            self._store.scan(paths, schema=schema).select(schema.names()).collect()
+            collect(self._store.scan(paths, schema=schema).select(schema.names()))
             if paths
             else pl.DataFrame(schema=schema)
         )

@@ -13,6 +13,7 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.errors import NotFoundError
+from lakehouse.storage import collect, collect_all
 
 __all__ = ["HISTORY_SCHEMA", "frame_history"]
 
@@ -53,13 +54,13 @@ def frame_history(
     lazy = [
         collection.scan(f"{table}_changes", head, keys=keys) for table in LIVE_TABLES
     ]
-    images = dict(zip(LIVE_TABLES, pl.collect_all(lazy), strict=True))
+    images = dict(zip(LIVE_TABLES, collect_all(lazy), strict=True))
     ids = pl.concat([rows.get_column("upload_id") for rows in images.values()]).unique()
     uploads = {
         row["upload_id"]: row
-        for row in collection.scan("uploads", head, keys=ids)
-        .collect()
-        .iter_rows(named=True)
+        for row in collect(collection.scan("uploads", head, keys=ids)).iter_rows(
+            named=True
+        )
     }
     told = [
         change

@@ -1,21 +1,34 @@
 """Retrying: the rejected frames of an upload again, with corrected rows.
 
-Corrected rows take the place of the rows with the same keys; the other rows of
-the rejected frames go again as they were staged.
+Corrected rows take the place of the rows with the same keys, and go the way
+those were sent: with their verb, and what that was told of frames that exist
+and of nulls. The other rows of the rejected frames go again as they were staged.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.intake import combine, frame_operations, label_operations, read_table
-from lakehouse.model.operations import Operations
+from lakehouse.intake import combine, frame_operations, label_operations, rows_of
+from lakehouse.model.operations import CLEAR, IF_EXISTS, OP, Operations
 from lakehouse.typing import FrameLike, LabelLike
 
 __all__ = ["corrected", "rejected_rows"]
 
-_Intake = Callable[..., tuple[pl.DataFrame, pl.DataFrame]]
+_Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a row was sent."""
+
+    op: Any = "ADD"
+    if_exists: str = "replace"
+    clears: bool = False
 
 
 def rejected_rows(
@@ -70,33 +83,54 @@ def corrected(
         old: pl.DataFrame = getattr(staged, name)
         old = old.filter(mine) if old.height else old
         if data is not None:
-            rows = read_table(data)
+            rows = rows_of(data)
             _require_rejected(upload_id, rows, frame_ids)
-            parts += _by_verb(name, rows, old, key)
-            old_problems = _without(old_problems, rows, name)
+            parts += _as_sent_before(name, rows, old, key)
+            given = _keys(rows, key)
+            old_problems = _without(old_problems, given, key)
             if old.height:
-                old = old.join(rows.select(key), on=key, how="anti")
+                old = old.join(given, on=key, how="anti", nulls_equal=True)
         if old.height:
             parts.append(_part(name, old, staged.problems.clear()))
     parts.append(Operations(pl.DataFrame(), pl.DataFrame(), old_problems))
     return combine(parts)
 
 
-def _by_verb(
-    name: str, rows: pl.DataFrame, old: pl.DataFrame, key: list[str]
+def _as_sent_before(
+    name: str, rows: _Rows, old: pl.DataFrame, key: list[str]
 ) -> list[Operations]:
-    """The corrected rows through the intake, each with the verb it was sent with."""
-    intake: _Intake = frame_operations if name == "frames" else label_operations
-    verbs = old.select(*key, "_op") if old.height else None
-    if verbs is None:
-        return [_part(name, *intake(rows, op="ADD"))]
-    known = rows.join(verbs, on=key, how="left").with_columns(
-        pl.col("_op").fill_null("ADD")
-    )
-    return [
-        _part(name, *intake(group.drop("_op"), op=str(verb)))
-        for (verb,), group in known.group_by("_op", maintain_order=True)
-    ]
+    """The corrected rows through the intake, each the way its row was sent."""
+    ways = _ways(old, key)
+
+    def way_of(row: dict[str, Any]) -> tuple[_Way, tuple[str, ...]]:
+        way = ways.get(tuple(row.get(part) for part in key), _Way())
+        # Fields that a row does not have are not to be cleared.
+        return way, tuple(sorted(row)) if way.clears else ()
+
+    groups: dict[tuple[_Way, tuple[str, ...]], _Rows] = {}
+    for at, some in groupby(rows, key=way_of):
+        groups.setdefault(at, []).extend(some)
+    return [_taken_in(name, some, way) for (way, _), some in groups.items()]
+
+
+def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
+    names = [*key, OP, *({IF_EXISTS, CLEAR} & set(old.columns))]
+    return {
+        tuple(row[part] for part in key): _Way(
+            op=row[OP],
+            if_exists=row.get(IF_EXISTS) or "replace",
+            clears=row.get(CLEAR) is not None,
+        )
+        for row in (old.select(names).iter_rows(named=True) if old.height else ())
+    }
+
+
+def _taken_in(name: str, rows: _Rows, way: _Way) -> Operations:
+    nulls = "clear" if way.clears else "keep"
+    if name == "labels":
+        return _part(name, *label_operations(rows, op=way.op, nulls=nulls))
+    taken = frame_operations(rows, op=way.op, if_exists=way.if_exists, nulls=nulls)
+    return _part(name, *taken)
 
 
 def _part(name: str, rows: pl.DataFrame, problems: pl.DataFrame) -> Operations:
@@ -105,25 +139,33 @@ def _part(name: str, rows: pl.DataFrame, problems: pl.DataFrame) -> Operations:
     return Operations(pl.DataFrame(), rows, problems)
 
 
-def _without(problems: pl.DataFrame, rows: pl.DataFrame, name: str) -> pl.DataFrame:
+def _keys(rows: _Rows, key: list[str]) -> pl.DataFrame:
+    """The keys given; those that are no text are found by the intake."""
+    texts = [
+        [value if isinstance(value := row.get(part), str) else None for row in rows]
+        for part in key
+    ]
+    return pl.DataFrame(texts, schema=dict.fromkeys(key, pl.String))
+
+
+def _without(
+    problems: pl.DataFrame, given: pl.DataFrame, key: list[str]
+) -> pl.DataFrame:
     """The problems that corrected rows do not answer."""
-    if name == "frames":
-        return problems.filter(
-            pl.col("label_id").is_not_null()
-            | ~pl.col("frame_id").is_in(rows.get_column("frame_id").implode())
-        )
-    keys = ["frame_id", "label_id"]
-    return problems.join(rows.select(keys).cast(pl.String), on=keys, how="anti")
+    of_frames = pl.col("label_id").is_null()
+    mine = problems.filter(of_frames if len(key) == 1 else of_frames.not_())
+    others = problems.filter(of_frames.not_() if len(key) == 1 else of_frames)
+    return pl.concat([others, mine.join(given, on=key, how="anti")])
 
 
-def _require_rejected(upload_id: str, rows: pl.DataFrame, frame_ids: pl.Series) -> None:
-    if "frame_id" not in rows.columns:
-        return
-    others = rows.filter(~pl.col("frame_id").is_in(frame_ids.implode()))
-    if others.height:
-        named = others.get_column("frame_id").unique().sort().head(5).to_list()
+def _require_rejected(
+    upload_id: str, rows: Sequence[dict[str, Any]], frame_ids: pl.Series
+) -> None:
+    known = set(frame_ids.to_list())
+    named = {row["frame_id"] for row in rows if isinstance(row.get("frame_id"), str)}
+    if others := sorted(named - known)[:5]:
         raise InvalidInputError(
-            f"Frames {named} were not rejected by upload {upload_id}. A retry takes rows "
-            "of rejected frames only; send the others with dataset.add or modify.",
+            f"Frames {others} were not rejected by upload {upload_id}. A retry takes "
+            "rows of rejected frames only; send the others with dataset.add or modify.",
             kind="upload.not_rejected",
         )

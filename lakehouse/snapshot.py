@@ -18,6 +18,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.errors import NotFoundError
 from lakehouse.model.class_map import ClassMap
+from lakehouse.storage import collect_all
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -146,7 +147,7 @@ class Snapshot:
         """How many frames and labels there are."""
         if self.frames_where is None and self.labels_where is None:
             return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
-        found = pl.collect_all(
+        found = collect_all(
             [self.frames().select(pl.len()), self.labels().select(pl.len())]
         )
         return dict(
@@ -202,7 +203,7 @@ class Snapshot:
         keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
         frames = self.collection.scan("frames", self.read_version, keys=keys)
         labels = self.collection.scan("labels", self.read_version, keys=keys)
-        found, its = pl.collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
+        found, its = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
         if not found.height:
             raise NotFoundError(
                 f"Frame {frame_id!r} is not in version {self.version}. "

@@ -28,7 +28,7 @@ from lakehouse.merging.row_hash import row_hash
 from lakehouse.model.ids import new_upload_id
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
-from lakehouse.storage import Store
+from lakehouse.storage import Store, collect
 
 __all__ = ["Manifest", "Staging"]
 
@@ -151,9 +151,11 @@ class Staging:
         """
         return Operations(
             **{
-                name: self._store.scan(
-                    [self._file(manifest.upload_id, manifest.parts[name])]
-                ).collect()
+                name: collect(
+                    self._store.scan(
+                        [self._file(manifest.upload_id, manifest.parts[name])]
+                    )
+                )
                 if name in manifest.parts
                 else _empty(name)
                 for name in _PARTS

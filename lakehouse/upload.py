@@ -24,6 +24,7 @@ from lakehouse.model.operations import Operations
 from lakehouse.model.problems import problems_from_frame
 from lakehouse.retry import corrected, rejected_rows
 from lakehouse.staging import Manifest, missing_upload
+from lakehouse.storage import collect
 from lakehouse.typing import FrameLike, LabelLike
 
 __all__ = ["Upload"]
@@ -193,7 +194,7 @@ class Upload:
         version = self._collection.head().version
         keys = pl.Series("upload_id", [self.id])
         rows = self._collection.scan("upload_errors", version, keys=keys)
-        return rows.drop("upload_id").collect()
+        return collect(rows.drop("upload_id"))
 
     def items(self) -> pl.DataFrame:
         """The frames and labels of the upload, and what became of each.
@@ -227,7 +228,7 @@ class Upload:
             keys = [name for name in contract(table).key if name != "frame_id"]
             label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
             parts.append(
-                changes.select("frame_id", label.alias("label_id"), "op").collect()
+                collect(changes.select("frame_id", label.alias("label_id"), "op"))
             )
         schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=schema)

@@ -6,6 +6,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import contract
 from lakehouse.engines.pending import unsettled
 from lakehouse.errors import NotFoundError
+from lakehouse.storage import collect
 
 __all__ = ["uploads_table"]
 
@@ -18,7 +19,7 @@ def uploads_table(
     parts = [pl.DataFrame(schema=schema)]
     if collection is not None:
         version = collection.head().version
-        parts.append(collection.scan("uploads", version).collect())
+        parts.append(collect(collection.scan("uploads", version)))
         parts.append(_waiting(collection, version, mode, schema))
     rows = pl.concat(parts, how="diagonal").select(schema.names())
     return rows.select(pl.lit(dataset).alias("dataset"), pl.all())

@@ -7,6 +7,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.storage import collect
 from lakehouse.typing import VersionLike
 
 __all__ = ["resolve", "versions_table"]
@@ -15,7 +16,7 @@ __all__ = ["resolve", "versions_table"]
 def versions_table(collection: Collection) -> pl.DataFrame:
     """All versions, oldest first; version 0 is the empty collection."""
     head = collection.head().version
-    rows = collection.scan("versions", head).collect()
+    rows = collect(collection.scan("versions", head))
     first = collection.ledger.read(0)
     zero = pl.DataFrame(
         {

@@ -15,7 +15,7 @@ from lakehouse.contracts import Contract
 from lakehouse.delta.actions import Action, data_file_name, remove_action
 from lakehouse.delta.stats import add_action
 from lakehouse.delta.table_state import DataFile, TableState
-from lakehouse.storage import Store
+from lakehouse.storage import Store, collect
 
 __all__ = ["TARGET_ROWS", "plan_append", "plan_changes", "share_actions"]
 
@@ -105,10 +105,10 @@ def _touched(
     """Files that hold changed keys, one at a time: the file, its rows, those keys."""
     for file in state.prune(changed.get_column(key[0])):
         path = f"{table_path}/{file.path}"
-        keys = store.scan([path], state.schema).select(key).collect()
+        keys = collect(store.scan([path], state.schema).select(key))
         held = changed.join(keys, on=key, how="semi")
         if held.height:
-            yield file, store.scan([path], state.schema).collect(), held
+            yield file, collect(store.scan([path], state.schema)), held
 
 
 def _write(

@@ -16,7 +16,7 @@ import polars as pl
 from lakehouse.delta.actions import Action, read_commit
 from lakehouse.delta.schema import parse_schema
 from lakehouse.errors import NotFoundError
-from lakehouse.storage import Store
+from lakehouse.storage import Store, collect
 
 __all__ = ["CHECKPOINT_INTERVAL", "DataFile", "TableState", "load_state"]
 
@@ -176,7 +176,7 @@ def _from_checkpoint(store: Store, table_path: str, version: int) -> TableState 
     if not store.exists(path):
         return None
     try:
-        rows = store.scan([path]).select("add", "metaData").collect()
+        rows = collect(store.scan([path]).select("add", "metaData"))
     except (NotFoundError, pl.exceptions.PolarsError):
         return None
     metadata = rows.get_column("metaData").drop_nulls()

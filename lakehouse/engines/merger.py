@@ -97,7 +97,7 @@ class Merger:
             if self._collection.head().version > head.version:
                 return []
             raise
-        except StorageError:
+        except (StorageError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - one upload must not block the next
             if len(group) > 1:

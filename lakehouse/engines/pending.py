@@ -16,6 +16,7 @@ from lakehouse.errors import FormatError, LakehouseError, NotFoundError, Storage
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.operations import MIXED, Operations
 from lakehouse.staging import Manifest
+from lakehouse.storage import collect
 
 __all__ = [
     "Pending",
@@ -134,7 +135,7 @@ def settled_among(
         return set()
     keys = pl.Series("upload_id", upload_ids, dtype=pl.String)
     rows = collection.scan("uploads", version, keys=keys, columns=["upload_id"])
-    return set(rows.collect().get_column("upload_id").to_list())
+    return set(collect(rows).get_column("upload_id").to_list())
 
 
 def settled_row(
@@ -142,7 +143,7 @@ def settled_row(
 ) -> dict[str, Any] | None:
     """The row of an upload in the `uploads` table, if it is settled."""
     keys = pl.Series("upload_id", [upload_id], dtype=pl.String)
-    rows = collection.scan("uploads", version, keys=keys).collect()
+    rows = collect(collection.scan("uploads", version, keys=keys))
     return rows.row(0, named=True) if rows.height else None
 
 

@@ -10,6 +10,7 @@ from lakehouse.engines.pending import Pending, frame_ids
 from lakehouse.merging.current import Current
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
+from lakehouse.storage import collect, collect_all
 
 __all__ = ["current_rows", "stale_frames", "stamped"]
 
@@ -48,7 +49,7 @@ def current_rows(
     """Every row at `version` of the frames that the operations touch."""
     keys = frame_ids(operations)
     lazy = [collection.scan(table, version, keys=keys) for table in LIVE_TABLES]
-    frames, labels, frame_embeddings, label_embeddings = pl.collect_all(lazy)
+    frames, labels, frame_embeddings, label_embeddings = collect_all(lazy)
     return Current(
         frames=frames,
         labels=labels,
@@ -89,7 +90,7 @@ def _changed_since(
             for table in LIVE_TABLES
         ]
     )
-    return (
+    return collect(
         changes.join(
             uploads.select("upload_id", "version", "author"),
             on="upload_id",
@@ -99,5 +100,4 @@ def _changed_since(
         .group_by("frame_id")
         .agg(pl.col("version", "author").last())
         .select(_STALE_SCHEMA.names())
-        .collect()
     )

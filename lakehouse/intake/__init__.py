@@ -9,6 +9,6 @@ later and leaves the others alone.
 from lakehouse.intake.combine import combine
 from lakehouse.intake.frames import frame_operations
 from lakehouse.intake.labels import label_operations
-from lakehouse.intake.tabular import read_table
+from lakehouse.intake.tabular import rows_of
 
-__all__ = ["combine", "frame_operations", "label_operations", "read_table"]
+__all__ = ["combine", "frame_operations", "label_operations", "rows_of"]

@@ -177,7 +177,7 @@ def _metadata(intake: Intake, name: str, values: Values) -> None:
             pl.Series(bad),
             "metadata.type",
             shown + " can be no metadata.",
-            "Send text, a number, a truth value, or a list of one of them.",
+            "Send text, a number, a truth value, or a list of one kind of them.",
             name,
         )
     texts = [
@@ -207,7 +207,8 @@ def _plain_metadata(values: pl.Series) -> pl.Series:
 
 def _is_metadata(value: object) -> bool:
     if isinstance(value, list | tuple):
-        return all(
+        kinds = {type(item) for item in value}
+        return (len(kinds) < 2 or kinds == {int, float}) and all(  # noqa: PLR2004
             _is_metadata(item) and not isinstance(item, list | tuple) for item in value
         )
     if isinstance(value, float):

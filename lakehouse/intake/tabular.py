@@ -17,7 +17,7 @@ from lakehouse.errors import InvalidInputError
 from lakehouse.model.metadata import PREFIX
 from lakehouse.typing import TableLike
 
-__all__ = ["Table", "read_table", "table_of"]
+__all__ = ["Table", "rows_of", "table_of"]
 
 Values = pl.Series | list[Any]
 
@@ -39,20 +39,26 @@ class Table:
         }
 
 
-def read_table(data: TableLike) -> pl.DataFrame:
-    """Rows as a DataFrame; values of several types in one column become text.
+def rows_of(data: TableLike) -> list[dict[str, Any]]:
+    """Rows as dicts: those of dicts with the fields that each has.
 
     Raises:
         InvalidInputError: If the data are not tabular.
+
+    >>> rows_of([{"a": 1}, {"a": [2], "b": None}])
+    [{'a': 1}, {'a': [2], 'b': None}]
     """
+    if isinstance(data, list | tuple) and all(isinstance(row, Mapping) for row in data):
+        return [dict(row) for row in data]
     table = table_of(data)
-    columns = [
-        values.alias(name)
-        if isinstance(values, pl.Series)
-        else pl.Series(name, [None if v is None else str(v) for v in values], pl.String)
+    columns = {
+        name: values.to_list() if isinstance(values, pl.Series) else values
         for name, values in table.columns.items()
+    }
+    return [
+        {name: values[place] for name, values in columns.items()}
+        for place in range(table.height)
     ]
-    return pl.DataFrame(columns)
 
 
 def table_of(data: TableLike) -> Table:

@@ -18,7 +18,6 @@ def count(
     targets: pl.DataFrame,
     labels: pl.DataFrame,
     rejected: pl.DataFrame,
-    good: pl.DataFrame,
     changes: Mapping[str, TableChange],
 ) -> pl.DataFrame:
     """One row an upload, a column a count.
@@ -27,11 +26,10 @@ def count(
         targets: Every touched frame.
         labels: Every label sent.
         rejected: The frames that do not land.
-        good: The frames that do.
         changes: Live table to its changes.
     """
     of_frames = _frames(targets, rejected, changes)
-    of_labels = _labels(labels, rejected, good, changes)
+    of_labels = _labels(labels, rejected, changes)
     counted = [_pivot(of_frames, ""), _pivot(of_labels, "label_")]
     ids = pl.concat(
         [part.select("upload_id") for part in (of_frames, of_labels)]
@@ -74,10 +72,7 @@ def _frames(
 
 
 def _labels(
-    labels: pl.DataFrame,
-    rejected: pl.DataFrame,
-    good: pl.DataFrame,
-    changes: Mapping[str, TableChange],
+    labels: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
 ) -> pl.DataFrame:
     """`upload_id` and the fate of each label sent, and of each taken out with its frame."""
     deleted = changes["labels"].deletions
@@ -85,7 +80,7 @@ def _labels(
     if not labels.height:
         return gone
     bad = labels.join(rejected, on="frame_id", how="semi")
-    sent = labels.join(good, on="frame_id", how="semi").select(
+    sent = labels.join(rejected, on="frame_id", how="anti").select(
         *_KEY, "upload_id", op=OP
     )
     vectors = changes["label_embeddings"]

@@ -107,7 +107,9 @@ def _settle_mixed(
         return rows.drop(column), together([])
     wanted = types[field]
     fits = [
-        kind is not None and (kind == wanted or _widens(kind, wanted)) for kind in kinds
+        (kind is not None and (kind == wanted or _widens(kind, wanted)))
+        or (value == [] and isinstance(wanted, pl.List))
+        for kind, value in zip(kinds, values, strict=True)
     ]
     good = [value if fit else None for value, fit in zip(values, fits, strict=True)]
     mask = pl.Series(

@@ -70,7 +70,7 @@ def apply(
         "frame_embeddings": frame_vectors(frames, good, current),
         "label_embeddings": label_vectors(labels, good, current),
     }
-    counts = count(targets, operations.labels, rejected, good, changes)
+    counts = count(targets, operations.labels, rejected, changes)
     return Outcome(changes, all_problems, counts)
 
 

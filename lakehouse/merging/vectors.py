@@ -42,6 +42,9 @@ def label_vectors(
     unknown = modified.join(current.labels, on=key, how="anti")
     sent = sent.join(unknown, on=key, how="anti", maintain_order="left")
     gone, _ = gone_labels(labels, targets, there)
+    if there.height and CLEAR in labels.columns:
+        cleared = labels.filter(pl.col(CLEAR).list.contains("embedding"))
+        gone = pl.concat([gone, there.join(cleared, on=key, how="semi")])
     if there.height:
         # In a frame added anew, a label sent without a vector loses the old one.
         anew = targets.filter(pl.col("frame_op") == "ADD")

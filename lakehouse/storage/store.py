@@ -1,11 +1,13 @@
 """The interface that stores have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import polars as pl
 
-__all__ = ["ROW_GROUP_ROWS", "Store", "scan_parquet"]
+from lakehouse.errors import NotFoundError, StorageError
+
+__all__ = ["ROW_GROUP_ROWS", "Store", "collect", "collect_all", "scan_parquet"]
 
 ROW_GROUP_ROWS = 32_768
 """Rows of a Parquet row group: what a point read decodes at the least."""
@@ -109,3 +111,29 @@ def scan_parquet(
         extra_columns="ignore",
         **settings,
     )
+
+
+def collect(rows: pl.LazyFrame) -> pl.DataFrame:
+    """The rows of a scan, with the errors of the store in this package's terms.
+
+    Raises:
+        NotFoundError: If a file is not there.
+        StorageError: If the store failed amid the reading.
+    """
+    return collect_all([rows])[0]
+
+
+def collect_all(rows: Iterable[pl.LazyFrame]) -> list[pl.DataFrame]:
+    """The rows of several scans, read together; raises as `collect` does."""
+    try:
+        return pl.collect_all(rows)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"A file is gone: {error}.", kind="store.missing"
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"The store failed while rows were read: {error}. Make the same call again.",
+            kind="store.read",
+            retryable=not isinstance(error, PermissionError),
+        ) from error
