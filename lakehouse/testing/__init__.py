@@ -6,6 +6,7 @@ Strategies need the extra `testing` (Hypothesis), so import them by name.
 """
 
 from lakehouse.testing.faults import FaultyStore
-from lakehouse.testing.model import ModelDataset, Sent
+from lakehouse.testing.model import ModelDataset
+from lakehouse.testing.state import Change, Result, Sent, State
 
-__all__ = ["FaultyStore", "ModelDataset", "Sent"]
+__all__ = ["Change", "FaultyStore", "ModelDataset", "Result", "Sent", "State"]

@@ -1,23 +1,25 @@
-"""A store that fails on demand: before a call, after it, or by dying.
+"""A store that fails on demand: before a call, after it, late, or by dying.
 
 Calls are counted from 0. A lost answer is the worst a network does: the call is
-applied, and the caller is told that it failed.
+applied, and the caller is told that it failed. A scan reads nothing yet, so it
+may also fail late, when its rows are collected.
 """
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from lakehouse.errors import StorageError
 from lakehouse.storage import Store
 
 __all__ = ["Fault", "FaultyStore"]
 
-Fault = Literal["before", "lost", "kill_before", "kill_after"]
-"""How the chosen call goes wrong."""
+Fault = Literal["before", "lost", "late", "kill_before", "kill_after"]
+"""How the chosen call goes wrong; only scans fail late, other calls `before`."""
 
 T = TypeVar("T")
 
@@ -114,8 +116,30 @@ class FaultyStore:
         self, paths: Sequence[str], schema: pl.Schema | None = None
     ) -> pl.LazyFrame:
         """As `Store.scan`."""
-        return self._call(f"scan {paths[0]}", lambda: self._store.scan(paths, schema))
+        fails_late = self._fault == "late" and len(self.calls) == self._at
+        if not fails_late:
+            return self._call(
+                f"scan {paths[0]}", lambda: self._store.scan(paths, schema)
+            )
+        self.calls.append(f"scan {paths[0]}")
+        found = self._store.scan(paths, schema).collect_schema()
+        return register_io_source(_broken, schema=found, validate_schema=True)
 
     def uri(self, path: str) -> str:
         """As `Store.uri`; not counted, since it touches nothing."""
         return self._store.uri(path)
+
+
+def _broken(
+    with_columns: list[str] | None,
+    predicate: pl.Expr | None,
+    n_rows: int | None,
+    batch_size: int | None,
+) -> Iterator[pl.DataFrame]:
+    """Rows that do not come: what a network that fails amid a read looks like."""
+    del with_columns, predicate, n_rows, batch_size
+    return map(_lost, [""])
+
+
+def _lost(_: str) -> pl.DataFrame:
+    raise OSError("Injected: the connection was lost.")

@@ -1,5 +1,7 @@
 """What always holds of a dataset, named, as functions that assert it."""
 
+import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +13,18 @@ from lakehouse.fingerprint import Fingerprint
 from lakehouse.merging.row_hash import row_hash
 from lakehouse.merging.rows import logical_columns
 from lakehouse.snapshot import Snapshot
-from lakehouse.testing.model import State
+from lakehouse.testing.model import ModelDataset
+from lakehouse.testing.rows import exact, plain
+from lakehouse.testing.state import Key, State
 
-__all__ = ["assert_equals_model", "assert_ledger_linear", "assert_sound"]
+__all__ = [
+    "assert_equals_model",
+    "assert_history",
+    "assert_ledger_linear",
+    "assert_log_replays",
+    "assert_plain_engine_agrees",
+    "assert_sound",
+]
 
 
 def assert_ledger_linear(dataset: Dataset) -> None:
@@ -25,6 +36,8 @@ def assert_ledger_linear(dataset: Dataset) -> None:
     assert all(first < second for first, second in pairwise(times))
     settled = [upload for entry in entries for upload in entry.uploads]
     assert len(settled) == len(set(settled))
+    rows = dataset.uploads().filter(pl.col("status") != "PENDING")
+    assert sorted(settled) == rows["upload_id"].sort().to_list()
 
 
 def assert_sound(snapshot: Snapshot) -> None:
@@ -43,27 +56,108 @@ def assert_sound(snapshot: Snapshot) -> None:
 
 
 def assert_equals_model(snapshot: Snapshot, state: State) -> None:
-    """The rows are those of the model."""
-    frames = _plain(snapshot.frames().collect(), {"class_id"})
-    labels = _plain(snapshot.labels().collect(), {"class_id"})
-    assert {row["frame_id"]: row for row in frames} == state.frames
-    assert {(row["frame_id"], row["label_id"]): row for row in labels} == state.labels
-    assert len(frames) == len(state.frames)
-    assert len(labels) == len(state.labels)
-    vectors = snapshot.frame_embeddings().collect().rows()
-    assert dict(vectors) == state.frame_vectors
-    crops = snapshot.label_embeddings().collect().rows()
-    assert {
-        (frame, label): vector for frame, label, vector in crops
-    } == state.label_vectors
-
-
-def _plain(rows: pl.DataFrame, left_out: set[str]) -> list[dict[str, Any]]:
-    return [
-        {
-            name: value
-            for name, value in row.items()
-            if value is not None and name not in left_out
+    """The rows are those of the model: values, types and keys."""
+    found = pl.collect_all(
+        [
+            snapshot.frames(),
+            snapshot.labels(),
+            snapshot.frame_embeddings(),
+            snapshot.label_embeddings(),
+        ]
+    )
+    for table, rows in zip(LIVE_TABLES, found, strict=True):
+        key = contract(table).key
+        there: dict[Key, Any] = {
+            tuple(row[name] for name in key): _told(table, plain(row))
+            for row in rows.to_dicts()
         }
-        for row in rows.to_dicts()
-    ]
+        assert len(there) == rows.height
+        wanted = state.table(table)
+        assert there.keys() == wanted.keys(), table
+        for place, row in wanted.items():
+            assert exact(there[place]) == exact(row), (table, place, there[place], row)
+
+
+def _told(table: str, row: dict[str, Any]) -> Any:  # noqa: ANN401 - a row, or a vector
+    return row["embedding"] if table.endswith("embeddings") else row
+
+
+def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
+    """Polars reads from the Delta tables at that number what the snapshot gives."""
+    for table, at in snapshot.tables.items():
+        key = list(contract(table).key)
+        theirs = pl.scan_delta(at.uri, version=at.version).sort(key).collect()
+        ours = snapshot.collection.scan(table, snapshot.read_version).collect()
+        assert theirs.select(ours.columns).equals(ours.sort(key))
+
+
+def assert_log_replays(dataset: Dataset) -> None:
+    """At each version, the last image of each key in the change log is the live row."""
+    for table in LIVE_TABLES:
+        key = list(contract(table).key)
+        images = dataset.changes(table=table).collect().sort("version")
+        twice = images.select(pl.struct(*key, "version").is_duplicated().any())
+        assert not twice.item()
+        for version in dataset.versions()["version"]:
+            last = images.filter(pl.col("version") <= version)
+            last = last.unique(key, keep="last").filter(pl.col("op") != "DELETE")
+            read_version = dataset.at(version).read_version
+            rows = dataset.collection.scan(table, read_version).drop("row_hash")
+            live = rows.sort(key).collect()
+            assert last.select(live.columns).sort(key).equals(live), (table, version)
+
+
+def assert_history(
+    dataset: Dataset, frame_id: str, model: ModelDataset, uploads: Sequence[str]
+) -> None:
+    """A frame's history is what the model did to it, upload by upload.
+
+    Args:
+        dataset: Whose history.
+        frame_id: A frame that was there once.
+        model: With one result an upload.
+        uploads: The ids of the uploads, in the model's order.
+    """
+    told = dataset.history(frame_id)
+    assert told["version"].is_sorted()
+    found = {
+        (row["upload_id"], row["table"], row["label_id"], row["op"]): row["changed"]
+        for row in told.to_dicts()
+    }
+    assert len(found) == told.height
+    wanted = {
+        (
+            upload_id,
+            change.table,
+            change.key[1] if change.key[1:] else None,
+            change.op,
+        ): (
+            place,
+            change.table,
+            change.key,
+        )
+        for place, (upload_id, result) in enumerate(
+            zip(uploads, model.results, strict=True)
+        )
+        for change in result.changes
+        if change.key[0] == frame_id
+    }
+    assert found.keys() == wanted.keys()
+    for what, (place, table, key) in wanted.items():
+        fields = [one["field"] for one in found[what]]
+        before, after = model.versions[place], model.versions[place + 1]
+        assert sorted(fields) == _changed_fields(before, after, table, key), what
+        for one in found[what]:
+            assert json.loads(one["before"] or "null") != json.loads(
+                one["after"] or "null"
+            )
+
+
+def _changed_fields(before: State, after: State, table: str, key: Key) -> list[str]:
+    if table.endswith("embeddings"):
+        return ["embedding"]
+    old, new = before.table(table).get(key, {}), after.table(table).get(key, {})
+    names = {*old, *new} - set(contract(table).key)
+    return sorted(
+        name for name in names if exact(old.get(name)) != exact(new.get(name))
+    )

@@ -2,63 +2,49 @@
 
 An upload is a list of frame rows and a list of label rows, each with what is to
 be done with it. `submit` says which frames are rejected, applies the others,
-and keeps every version. Rows hold only the fields that are set.
+and keeps every version; what changed is found by comparing the two states, so
+counts and histories follow without a second set of rules. Rows hold only the
+fields that are set.
 """
 
 import copy
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["ModelDataset", "Sent", "State"]
+from lakehouse.model.label_types import MASK_CLASS
+from lakehouse.testing.rows import (
+    Row,
+    changes_image,
+    frame_of,
+    is_bad_frame,
+    is_bad_label,
+    kind_of,
+    label_of,
+    mirrored,
+    with_image,
+)
+from lakehouse.testing.state import Key, Result, Sent, State, result_of
 
-Row = dict[str, Any]
-Key = tuple[str, str]
+__all__ = ["ModelDataset"]
 
-_BOX: Final = ("top", "left", "width", "height")
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One row and what is to be done with it."""
-
-    op: str
-    """ADD, MODIFY or DELETE."""
-    row: Row
-    """`frame_id`, maybe `label_id`, and fields; None is not given."""
-    if_exists: str = "replace"
-    clear: bool = False
-    """Whether a MODIFY sets fields given as None to null."""
-
-
-@dataclass(slots=True)
-class State:
-    """The rows of one version."""
-
-    frames: dict[str, Row] = field(default_factory=dict[str, Row])
-    labels: dict[Key, Row] = field(default_factory=dict[Key, Row])
-    frame_vectors: dict[str, list[float]] = field(
-        default_factory=dict[str, list[float]]
-    )
-    label_vectors: dict[Key, list[float]] = field(
-        default_factory=dict[Key, list[float]]
-    )
+Types = Mapping[str, Mapping[str, str]]
+Lengths = Mapping[str, int | None]
 
 
 class ModelDataset:
     """A dataset with every version it ever had.
 
+    >>> from lakehouse.testing import Sent
     >>> model = ModelDataset(["cell"])
-    >>> model.submit([Sent("ADD", {"frame_id": "f1", "image_url": "a.png"})], [])
-    frozenset()
-    >>> sorted(model.versions[1].frames)
-    ['f1']
+    >>> model.submit([Sent("ADD", {"frame_id": "f1", "image_url": "a.png"})], []).status
+    'DONE'
+    >>> list(model.versions[1].frames)
+    [('f1',)]
     """
 
     def __init__(self, classes: Iterable[str]) -> None:
         self.classes = {name: place for place, name in enumerate(classes)}
         self.versions = [State()]
+        self.results: list[Result] = []
         self.types: dict[str, dict[str, str]] = {"frames": {}, "labels": {}}
         self.lengths: dict[str, int] = {}
 
@@ -68,252 +54,241 @@ class ModelDataset:
         return self.versions[-1]
 
     def submit(
-        self, frames: list[Sent], labels: list[Sent], *, on_error: str = "reject"
-    ) -> frozenset[str]:
-        """Apply one upload as a new version; the frames that were rejected."""
-        touched = {sent.row["frame_id"] for sent in (*frames, *labels)}
-        at_fault = self._intake_faults(frames, labels)
-        types = {
-            name: self._types(name, rows, at_fault)
-            for name, rows in (("frames", frames), ("labels", labels))
-        }
-        lengths = {
-            name: self._length(name, rows, at_fault)
-            for name, rows in (("frames", frames), ("labels", labels))
-        }
-        rejected = set(at_fault)
-        for name, rows in (("frames", frames), ("labels", labels)):
+        self,
+        frames: Sequence[Sent],
+        labels: Sequence[Sent],
+        *,
+        on_error: str = "reject",
+        based_on: int | None = None,
+    ) -> Result:
+        """Apply one upload as a new version.
+
+        Args:
+            frames: What is sent of frames.
+            labels: What is sent of labels.
+            on_error: `reject` the frames at fault, or `abort` the whole upload.
+            based_on: Reject frames changed after this place in `versions`.
+        """
+        sent = {"frames": frames, "labels": labels}
+        touched = {one.frame_id for one in (*frames, *labels)}
+        at_fault = set(_unusable(frames, labels))
+        types = {table: self._types(table, sent[table], at_fault) for table in sent}
+        lengths = {table: self._length(table, sent[table], at_fault) for table in sent}
+        rejected = at_fault | self._stale(touched, based_on)
+        for table, rows in sent.items():
             rejected |= {
-                sent.row["frame_id"]
-                for sent in rows
-                if _misfits(sent.row, types[name], lengths[name])
+                one.frame_id
+                for one in rows
+                if one.op != "DELETE"
+                and _misfits(one.row, types[table], lengths[table])
             }
-        rejected |= self._rule_faults(frames, labels)
+        rejected |= set(self._broken_rules(frames, labels))
         if rejected and on_error == "abort":
             rejected = touched
-        self._apply(frames, labels, rejected, types, lengths)
-        return frozenset(rejected)
+        state = self._applied(frames, labels, rejected, types)
+        return self._settled(frames, labels, rejected, state, types, lengths)
 
     # --------------------------------- FAULTS ------------------------------- #
 
-    def _intake_faults(self, frames: list[Sent], labels: list[Sent]) -> set[str]:
-        """Frames with a row that no dataset could take."""
-        bad = {sent.row["frame_id"] for sent in frames if _is_bad_frame(sent)}
-        return bad | {sent.row["frame_id"] for sent in labels if _is_bad_label(sent)}
+    def _stale(self, touched: set[str], based_on: int | None) -> set[str]:
+        if based_on is None:
+            return set()
+        since = self.results[based_on:]
+        changed = {change.key[0] for result in since for change in result.changes}
+        return touched & changed
 
-    def _rule_faults(self, frames: list[Sent], labels: list[Sent]) -> set[str]:
+    def _broken_rules(
+        self, frames: Sequence[Sent], labels: Sequence[Sent]
+    ) -> Iterator[str]:
         """Frames at fault given what is there."""
-        there = self.latest
-        ops = {sent.row["frame_id"]: sent for sent in frames}
-        bad: set[str] = set()
-        for frame_id, sent in ops.items():
-            exists = frame_id in there.frames
-            if sent.op == "MODIFY" and not exists:
-                bad.add(frame_id)
-            if sent.op == "ADD" and exists and sent.if_exists == "reject":
-                bad.add(frame_id)
-        for sent in labels:
-            frame_id, key = sent.row["frame_id"], _key(sent.row)
-            op = ops[frame_id].op if frame_id in ops else None
-            if op is None and frame_id not in there.frames:
-                bad.add(frame_id)
-            if op == "DELETE" or (op == "ADD" and sent.op != "ADD"):
-                bad.add(frame_id)
-            name = sent.row.get("class_name")
-            if name is not None and name not in self.classes:
-                bad.add(frame_id)
-            if sent.op == "MODIFY" and key in there.labels and op in {None, "MODIFY"}:
-                kind = sent.row.get("label_type")
-                if kind is not None and kind != there.labels[key]["label_type"]:
-                    bad.add(frame_id)
-        return bad
+        there = self.latest.frames
+        ops = {one.frame_id: one.op for one in frames}
+        for one in frames:
+            exists = (one.frame_id,) in there
+            if (one.op == "MODIFY" and not exists) or (
+                one.op == "ADD" and exists and one.if_exists == "reject"
+            ):
+                yield one.frame_id
+        for one in labels:
+            op = ops.get(one.frame_id)
+            if (
+                (op is None and (one.frame_id,) not in there)
+                or op == "DELETE"
+                or (op == "ADD" and one.op != "ADD")
+                or self._is_unknown_class(one)
+                or self._changes_type(one, op)
+            ):
+                yield one.frame_id
+
+    def _is_unknown_class(self, sent: Sent) -> bool:
+        name = sent.row.get("class_name")
+        if sent.op == "DELETE" or name in {None, MASK_CLASS}:
+            return False
+        return name not in self.classes
+
+    def _changes_type(self, sent: Sent, frame_op: str | None) -> bool:
+        old = self.latest.labels.get(sent.key)
+        kind = sent.row.get("label_type")
+        if sent.op != "MODIFY" or frame_op in {"ADD", "DELETE"}:
+            return False
+        return old is not None and kind is not None and kind != old["label_type"]
 
     def _types(
-        self, table: str, rows: list[Sent], at_fault: set[str]
+        self, table: str, rows: Sequence[Sent], at_fault: set[str]
     ) -> dict[str, str]:
-        """The metadata types after the first values of new fields."""
+        """The metadata types, new fields by their first value."""
         types = dict(self.types[table])
-        for sent in rows:
-            if sent.row["frame_id"] in at_fault or sent.op == "DELETE":
+        for one in rows:
+            if one.op == "DELETE" or one.frame_id in at_fault:
                 continue
-            for name, value in sent.row.items():
-                if name.startswith("user__") and value is not None:
-                    types.setdefault(name, _kind(value))
+            for name, value in one.row.items():
+                kind = None if value is None else kind_of(value)
+                if name.startswith("user__") and kind not in {None, "list[]"}:
+                    types.setdefault(name, str(kind))
         return types
 
-    def _length(self, table: str, rows: list[Sent], at_fault: set[str]) -> int | None:
-        known = self.lengths.get(table)
-        for sent in rows:
-            vector = sent.row.get("embedding")
-            if (
-                known is None
-                and vector is not None
-                and sent.row["frame_id"] not in at_fault
-            ):
-                known = len(vector)
-        return known
+    def _length(
+        self, table: str, rows: Sequence[Sent], at_fault: set[str]
+    ) -> int | None:
+        """The numbers in a vector: known, or those of the first one sent."""
+        lengths = [
+            len(one.row["embedding"])
+            for one in rows
+            if one.op != "DELETE"
+            and one.row.get("embedding") is not None
+            and one.frame_id not in at_fault
+        ]
+        return self.lengths.get(table, next(iter(lengths), None))
 
     # -------------------------------- APPLYING ------------------------------ #
 
-    def _apply(
+    def _applied(
         self,
-        frames: list[Sent],
-        labels: list[Sent],
+        frames: Sequence[Sent],
+        labels: Sequence[Sent],
         rejected: set[str],
-        types: dict[str, dict[str, str]],
-        lengths: dict[str, int | None],
-    ) -> None:
-        before = self.latest
-        state = copy.deepcopy(before)
+        types: Types,
+    ) -> State:
+        state = copy.deepcopy(self.latest)
         left_out = rejected | {
-            sent.row["frame_id"]
-            for sent in frames
-            if sent.op == "ADD"
-            and sent.if_exists == "skip"
-            and sent.row["frame_id"] in before.frames
+            one.frame_id
+            for one in frames
+            if one.op == "ADD"
+            and one.if_exists == "skip"
+            and (one.frame_id,) in state.frames
         }
-        for sent in frames:
-            if sent.row["frame_id"] not in left_out:
-                self._frame(state, sent, types["frames"])
-        anew = {sent.row["frame_id"] for sent in frames if sent.op == "ADD"}
-        for sent in labels:
-            if sent.row["frame_id"] not in left_out:
-                self._label(state, sent, types["labels"], anew)
-        self.versions.append(state)
-        self._remember(state, before, types, lengths)
+        for one in frames:
+            if one.frame_id not in left_out:
+                _apply_frame(state, one, types["frames"])
+        for one in labels:
+            if one.frame_id not in left_out:
+                self._apply_label(state, one, types["labels"])
+        return state
 
-    def _remember(
-        self,
-        state: State,
-        before: State,
-        types: dict[str, dict[str, str]],
-        lengths: dict[str, int | None],
-    ) -> None:
-        """Types and lengths count once a value landed."""
-        for table in ("frames", "labels"):
-            rows: Mapping[Any, Row] = getattr(state, table)
-            landed = {name for row in rows.values() for name in row}
-            for name, kind in types[table].items():
-                if name in landed:
-                    self.types[table].setdefault(name, kind)
-        for table, vectors in (
-            ("frames", state.frame_vectors),
-            ("labels", state.label_vectors),
-        ):
-            length = lengths[table]
-            if vectors and length is not None:
-                self.lengths.setdefault(table, length)
-        del before
-
-    def _frame(self, state: State, sent: Sent, types: dict[str, str]) -> None:
-        frame_id = sent.row["frame_id"]
-        if sent.op in {"ADD", "DELETE"}:
-            state.frames.pop(frame_id, None)
-            state.frame_vectors.pop(frame_id, None)
-            for key in [key for key in state.labels if key[0] == frame_id]:
-                del state.labels[key]
-                state.label_vectors.pop(key, None)
-        if sent.op == "DELETE":
-            return
-        row = _typed(sent.row, types)
-        old = state.frames.get(frame_id, {})
-        state.frames[frame_id] = _over(old, row, sent)
-        vector = sent.row.get("embedding")
-        if vector is not None:
-            state.frame_vectors[frame_id] = list(vector)
-        elif sent.op == "MODIFY" and sent.clear and "embedding" in sent.row:
-            state.frame_vectors.pop(frame_id, None)
-
-    def _label(
-        self, state: State, sent: Sent, types: dict[str, str], anew: set[str]
-    ) -> None:
-        key = _key(sent.row)
+    def _apply_label(self, state: State, sent: Sent, types: Mapping[str, str]) -> None:
+        key = sent.key
         if sent.op == "DELETE":
             state.labels.pop(key, None)
-            state.label_vectors.pop(key, None)
+            state.label_embeddings.pop(key, None)
             return
         if sent.op == "MODIFY" and key not in state.labels:
             return
-        row = _typed(sent.row, types)
-        if sent.op == "ADD":
-            row.setdefault("label_type", "BBOX_2D")
-            state.labels[key] = row
-        else:
-            state.labels[key] = _over(state.labels[key], row, sent)
-        vector = sent.row.get("embedding")
-        if vector is not None:
-            state.label_vectors[key] = list(vector)
-        del anew
+        # An ADD in a frame added anew still keeps the id of its class's old name.
+        old = self.latest.labels.get(key, {})
+        row = label_of(sent.row, types, sent.op)
+        row = row if sent.op == "ADD" else _over(state.labels[key], row, sent)
+        class_id = self.classes.get(row.get("class_name", ""))
+        if class_id is None and row.get("class_name") == old.get("class_name"):
+            class_id = old.get("class_id")
+        row.pop("class_id", None)
+        state.labels[key] = row if class_id is None else row | {"class_id": class_id}
+        _set_vector(state.label_embeddings, key, sent)
+
+    def _settled(  # noqa: PLR0917 - everything an upload came to
+        self,
+        frames: Sequence[Sent],
+        labels: Sequence[Sent],
+        rejected: set[str],
+        state: State,
+        types: Types,
+        lengths: Lengths,
+    ) -> Result:
+        """Keep the new state; types and lengths count once a value landed."""
+        for table, rows, vectors in (
+            ("frames", state.frames, state.frame_embeddings),
+            ("labels", state.labels, state.label_embeddings),
+        ):
+            landed = {name for row in rows.values() for name in row}
+            for name in landed & set(types[table]):
+                self.types[table].setdefault(name, types[table][name])
+            length = lengths[table]
+            if vectors and length is not None:
+                self.lengths.setdefault(table, length)
+        result = result_of(self.latest, state, frames, labels, rejected)
+        self.versions.append(state)
+        self.results.append(result)
+        return result
 
 
-def _key(row: Row) -> Key:
-    return row["frame_id"], row["label_id"]
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, list):
-        return f"list[{_kind(value[0])}]" if value else "list[]"
-    return type(value).__name__
+def _unusable(frames: Sequence[Sent], labels: Sequence[Sent]) -> Iterator[str]:
+    """Frames with a row that no dataset could take."""
+    for one in frames:
+        if one.op != "DELETE" and is_bad_frame(one.row):
+            yield one.frame_id
+    for one in labels:
+        if is_bad_label(one.row, one.op):
+            yield one.frame_id
 
 
 def _misfits(row: Row, types: Mapping[str, str], length: int | None) -> bool:
     """Whether metadata or the vector are not of the fixed type."""
-    for name, value in row.items():
-        if name.startswith("user__") and value is not None and name in types:
-            kind = _kind(value)
-            if kind != types[name] and (kind, types[name]) != ("int", "float"):
-                return True
     vector = row.get("embedding")
-    return vector is not None and length is not None and len(vector) != length
-
-
-def _is_bad_frame(sent: Sent) -> bool:
-    if sent.op == "DELETE":
-        return False
-    row = sent.row
-    latitude, longitude = row.get("latitude"), row.get("longitude")
-    if (latitude is None) != (longitude is None):
+    if vector is not None and length is not None and len(vector) != length:
         return True
-    out = (latitude is not None and abs(latitude) > 90) or (  # noqa: PLR2004 - degrees
-        longitude is not None and abs(longitude) > 180  # noqa: PLR2004 - degrees
-    )
-    return out or any(_not_finite(value) for value in row.values())
-
-
-def _is_bad_label(sent: Sent) -> bool:
-    if sent.op == "DELETE":
-        return False
-    row = sent.row
-    if any(_not_finite(value) for value in row.values()):
-        return True
-    if any(
-        row.get(side) is not None and row[side] <= 0 for side in ("width", "height")
-    ):
-        return True
-    if sent.op != "ADD":
-        return False
-    return row.get("class_name") is None or any(row.get(side) is None for side in _BOX)
-
-
-def _not_finite(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
-
-
-def _typed(row: Row, types: Mapping[str, str]) -> Row:
-    """The fields that are set, whole numbers of float fields as floats."""
-    return {
-        name: float(value) if types.get(name) == "float" else value
+    return any(
+        not _fits(kind_of(value), types[name])
         for name, value in row.items()
-        if value is not None and name != "embedding"
-    }
+        if name in types and value is not None
+    )
+
+
+def _fits(kind: str | None, wanted: str) -> bool:
+    widened = {"float": "int", "list[float]": "list[int]"}.get(wanted)
+    is_empty = kind == "list[]" and wanted.startswith("list[")
+    return kind in {wanted, widened} or is_empty
+
+
+def _apply_frame(state: State, sent: Sent, types: Mapping[str, str]) -> None:
+    key = sent.key
+    if sent.op in {"ADD", "DELETE"}:
+        state.frames.pop(key, None)
+        state.frame_embeddings.pop(key, None)
+        for label in [label for label in state.labels if label[0] == sent.frame_id]:
+            del state.labels[label]
+            state.label_embeddings.pop(label, None)
+    if sent.op == "DELETE":
+        return
+    old = state.frames.get(key, {})
+    row = frame_of(sent.row, types)
+    if sent.op == "MODIFY" and changes_image(row) and "sensors" in old:
+        row["sensors"] = with_image(old["sensors"], row)
+    merged = _over(old, row, sent)
+    if "sensors" in row and "sensors" in merged:
+        merged = mirrored(merged)
+    state.frames[key] = merged
+    _set_vector(state.frame_embeddings, key, sent)
 
 
 def _over(old: Row, new: Row, sent: Sent) -> Row:
-    if sent.op == "ADD":
-        return new
-    cleared = (
-        {name for name, value in sent.row.items() if value is None}
-        if sent.clear
-        else set[str]()
-    )
-    return {name: value for name, value in (old | new).items() if name not in cleared}
+    """What is given over what is there."""
+    cleared = {name for name, value in sent.row.items() if value is None}
+    gone = cleared if sent.clear else set[str]()
+    return {name: value for name, value in (old | new).items() if name not in gone}
+
+
+def _set_vector(vectors: dict[Key, list[float]], key: Key, sent: Sent) -> None:
+    vector = sent.row.get("embedding")
+    if vector is not None:
+        vectors[key] = [float(number) for number in vector]
+    elif sent.clear and "embedding" in sent.row:
+        vectors.pop(key, None)

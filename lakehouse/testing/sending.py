@@ -1,42 +1,58 @@
 """The same upload to a dataset as to the model."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+import polars as pl
+
 from lakehouse.draft import Draft
 from lakehouse.model.operations import Operations
-from lakehouse.testing.model import Sent
+from lakehouse.testing.rows import exact
+from lakehouse.testing.state import Sent
 
 __all__ = ["operations_of"]
 
+Rows = list[dict[str, Any]]
 
-def operations_of(frames: list[Sent], labels: list[Sent]) -> Operations:
+
+def operations_of(
+    frames: Sequence[Sent], labels: Sequence[Sent], *, as_tables: bool = False
+) -> Operations:
     """The operations that an upload of the model's rows comes to, in their order.
 
+    Args:
+        frames: What is sent of frames.
+        labels: What is sent of labels.
+        as_tables: Send DataFrames where rows can be one, dicts otherwise.
+
     Raises:
-        InvalidInputError: If a frame or label is named twice.
+        InvalidInputError: If a frame or label is named twice, or a row cannot
+            be read.
     """
     draft = Draft()
     for sent, rows in _runs(frames):
+        data = _table(rows) if as_tables else rows
         if sent.op == "ADD":
-            draft.add(rows, if_exists=sent.if_exists)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            draft.add(data, if_exists=sent.if_exists)
         elif sent.op == "MODIFY":
-            draft.modify(rows, nulls="clear" if sent.clear else "keep")
+            draft.modify(data, nulls="clear" if sent.clear else "keep")
         else:
-            draft.delete([row["frame_id"] for row in rows])
+            draft.delete(data)
     for sent, rows in _runs(labels):
+        data = _table(rows) if as_tables else rows
         if sent.op == "ADD":
-            draft.upsert_labels(rows)
+            draft.upsert_labels(data)
         elif sent.op == "MODIFY":
-            draft.modify(labels=rows)
+            draft.modify(labels=data, nulls="clear" if sent.clear else "keep")
         else:
-            draft.delete(labels=rows)
+            draft.delete(labels=data)
     return draft.operations()
 
 
-def _runs(sent: list[Sent]) -> list[tuple[Sent, list[dict[str, Any]]]]:
+def _runs(sent: Sequence[Sent]) -> list[tuple[Sent, Rows]]:
     """Neighbours that one call can send."""
-    runs: list[tuple[Sent, list[dict[str, Any]]]] = []
+    runs: list[tuple[Sent, Rows]] = []
     for _, group in groupby(
         sent,
         key=lambda one: (
@@ -49,3 +65,18 @@ def _runs(sent: list[Sent]) -> list[tuple[Sent, list[dict[str, Any]]]]:
         members = list(group)
         runs.append((members[0], [one.row for one in members]))
     return runs
+
+
+def _table(rows: Rows) -> Rows | pl.DataFrame:
+    """The rows as a DataFrame, if that says the same."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    full = [{name: row.get(name) for name in names} for row in rows]
+    try:
+        made = pl.DataFrame(full, strict=True, infer_schema_length=None)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        return rows
+    flat = [name for name, dtype in made.schema.items() if not dtype.is_nested()]
+    back = made.select(flat).to_dicts()
+    same = [{name: row[name] for name in flat} for row in full]
+    lists = [name for name in names if name.startswith("user__") and name not in flat]
+    return rows if lists or exact(back) != exact(same) else made

@@ -4,7 +4,7 @@ from typing import Any
 
 import lakehouse
 from lakehouse.storage import Store
-from lakehouse.testing.model import ModelDataset, Sent, State
+from lakehouse.testing import ModelDataset, Sent, State
 from lakehouse.testing.sending import operations_of
 
 __all__ = ["OPERATIONS", "before", "expected", "run"]

@@ -1,0 +1,177 @@
+"""What the model is made of: rows sent, states, and what became of an upload.
+
+Changes are found by comparing two states, counts by looking at the changes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from lakehouse.testing.rows import Row, exact
+
+__all__ = ["Change", "Key", "Result", "Sent", "State", "result_of"]
+
+Op = Literal["ADD", "MODIFY", "DELETE"]
+Key = tuple[str, ...]
+"""A frame id; or a frame id and a label id."""
+
+_TABLES: Final = ("frames", "labels", "frame_embeddings", "label_embeddings")
+_FATES: Final[tuple[str, ...]] = (
+    "created",
+    "replaced",
+    "modified",
+    "deleted",
+    "unchanged",
+    "rejected",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One row and what is to be done with it."""
+
+    op: Op
+    """ADD, MODIFY or DELETE."""
+    row: Row
+    """`frame_id`, maybe `label_id`, and fields; None is not given."""
+    if_exists: Literal["replace", "reject", "skip"] = "replace"
+    clear: bool = False
+    """Whether a MODIFY sets fields given as None to null."""
+
+    @property
+    def frame_id(self) -> str:
+        """The frame it is about."""
+        frame_id: str = self.row["frame_id"]
+        return frame_id
+
+    @property
+    def key(self) -> Key:
+        """What the row is known by; a label without an id has none."""
+        if "label_id" not in self.row:
+            return (self.frame_id,)
+        return self.frame_id, str(self.row["label_id"])
+
+
+@dataclass(slots=True)
+class State:
+    """The rows of one version; keys are tuples, of one id for frames."""
+
+    frames: dict[Key, Row] = field(default_factory=dict[Key, Row])
+    labels: dict[Key, Row] = field(default_factory=dict[Key, Row])
+    frame_embeddings: dict[Key, list[float]] = field(
+        default_factory=dict[Key, list[float]]
+    )
+    label_embeddings: dict[Key, list[float]] = field(
+        default_factory=dict[Key, list[float]]
+    )
+
+    def table(self, name: str) -> dict[Key, Any]:
+        """A table by its name."""
+        rows: dict[Key, Any] = getattr(self, name)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One image in a change log."""
+
+    table: str
+    key: Key
+    op: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an upload."""
+
+    rejected: frozenset[str]
+    """Frames that did not land."""
+    changes: frozenset[Change]
+    """What differs from the state before."""
+    counts: Mapping[str, int]
+    """Frames by their fate."""
+    label_counts: Mapping[str, int]
+    """Labels by their fate; those that left with their frame are deleted."""
+
+    @property
+    def status(self) -> str:
+        """DONE, PARTIAL or FAILED."""
+        if not self.rejected:
+            return "DONE"
+        landed = sum(self.counts.values()) > len(self.rejected)
+        return "PARTIAL" if landed else "FAILED"
+
+
+def result_of(
+    before: State,
+    after: State,
+    frames: Sequence[Sent],
+    labels: Sequence[Sent],
+    rejected: set[str],
+) -> Result:
+    """What an upload came to that led from one state to another."""
+    changes = frozenset(_changes(before, after, frames, labels))
+    return Result(
+        rejected=frozenset(rejected),
+        changes=changes,
+        counts=_frame_counts(before, frames, labels, rejected, changes),
+        label_counts=_label_counts(before, labels, rejected, changes),
+    )
+
+
+def _changes(
+    before: State, after: State, frames: Sequence[Sent], labels: Sequence[Sent]
+) -> Iterator[Change]:
+    ops: dict[Key, str] = {one.key: one.op for one in frames}
+    ops |= {one.key: one.op for one in labels}
+    for table in _TABLES:
+        old, new = before.table(table), after.table(table)
+        for key in {*old, *new}:
+            if key not in new:
+                yield Change(table, key, "DELETE")
+            elif key not in old or exact(old[key]) != exact(new[key]):
+                yield Change(table, key, ops[key])
+
+
+def _frame_counts(
+    before: State,
+    frames: Sequence[Sent],
+    labels: Sequence[Sent],
+    rejected: set[str],
+    changes: frozenset[Change],
+) -> dict[str, int]:
+    counts = dict.fromkeys(_FATES, 0)
+    ops = {one.frame_id: one.op for one in frames}
+    changed = {change.key[0] for change in changes}
+    for frame_id in {one.frame_id for one in (*frames, *labels)}:
+        op = ops.get(frame_id, "MODIFY")
+        fate = {"DELETE": "deleted", "MODIFY": "modified", "ADD": "replaced"}[op]
+        if op == "ADD" and (frame_id,) not in before.frames:
+            fate = "created"
+        fate = fate if frame_id in changed else "unchanged"
+        counts["rejected" if frame_id in rejected else fate] += 1
+    return counts
+
+
+def _label_counts(
+    before: State,
+    labels: Sequence[Sent],
+    rejected: set[str],
+    changes: frozenset[Change],
+) -> dict[str, int]:
+    counts = dict.fromkeys(_FATES, 0)
+    gone = {
+        change.key
+        for change in changes
+        if (change.table, change.op) == ("labels", "DELETE")
+    }
+    counts["deleted"] = len(gone)
+    changed = {change.key for change in changes if len(change.key) > 1}
+    for one in labels:
+        if one.frame_id in rejected:
+            counts["rejected"] += 1
+        elif (key := one.key) not in gone:
+            fate = "replaced" if one.op == "ADD" else "modified"
+            fate = fate if key in before.labels else "created"
+            counts[fate if key in changed else "unchanged"] += 1
+    return counts
