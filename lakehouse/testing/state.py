@@ -140,7 +140,7 @@ def _frame_counts(
     rejected: set[str],
     changes: frozenset[Change],
 ) -> dict[str, int]:
-    counts = dict.fromkeys(_FATES, 0)
+    counts: dict[str, int] = dict.fromkeys(_FATES, 0)
     ops = {one.frame_id: one.op for one in frames}
     changed = {change.key[0] for change in changes}
     for frame_id in {one.frame_id for one in (*frames, *labels)}:
@@ -159,7 +159,7 @@ def _label_counts(
     rejected: set[str],
     changes: frozenset[Change],
 ) -> dict[str, int]:
-    counts = dict.fromkeys(_FATES, 0)
+    counts: dict[str, int] = dict.fromkeys(_FATES, 0)
     gone = {
         change.key
         for change in changes
