@@ -1,0 +1,53 @@
+"""What a user installs: a wheel, in an environment with nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse._project import JOBS, TABLES
+
+ROOT = Path(__file__).parents[2]
+PROBE = """
+import importlib.resources, importlib.util, json, pkgutil
+import lakehouse.jobs, lakehouse.jobs.merge
+from lakehouse.contracts import contract, contract_names
+print(json.dumps({
+    "tables": [contract(name).name for name in contract_names()],
+    "jobs": [module.name for module in pkgutil.iter_modules(lakehouse.jobs.__path__)],
+    "typed": (importlib.resources.files("lakehouse") / "py.typed").is_file(),
+    "taken": [n for n in ("tables", "jobs", "tests") if importlib.util.find_spec(n)],
+}))
+"""
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_in_an_empty_environment(tmp_path: Path) -> None:
+    uv = Path(sys.executable).parent / "uv"
+    environment = tmp_path / "env"
+    python = environment / "bin" / "python"
+
+    def run(*command: str | Path) -> str:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(uv, "build", "--sdist", "--out-dir", tmp_path, ROOT)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    run(uv, "build", "--wheel", "--out-dir", tmp_path, sdist)
+    (wheel,) = tmp_path.glob("*.whl")
+    run(uv, "venv", environment, "--python", sys.executable)
+    run(uv, "pip", "install", "--python", python, wheel)
+
+    found = json.loads(run(python, "-I", "-c", PROBE))
+    assert sorted(found["tables"]) == sorted(
+        path.stem for path in TABLES.glob("*.toml")
+    )
+    assert sorted(found["jobs"]) == sorted(path.stem for path in JOBS.glob("[!_]*.py"))
+    assert found["typed"]
+    assert not found["taken"]
+    assert "history" in run(environment / "bin" / "lakehouse", "--help")
