@@ -228,8 +228,9 @@ class Dataset:
 
     @property
     def is_processing(self) -> bool:
-        """Whether uploads wait to be merged."""
-        return bool(unsettled(self.collection, self.collection.head().version))
+        """Whether acknowledged uploads wait to be merged."""
+        waiting = unsettled(self.collection, self.collection.head().version)
+        return any(map(self.collection.staging.is_acknowledged, waiting))
 
     def _require_writable(self, upload_id: str | None) -> None:
         if self.is_archived:

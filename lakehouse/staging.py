@@ -167,6 +167,13 @@ class Staging:
         names = sorted(self._store.names(self._path))
         return [name for name in names if not self.is_kept(name)]
 
+    def is_acknowledged(self, upload_id: str) -> bool:
+        """Whether the upload was staged whole: its manifest lies there.
+
+        A writer that died amid staging leaves parts without one.
+        """
+        return self._store.exists(self._file(upload_id, "manifest.json"))
+
     def is_kept(self, upload_id: str) -> bool:
         """Whether the upload is settled and only its rejected rows are kept."""
         if upload_id not in self._settled and self._store.exists(

@@ -356,3 +356,14 @@ def test_arrow_lazy_frames_and_files_are_taken(
 
     assert [count["created"] for count in counts] == [2, 0, 0, 0, 0]
     assert [count["unchanged"] for count in counts] == [0, 2, 2, 2, 2]
+
+
+def test_an_upload_that_was_never_acknowledged_is_not_waited_for(
+    dataset: lakehouse.Dataset,
+) -> None:
+    staging = f"{dataset.collection.path}/staging/{dataset.collection.staging.new_id()}"
+    part = pl.DataFrame({"frame_id": ["f1"]})
+    dataset.collection.store.write_table(f"{staging}/frames-0.parquet", part)
+
+    assert not dataset.is_processing
+    assert dataset.merge_pending() == []
