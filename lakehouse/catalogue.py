@@ -17,7 +17,8 @@ from lakehouse.contracts import contract
 from lakehouse.decision import put_once
 from lakehouse.delta.actions import Action, commit_info, commit_line, remove_action
 from lakehouse.delta.create import creation_actions
-from lakehouse.delta.plan import plan_append
+from lakehouse.delta.index_cache import IndexCache
+from lakehouse.delta.plan import TableWriter
 from lakehouse.delta.table_state import TableState, load_state
 from lakehouse.errors import ConflictError
 from lakehouse.ledger import log_path
@@ -96,6 +97,9 @@ class SingleTable:
             actions += creation_actions(self._path, self._contract)
         actions += [remove_action(file.action, timestamp=now) for file in old]
         if rows.height:
-            actions += plan_append(self._store, self._path, rows, self._contract)
+            writer = TableWriter(
+                self._store, self._path, self._contract, IndexCache()
+            )
+            actions += writer.append(rows)
         path = log_path(self._path, version)
         return put_once(self._store, path, commit_line(actions), durable=True)

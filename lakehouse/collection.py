@@ -3,7 +3,7 @@
 What a dataset and an inference set have in common. Reading resolves a version
 in the ledger, then the files of each table at that version, and scans those
 files; nothing here writes but `create`. Merging is the neighbour's job
-(`lakehouse.merger`).
+(`lakehouse.engines`).
 """
 
 import threading
@@ -16,6 +16,10 @@ import polars as pl
 
 from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES, contract
 from lakehouse.delta.create import creation_actions
+from lakehouse.delta.index_cache import IndexCache
+from lakehouse.delta.lookup import Lookup
+from lakehouse.delta.plan import TableWriter
+from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import TableState, load_state
 from lakehouse.errors import FormatError, NotFoundError
 from lakehouse.fingerprint import Fingerprint
@@ -43,6 +47,7 @@ class Collection:
         self.ledger = Ledger(store, path, COLLECTION_TABLES)
         self.staging = Staging(store, path)
         self.lock = threading.RLock()
+        self.indexes = IndexCache()
         self._newest: dict[str, TableState] = {}
         self._older: dict[tuple[str, int], TableState] = {}
 
@@ -200,11 +205,26 @@ class Collection:
         files = state.prune(keys) if keys is not None else tuple(state.files.values())
         if not files:
             return pl.LazyFrame(schema={name: state.schema[name] for name in names})
-        paths = [f"{self.table_path(table)}/{file.path}" for file in files]
-        rows = self.store.scan(paths, schema=state.schema)
+        rows = scan_files(self.store, self.table_path(table), files, state.schema)
         if keys is not None:
             rows = rows.filter(_among(first_key, keys))
         return rows.select(names)
+
+    def lookup(self, table: str, version: int) -> Lookup:
+        """Looks keys up in a live table at an entry."""
+        return Lookup(
+            self.store,
+            self.table_path(table),
+            self.state(table, version),
+            contract(table),
+            self.indexes,
+        )
+
+    def writer(self, table: str) -> TableWriter:
+        """Writes files of a table."""
+        return TableWriter(
+            self.store, self.table_path(table), contract(table), self.indexes
+        )
 
     # --------------------------------- RULES -------------------------------- #
 

@@ -1,119 +1,165 @@
-"""The seam between changed rows and files: which files are written and removed.
+"""From changed rows to files: which are written, which rows of which die.
 
-Today every touched file is rewritten whole: its rows without the changed keys,
-with the new images of keys it held, still sorted by key. New keys are appended
-as files of their own. Nothing names a file until the ledger does.
+New images, of new keys and old ones alike, become files of their own. The old
+row of each changed key dies: a deletion vector says so in the log, and the file
+stays as it is. Only a file of which a good part is dead is written again.
+Nothing names a file until the ledger does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from lakehouse.contracts import Contract
 from lakehouse.delta.actions import Action, data_file_name, remove_action
+from lakehouse.delta.index_cache import IndexCache
+from lakehouse.delta.key_index import KeyIndex
+from lakehouse.delta.lookup import file_number, places_by_file
+from lakehouse.delta.reading import scan_files
 from lakehouse.delta.stats import add_action
 from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.delta.vectors import Positions, encode_vector
+from lakehouse.merging.outcome import OLD_AT
 from lakehouse.storage import Store, collect
 
-__all__ = ["TARGET_ROWS", "plan_append", "plan_changes", "share_actions"]
+__all__ = [
+    "REWRITE_SHARE",
+    "TARGET_ROWS",
+    "TableWriter",
+    "is_worth_rewriting",
+    "with_dead",
+]
 
-TARGET_ROWS: Final = 131_072
-"""Rows of a data file at the most: what one changed row rewrites."""
+TARGET_ROWS: Final = 1_048_576
+"""Rows of a data file at the most."""
 
+TARGET_BYTES: Final = 512 * 1024**2
+"""Bytes of a data file's rows in memory, at the most: what a rewrite needs."""
 
-def plan_append(
-    store: Store, table_path: str, rows: pl.DataFrame, contract: Contract
-) -> list[Action]:
-    """Write rows as new files, sorted and cut, and return the actions adding them."""
-    ordered = sort_rows(rows, contract)
-    return [
-        _write(store, table_path, ordered.slice(start, TARGET_ROWS), contract)
-        for start in range(0, ordered.height, TARGET_ROWS)
-    ]
+REWRITE_SHARE: Final = 0.25
+"""The share of dead rows from which a file is written again, in place of a vector.
 
+A vector costs the log up to a bit a row, in every later commit that touches the
+file, and each scan the reading of dead rows; a rewrite costs one reading and
+writing of the rest. A quarter is where automatic compaction would rewrite the
+file soon anyway, so it is rewritten at once and its rows are sorted in again.
+"""
 
-def share_actions(
-    store: Store, source_path: str, table_path: str, adds: Sequence[Action]
-) -> list[Action]:
-    """Let another table have the same files, and return the actions adding them.
-
-    The bytes are not written again: a hard link, or a copy inside the store.
-    """
-    for action in adds:
-        name = action["add"]["path"]
-        store.share(f"{source_path}/{name}", f"{table_path}/{name}")
-    return [{"add": dict(action["add"])} for action in adds]
+_INDEXED_ROWS: Final = 262_144
 
 
-def plan_changes(
-    store: Store,
-    table_path: str,
-    state: TableState,
-    images: pl.DataFrame,
-    deleted_keys: pl.DataFrame,
-    *,
-    contract: Contract,
-    timestamp: datetime,
-) -> list[Action]:
-    """Write the files that make changed rows true, and return the actions.
+def is_worth_rewriting(file: DataFile, dead_rows: int) -> bool:
+    """The cost rule: whether a file with so many dead rows is written again."""
+    return dead_rows >= file.rows * REWRITE_SHARE
 
-    Args:
-        store: Where the table lies.
-        table_path: Its folder.
-        state: The table that the changes are made on.
-        images: New rows, at most one a key: of keys there are, or new ones.
-        deleted_keys: Keys that go.
-        contract: The table's contract.
-        timestamp: When files are removed.
-    """
-    key = list(contract.key)
-    changed = pl.concat([images.select(key), deleted_keys.select(key)])
-    actions: list[Action] = []
-    placed = changed.clear()
-    for file, rows, held in _touched(store, table_path, state, changed, key):
-        kept = rows.join(held, on=key, how="anti", maintain_order="left")
-        new = images.join(held, on=key, how="semi")
-        merged = pl.concat([new, kept], how="diagonal")
-        actions.append(remove_action(file.action, timestamp=timestamp))
-        if merged.height:
-            actions += plan_append(store, table_path, merged, contract)
-        placed = pl.concat([placed, held])
-    fresh = images.join(placed, on=key, how="anti") if placed.height else images
-    if fresh.height:
-        actions += plan_append(store, table_path, fresh, contract)
-    return actions
+
+class TableWriter:
+    """Writes the files of one table, and tells the actions that name them."""
+
+    def __init__(
+        self, store: Store, path: str, contract: Contract, cache: IndexCache
+    ) -> None:
+        self._store = store
+        self.path = path
+        self._contract = contract
+        self._cache = cache
+
+    def append(self, rows: pl.DataFrame) -> list[Action]:
+        """Write rows as new files, sorted and cut."""
+        ordered = sort_rows(rows, self._contract)
+        step = _file_rows(ordered)
+        return [
+            self._write(ordered.slice(start, step))
+            for start in range(0, ordered.height, step)
+        ]
+
+    def share(self, source: str, adds: Sequence[Action]) -> list[Action]:
+        """Have files of another table, and return the actions adding them.
+
+        The bytes are not written again: a hard link, or a copy in the store.
+        """
+        for action in adds:
+            name = action["add"]["path"]
+            self._store.share(f"{source}/{name}", f"{self.path}/{name}")
+        return [{"add": dict(action["add"])} for action in adds]
+
+    def change(
+        self, state: TableState, images: pl.DataFrame, old_at: pl.Series, at: datetime
+    ) -> tuple[list[Action], pl.DataFrame]:
+        """Take old rows out, and tell which images are still to be appended.
+
+        Args:
+            state: The table that the changes are made on.
+            images: New rows with `_old_at`: those of a file that is written
+                again go into it.
+            old_at: Locations of all rows that go, replaced ones included.
+            at: When files are removed.
+        """
+        files = list(state.files.values())
+        actions: list[Action] = []
+        for number, places in places_by_file(old_at).items():
+            file = files[number]
+            dead = np.union1d(file.dead, places).astype(np.uint32)
+            if len(dead) == file.rows:
+                actions.append(remove_action(file.action, timestamp=at))
+            elif is_worth_rewriting(file, len(dead)):
+                inside = (file_number() == number).fill_null(value=False)
+                mine, images = images.filter(inside), images.filter(~inside)
+                actions.append(remove_action(file.action, timestamp=at))
+                left = [with_dead(file, dead)]
+                kept = collect(scan_files(self._store, self.path, left, state.schema))
+                rows = pl.concat([mine.drop(OLD_AT), kept], how="diagonal")
+                actions += self.append(rows)
+            else:
+                after = with_dead(file, dead).action
+                actions += [remove_action(file.action, timestamp=at), after]
+        return actions, images
+
+    def _write(self, rows: pl.DataFrame) -> Action:
+        name = data_file_name()
+        path = f"{self.path}/{name}"
+        # Readers give null for a column that a file lacks.
+        written = rows.select(
+            column for column in rows if column.null_count() < rows.height
+        )
+        size = self._store.write_table(path, written)
+        if "row_hash" in rows.columns and rows.height <= _INDEXED_ROWS:
+            self._cache.put(path, KeyIndex.of(rows, self._contract.key))
+        return add_action(name, size, rows, self._contract)
+
+
+def with_dead(file: DataFile, dead: Positions) -> DataFile:
+    """The same file with this deletion vector."""
+    add = dict(file.action["add"])
+    add["deletionVector"] = encode_vector(dead)
+    add["stats"] = add["stats"].replace('"tightBounds": true', '"tightBounds": false')
+    return replace(file, dead_rows=len(dead), action={"add": add})
+
+
+def _file_rows(rows: pl.DataFrame) -> int:
+    """How many of these rows go into one file."""
+    fitting = TARGET_BYTES * rows.height // max(1, rows.estimated_size())
+    return max(1, min(TARGET_ROWS, fitting))
 
 
 def sort_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """The rows in the table's order; as they are when they are in it already."""
     order = [name for name in contract.sort if name in rows.columns]
-    first = rows.get_column(order[0])
-    if rows.height < 2 or (len(order) == 1 and first.is_sorted()):  # noqa: PLR2004
+    if rows.height < 2 or _is_sorted(rows, order):  # noqa: PLR2004 - one is sorted
         return rows
     return rows.sort(order, nulls_last=False)
 
 
-def _touched(
-    store: Store,
-    table_path: str,
-    state: TableState,
-    changed: pl.DataFrame,
-    key: list[str],
-) -> Iterator[tuple[DataFile, pl.DataFrame, pl.DataFrame]]:
-    """Files that hold changed keys, one at a time: the file, its rows, those keys."""
-    for file in state.prune(changed.get_column(key[0])):
-        path = f"{table_path}/{file.path}"
-        keys = collect(store.scan([path], state.schema).select(key))
-        held = changed.join(keys, on=key, how="semi")
-        if held.height:
-            yield file, collect(store.scan([path], state.schema)), held
-
-
-def _write(
-    store: Store, table_path: str, rows: pl.DataFrame, contract: Contract
-) -> Action:
-    name = data_file_name()
-    size = store.write_table(f"{table_path}/{name}", rows)
-    return add_action(name, size, rows, contract)
+def _is_sorted(rows: pl.DataFrame, order: list[str]) -> bool:
+    first = rows.get_column(order[0])
+    if not first.is_sorted():
+        return False
+    if len(order) == 1:
+        return True
+    rest = rows.get_column(order[1])
+    falls = (rest < rest.shift(1)) & (first == first.shift(1))
+    return len(order) == 2 and not falls.any()  # noqa: PLR2004 - keys have one or two

@@ -44,6 +44,7 @@ def add_action(path: str, size: int, rows: pl.DataFrame, contract: Contract) -> 
             for name, value in zip(contract.key, greatest, strict=True)
         },
         "nullCount": dict.fromkeys(contract.key, 0),
+        "tightBounds": True,
     }
     return {
         "add": {

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from lakehouse.delta.actions import Action, read_commit
 from lakehouse.delta.schema import parse_schema
+from lakehouse.delta.vectors import Positions, decode_vector
 from lakehouse.errors import NotFoundError
 from lakehouse.storage import Store, collect
 
@@ -24,6 +26,7 @@ CHECKPOINT_INTERVAL: Final = 20
 """A checkpoint is due at every version that this divides."""
 
 _FEW_KEYS: Final = 16
+_NONE_DEAD: Final = np.array([], dtype=np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,32 @@ class DataFile:
     size: int
     """Bytes."""
     rows: int
+    """Rows in the file, dead ones included."""
     min_key: Any
     """The least value of the first key column; None if unknown."""
     max_key: Any
     """A value no less than every value of the first key column; None if unknown."""
+    dead_rows: int
+    """How many rows its deletion vector takes out."""
     action: Action
     """The action that added it."""
+
+    @property
+    def live_rows(self) -> int:
+        """Rows that readers see."""
+        return self.rows - self.dead_rows
+
+    @property
+    def dead(self) -> Positions:
+        """The places of its dead rows, ascending."""
+        vector = self.action["add"].get("deletionVector")
+        return decode_vector(vector) if vector else _NONE_DEAD
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What the Delta protocol tells files apart by: the path and the vector."""
+        vector = self.action["add"].get("deletionVector") or {}
+        return self.path, vector.get("pathOrInlineDv", "")
 
     @classmethod
     def from_action(cls, action: Action, key: str) -> "DataFile":
@@ -53,6 +76,7 @@ class DataFile:
             rows=stats.get("numRecords", 0),
             min_key=stats.get("minValues", {}).get(key),
             max_key=stats.get("maxValues", {}).get(key),
+            dead_rows=(add.get("deletionVector") or {}).get("cardinality", 0),
             action=action,
         )
 

@@ -1,7 +1,7 @@
 """From the kernel's outcome to the actions of every table's next commit.
 
 Data files are written here; nothing names them until the ledger entry does.
-A live table and its change log share files when every image is a new row.
+A live table and its change log share the files of new images.
 """
 
 import uuid
@@ -15,7 +15,6 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.delta.actions import Action
 from lakehouse.delta.create import metadata_action
-from lakehouse.delta.plan import plan_append, plan_changes, share_actions
 from lakehouse.engines.pending import Pending
 from lakehouse.engines.records import (
     error_rows,
@@ -26,7 +25,7 @@ from lakehouse.engines.records import (
 )
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.ledger import Entry
-from lakehouse.merging.outcome import Outcome, TableChange
+from lakehouse.merging.outcome import OLD_AT, OLD_HASH, Outcome, TableChange
 from lakehouse.merging.rules import EmbeddingSpec, Rules
 from lakehouse.model.metadata import PREFIX
 
@@ -44,8 +43,7 @@ class Plan:
     def append(self, collection: Collection, table: str, rows: pl.DataFrame) -> None:
         """Plan rows of one of the tables that only grow."""
         if rows.height:
-            path, shape = collection.table_path(table), contract(table)
-            adds = plan_append(collection.store, path, rows, shape)
+            adds = collection.writer(table).append(rows)
             self.actions.setdefault(table, []).extend(adds)
 
     def added_files(self, collection: Collection) -> list[str]:
@@ -118,31 +116,28 @@ def _plan_table(
     plan.rows[table] = head.rows[table]
     if change is None or not (change.images.height or change.deletions.height):
         return
-    created = change.images.get_column("_old_hash").null_count()
+    created = change.images.get_column(OLD_HASH).null_count()
     plan.rows[table] += created - change.deletions.height
     gone = pl.concat(
-        [part.get_column("_old_hash") for part in (change.images, change.deletions)]
+        [part.get_column(OLD_HASH) for part in (change.images, change.deletions)]
     ).drop_nulls()
     new = Fingerprint.of(change.images.get_column("row_hash"))
     plan.fingerprint[table] = (old - Fingerprint.of(gone) + new).text
-    is_append = created == change.images.height and not change.deletions.height
-    change = _without_unlanded(change, collection.state(table, head.version).schema)
+    state = collection.state(table, head.version)
+    change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, plan)
-    path = collection.table_path(table)
-    live = plan.actions.setdefault(table, [])
-    if is_append:
+    old_at = pl.concat(
+        [part.get_column(OLD_AT) for part in (change.images, change.deletions)]
+    ).drop_nulls()
+    images = change.images.drop("op", OLD_HASH)
+    writer = collection.writer(table)
+    actions, rest = writer.change(state, images, old_at, at)
+    if rest.height == images.height:
         log_path = collection.table_path(f"{table}_changes")
-        live += share_actions(collection.store, log_path, path, logged)
-        return
-    live += plan_changes(
-        collection.store,
-        path,
-        collection.state(table, head.version),
-        change.images.drop("op", "_old_hash"),
-        change.deletions.select(contract(table).key),
-        contract=contract(table),
-        timestamp=at,
-    )
+        actions += writer.share(log_path, logged)
+    elif rest.height:
+        actions += writer.append(rest.drop(OLD_AT))
+    plan.actions.setdefault(table, []).extend(actions)
 
 
 def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
@@ -160,17 +155,18 @@ def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
 def _write_log(
     collection: Collection, table: str, change: TableChange, plan: Plan
 ) -> list[Action]:
-    """Append the images and deletions to the change log."""
+    """Append the images, and the deletions, to the change log.
+
+    Returns:
+        What adds the images: the live table can have the same files.
+    """
     log = f"{table}_changes"
-    rows = change.images.drop("_old_hash")
-    if change.deletions.height:
-        gone = change.deletions.drop("_old_hash")
-        rows = pl.concat([rows, gone], how="diagonal")
-    adds = list(
-        plan_append(collection.store, collection.table_path(log), rows, contract(log))
-    )
-    plan.actions.setdefault(log, []).extend(adds)
-    return adds
+    writer = collection.writer(log)
+    told = plan.actions.setdefault(log, [])
+    images = writer.append(change.images.drop(OLD_HASH, OLD_AT))
+    told += images
+    told += writer.append(change.deletions.drop(OLD_HASH, OLD_AT))
+    return images
 
 
 def _evolve(  # noqa: PLR0917 - what the two sides of a change are

@@ -1,20 +1,24 @@
-"""What a merge reads: the rows as they are of the frames that uploads touch."""
+"""What a merge reads: the rows as they are, as far as uploads touch them."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.engines.pending import Pending, frame_ids
-from lakehouse.merging.current import Current
-from lakehouse.model.operations import Operations
+from lakehouse.merging.current import Current, Held
+from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
-from lakehouse.storage import collect, collect_all
+from lakehouse.storage import collect
 
 __all__ = ["current_rows", "stale_frames", "stamped"]
 
-_STALE_SCHEMA = pl.Schema(
+_FRAME: Final = ["frame_id"]
+_LABEL: Final = ["frame_id", "label_id"]
+_NO_LABELS: Final = pl.DataFrame(schema=dict.fromkeys(_LABEL, pl.String))
+_STALE_SCHEMA: Final = pl.Schema(
     {"frame_id": pl.String, "version": pl.Int64, "author": pl.String}
 )
 
@@ -46,16 +50,59 @@ def _together(parts: list[pl.DataFrame]) -> pl.DataFrame:
 def current_rows(
     collection: Collection, version: int, operations: Operations
 ) -> Current:
-    """Every row at `version` of the frames that the operations touch."""
-    keys = frame_ids(operations)
-    lazy = [collection.scan(table, version, keys=keys) for table in LIVE_TABLES]
-    frames, labels, frame_embeddings, label_embeddings = collect_all(lazy)
+    """What the tables hold at `version` of what operations touch."""
+    frames, labels = operations.frames, operations.labels
+    lookup = collection.lookup("frames", version)
+    there = lookup.keys(frame_ids(operations).to_frame())
+    modified = there.join(_of(frames, "MODIFY", _FRAME), on=_FRAME, how="semi")
+    wholly = pl.concat([_of(frames, "ADD", _FRAME), _of(frames, "DELETE", _FRAME)])
+    wholly = there.select(_FRAME).join(wholly, on=_FRAME, how="semi")
+    singly = labels.select(_LABEL) if labels.height else _NO_LABELS
+    if frames.height and labels.height:
+        singly = singly.join(frames.filter(pl.col(OP) != "MODIFY"), on=_FRAME, how="anti")
+    held = Held(there, lookup.rows(modified))
     return Current(
-        frames=frames,
-        labels=labels,
-        frame_embeddings=frame_embeddings,
-        label_embeddings=label_embeddings,
+        frames=held,
+        labels=_held_labels(collection, version, labels, wholly, singly),
+        frame_embeddings=_keys(collection, "frame_embeddings", version, there, None),
+        label_embeddings=_keys(
+            collection, "label_embeddings", version, wholly, singly
+        ),
     )
+
+
+def _of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:
+    """The keys of the rows with that operation."""
+    if not rows.height:
+        return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
+    return rows.filter(pl.col(OP) == op).select(key)
+
+
+def _held_labels(
+    collection: Collection,
+    version: int,
+    labels: pl.DataFrame,
+    wholly: pl.DataFrame,
+    singly: pl.DataFrame,
+) -> Held:
+    keys = _keys(collection, "labels", version, wholly, singly).keys
+    modified = keys.join(_of(labels, "MODIFY", _LABEL), on=_LABEL, how="semi")
+    return Held(keys, collection.lookup("labels", version).rows(modified))
+
+
+def _keys(
+    collection: Collection,
+    table: str,
+    version: int,
+    wholly: pl.DataFrame,
+    singly: pl.DataFrame | None,
+) -> Held:
+    """What a table holds of whole frames, and of single labels."""
+    lookup = collection.lookup(table, version)
+    found = lookup.frames(wholly.get_column("frame_id"))
+    if singly is not None and singly.height:
+        found = pl.concat([found, lookup.keys(singly)])
+    return Held(found, pl.DataFrame())
 
 
 def stale_frames(

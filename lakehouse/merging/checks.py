@@ -101,9 +101,9 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
     )
     if not changed.height:
         return []
-    old = current.labels.select(*_KEY, pl.col("label_type").alias("_type"), _there=True)
-    known = changed.join(old, on=_KEY, how="left", maintain_order="left")
-    missing = known.filter(pl.col("_there").is_null())
+    missing = changed.join(
+        current.labels.keys, on=_KEY, how="anti", maintain_order="left"
+    )
     findings = [
         found(
             missing,
@@ -113,8 +113,9 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
             severity="warning",
         )
     ]
-    if "label_type" in known.columns:
-        other = known.filter(
+    if "label_type" in changed.columns:
+        old = current.labels.rows.select(*_KEY, _type="label_type")
+        other = changed.join(old, on=_KEY, maintain_order="left").filter(
             (pl.col("op") == "MODIFY") & (pl.col("label_type") != pl.col("_type"))
         )
         message = pl.format(

@@ -1,5 +1,7 @@
 """Images and deletions of frames."""
 
+from typing import Final
+
 import polars as pl
 
 from lakehouse.contracts import contract
@@ -17,6 +19,8 @@ from lakehouse.merging.sensors import mirrored, with_image_changed
 
 __all__ = ["frame_change"]
 
+_UPLOAD: Final = ["frame_id", "upload_id"]
+
 
 def frame_change(
     frames: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
@@ -30,14 +34,13 @@ def frame_change(
     sent = frames.filter(pl.col("op") == "MODIFY")
     if sent.height:
         relisted = pl.lit(value=False)
-        sent = with_image_changed(sent, current.frames)
+        sent = with_image_changed(sent, current.frames.rows)
         if "sensors" in sent.columns:
             sent = sent.with_columns(_relisted=pl.col("sensors").is_not_null())
             relisted = pl.col("_relisted")
-        full = merged(sent, current.frames, ["frame_id"], fields)
+        full = merged(sent, current.frames.rows, ["frame_id"], fields)
         parts.append(exactly(mirrored(full, where=relisted), fields))
-    images = as_images(pl.concat(parts), current.frames, shape, extras)
-    gone = targets.filter(pl.col("frame_op") == "DELETE").select(
-        "frame_id", "upload_id"
-    )
-    return TableChange(images, as_deletions(current.frames, gone, shape))
+    images = as_images(pl.concat(parts), current.frames.keys, shape, extras)
+    deleted = targets.filter(pl.col("frame_op") == "DELETE")
+    gone = current.frames.keys.join(deleted, on="frame_id", how="semi")
+    return TableChange(images, as_deletions(gone, deleted[_UPLOAD], shape))

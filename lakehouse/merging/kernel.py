@@ -37,7 +37,7 @@ def apply(
     """Apply operations to the rows of the frames they touch.
 
     Args:
-        current: Every row of every touched frame.
+        current: What is there of what they touch.
         operations: As `evolve` returned them, `upload_id` in every row; a frame
             is touched by one upload only.
         rules: As `evolve` returned them.
@@ -96,7 +96,7 @@ def _targets(
         .join(by_frame, on="frame_id", how="anti")
         .with_columns(frame_op=null, if_exists=null)
     )
-    there = current.frames.select("frame_id", exists=True)
+    there = current.frames.keys.select("frame_id", exists=True)
     return (
         pl.concat([by_frame, by_label])
         .join(there, on="frame_id", how="left", maintain_order="left")

@@ -33,18 +33,19 @@ def label_change(
     parts = [exactly(whole, fields)]
     sent = labels.filter(pl.col("op") == "MODIFY")
     if sent.height:
-        there = sent.join(current.labels, on=_KEY, how="semi", maintain_order="left")
-        parts.append(exactly(merged(there, current.labels, _KEY, fields), fields))
-    rows = _with_class_ids(pl.concat(parts), rules.class_ids, current.labels)
-    images = as_images(rows, current.labels, shape, extras)
-    rows_gone, uploads = gone_labels(labels, targets, current.labels)
-    return TableChange(images, as_deletions(rows_gone, uploads, shape))
+        old = current.labels.rows
+        there = sent.join(old, on=_KEY, how="semi", maintain_order="left")
+        parts.append(exactly(merged(there, old, _KEY, fields), fields))
+    rows = _with_class_ids(pl.concat(parts), rules.class_ids, current.labels.rows)
+    images = as_images(rows, current.labels.keys, shape, extras)
+    gone, uploads = gone_labels(labels, targets, current.labels.keys)
+    return TableChange(images, as_deletions(gone, uploads, shape))
 
 
 def gone_labels(
     labels: pl.DataFrame, targets: pl.DataFrame, there: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows of a table keyed by label that leave, and which upload takes them out.
+    """Keys of a table keyed by label that leave, and which upload takes them out.
 
     They leave with their frame, by a frame that is added anew without them, or
     one by one.

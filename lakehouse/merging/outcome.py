@@ -6,10 +6,13 @@ from typing import Final
 
 import polars as pl
 
-__all__ = ["OLD_HASH", "Outcome", "TableChange"]
+__all__ = ["OLD_AT", "OLD_HASH", "Outcome", "TableChange"]
 
 OLD_HASH: Final = "_old_hash"
 """The hash of the row that an image replaces or a deletion removes; null if none."""
+
+OLD_AT: Final = "_old_at"
+"""Where that row lies; opaque here, null if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +20,9 @@ class TableChange:
     """The changes of one live table; a key is in one of the two at most."""
 
     images: pl.DataFrame
-    """Full rows with provenance, `op` and the old hash."""
+    """Full rows with provenance, `op`, and the old hash and place."""
     deletions: pl.DataFrame
-    """Keys with `upload_id`, `op` and the old hash."""
+    """Keys with `upload_id`, `op`, and the old hash and place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from lakehouse.contracts import Contract
-from lakehouse.merging.outcome import OLD_HASH
+from lakehouse.merging.outcome import OLD_AT, OLD_HASH
 from lakehouse.merging.row_hash import row_hash
 from lakehouse.model.operations import CLEAR
 
@@ -76,7 +76,7 @@ def merged(
 
 def as_images(
     rows: pl.DataFrame,
-    current: pl.DataFrame,
+    held: pl.DataFrame,
     contract: Contract,
     extras: Mapping[str, pl.DataType],
 ) -> pl.DataFrame:
@@ -84,7 +84,7 @@ def as_images(
 
     Args:
         rows: With the content, `upload_id` and `op`.
-        current: The rows there are, with their hashes.
+        held: The keys there are, with their hashes and places.
         contract: The table's contract.
         extras: Its metadata columns.
     """
@@ -96,29 +96,31 @@ def as_images(
     )
     rows = rows.with_columns(row_hash(rows, list(columns)))
     key = list(contract.key)
-    if current.height:
-        old = current.select(*key, pl.col("row_hash").alias(OLD_HASH))
-        rows = rows.join(old, on=key, how="left", maintain_order="left")
+    if held.height:
+        rows = rows.join(held, on=key, how="left", maintain_order="left")
         rows = rows.filter(pl.col("row_hash").ne_missing(pl.col(OLD_HASH)))
     else:
-        rows = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias(OLD_HASH))
-    return rows.select(*contract.schema(extras).names(), "op", OLD_HASH)
+        null = pl.lit(None, dtype=pl.Int64)
+        rows = rows.with_columns(null.alias(OLD_HASH), null.alias(OLD_AT))
+    return rows.select(*contract.schema(extras).names(), "op", OLD_HASH, OLD_AT)
 
 
 def as_deletions(
-    rows: pl.DataFrame, uploads: pl.DataFrame, contract: Contract
+    gone: pl.DataFrame, uploads: pl.DataFrame, contract: Contract
 ) -> pl.DataFrame:
-    """Rows there are as deletions.
+    """Keys there are as deletions.
 
     Args:
-        rows: Rows that go, with their hashes.
+        gone: Keys that go, with their hashes and places.
         uploads: `frame_id` to the `upload_id` that deletes.
         contract: The table's contract.
     """
-    return (
-        rows.select(*contract.key, pl.col("row_hash").alias(OLD_HASH))
-        .join(uploads, on="frame_id", how="inner", maintain_order="left")
-        .select(*contract.key, "upload_id", pl.lit("DELETE").alias("op"), OLD_HASH)
+    op = pl.lit("DELETE").alias("op")
+    if not gone.height:
+        empty = gone.select(*contract.key, upload_id=contract.key[0])
+        return empty.with_columns(op, gone[OLD_HASH], gone[OLD_AT])
+    return gone.join(uploads, on="frame_id", how="inner", maintain_order="left").select(
+        *contract.key, "upload_id", op, OLD_HASH, OLD_AT
     )
 
 

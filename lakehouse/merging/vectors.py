@@ -20,7 +20,7 @@ def frame_vectors(
     frames: pl.DataFrame, targets: pl.DataFrame, current: Current
 ) -> TableChange:
     """The vectors of frames that come, change or go."""
-    there = current.frame_embeddings
+    there = current.frame_embeddings.keys
     sent = _sent(frames)
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     gone = there.join(wholly, on="frame_id", how="semi")
@@ -35,11 +35,11 @@ def label_vectors(
     labels: pl.DataFrame, targets: pl.DataFrame, current: Current
 ) -> TableChange:
     """The vectors of labels that come, change or go."""
-    there = current.label_embeddings
+    there = current.label_embeddings.keys
     key = ["frame_id", "label_id"]
     sent = _sent(labels)
     modified = sent.filter(pl.col("op") == "MODIFY")
-    unknown = modified.join(current.labels, on=key, how="anti")
+    unknown = modified.join(current.labels.keys, on=key, how="anti")
     sent = sent.join(unknown, on=key, how="anti", maintain_order="left")
     gone, _ = gone_labels(labels, targets, there)
     if there.height and CLEAR in labels.columns:

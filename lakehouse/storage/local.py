@@ -121,14 +121,18 @@ class LocalStore:
             os.link(self.uri(source), self.uri(target))
 
     def scan(
-        self, paths: Sequence[str], schema: pl.Schema | None = None
+        self,
+        paths: Sequence[str],
+        schema: pl.Schema | None = None,
+        *,
+        row_index: str | None = None,
     ) -> pl.LazyFrame:
         """The rows of Parquet files as one table; see `Store.scan`."""
         uris = [self.uri(path) for path in paths]
         for uri, path in zip(uris, paths, strict=True):
             if not os.path.exists(uri):  # noqa: PTH110
                 raise _missing(path)
-        return scan_parquet(uris, schema, {})
+        return scan_parquet(uris, schema, {}, row_index=row_index)
 
     def uri(self, path: str) -> str:
         """The absolute path."""

@@ -144,11 +144,15 @@ class S3Store:
             self._files.cp_file(self.uri(source), self.uri(target))
 
     def scan(
-        self, paths: Sequence[str], schema: pl.Schema | None = None
+        self,
+        paths: Sequence[str],
+        schema: pl.Schema | None = None,
+        *,
+        row_index: str | None = None,
     ) -> pl.LazyFrame:
         """The rows of Parquet files as one table; see `Store.scan`."""
         uris = [self.uri(path) for path in paths]
-        return scan_parquet(uris, schema, self._options)
+        return scan_parquet(uris, schema, self._options, row_index=row_index)
 
     def uri(self, path: str) -> str:
         """`s3://bucket/prefix/path`."""

@@ -78,7 +78,11 @@ class Store(Protocol):
         ...
 
     def scan(
-        self, paths: Sequence[str], schema: pl.Schema | None = None
+        self,
+        paths: Sequence[str],
+        schema: pl.Schema | None = None,
+        *,
+        row_index: str | None = None,
     ) -> pl.LazyFrame:
         """The rows of Parquet files as one table.
 
@@ -86,6 +90,8 @@ class Store(Protocol):
             paths: At least one file.
             schema: The columns and types to return: columns that a file lacks
                 are null, others are left out. None takes the first file's.
+            row_index: The name of a column with each row's place, counted
+                through all files in their order; none when left out.
 
         Raises:
             NotFoundError: On collection, if a file is not there.
@@ -98,10 +104,18 @@ class Store(Protocol):
 
 
 def scan_parquet(
-    uris: Sequence[str], schema: pl.Schema | None, options: Mapping[str, str]
+    uris: Sequence[str],
+    schema: pl.Schema | None,
+    options: Mapping[str, str],
+    *,
+    row_index: str | None = None,
 ) -> pl.LazyFrame:
     """Scan Parquet files of which each may lack columns, or have more."""
-    settings: dict[str, Any] = {"glob": False, "storage_options": dict(options) or None}
+    settings: dict[str, Any] = {
+        "glob": False,
+        "storage_options": dict(options) or None,
+        "row_index_name": row_index,
+    }
     if schema is None:
         return pl.scan_parquet(list(uris), **settings)
     return pl.scan_parquet(

@@ -113,16 +113,20 @@ class FaultyStore:
         self._call(f"share {source}", lambda: self._store.share(source, target))
 
     def scan(
-        self, paths: Sequence[str], schema: pl.Schema | None = None
+        self,
+        paths: Sequence[str],
+        schema: pl.Schema | None = None,
+        *,
+        row_index: str | None = None,
     ) -> pl.LazyFrame:
         """As `Store.scan`."""
         fails_late = self._fault == "late" and len(self.calls) == self._at
         if not fails_late:
             return self._call(
-                f"scan {paths[0]}", lambda: self._store.scan(paths, schema)
+                f"scan {paths[0]}", lambda: self._store.scan(paths, schema, row_index=row_index)
             )
         self.calls.append(f"scan {paths[0]}")
-        found = self._store.scan(paths, schema).collect_schema()
+        found = self._store.scan(paths, schema, row_index=row_index).collect_schema()
         return register_io_source(_broken, schema=found, validate_schema=True)
 
     def uri(self, path: str) -> str:

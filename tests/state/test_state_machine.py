@@ -53,6 +53,7 @@ class DatasetMachine(RuleBasedStateMachine):
         self.expected: dict[int, int] = {0: 0}
         self.pending: list[tuple[str, Upload, dict[str, Any]]] = []
         self.settled: list[tuple[str, Upload, Result]] = []
+        self.written_back: set[str] = set()
 
     def open(self, **options: Any) -> lakehouse.Dataset:
         """The dataset in a lake opened afresh."""
@@ -127,8 +128,14 @@ class DatasetMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.settled)
     @rule(data=st.data(), other=uploads())
     def send_again(self, data: st.DataObject, other: Upload) -> None:
-        """The same id with the same rows is the same upload; with others a mistake."""
+        """The same id with the same rows is the same upload; with others a mistake.
+
+        Rows that came as a table are not sent again as dicts: an empty list has
+        a type in one, and none in the other.
+        """
         upload_id, upload, _ = data.draw(st.sampled_from(self.settled))
+        if upload_id in self.written_back:
+            return
         self.merge(by_other=False)
         before = self.dataset.collection.head().version
         self.dataset.submit(operations_of(*upload), upload_id=upload_id)
@@ -163,6 +170,7 @@ class DatasetMachine(RuleBasedStateMachine):
         frames = [Sent("ADD", row) for row in state.frames.values()]
         labels = [Sent("ADD", row) for row in state.labels.values()]
         self.check(done, (frames, labels), {})
+        self.written_back.add(done.id)
 
     @rule(upload=unreadable())
     def be_refused(self, upload: Upload) -> None:

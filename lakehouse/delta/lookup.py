@@ -1,0 +1,244 @@
+"""Looking keys up in a table: what is there, and in which place of which file.
+
+Statistics and the sorted keys cut the wanted keys to each file. A file is then
+asked by its key index; a large file that few keys are wanted from, and that has
+no index yet, is scanned, since that costs less than making one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from lakehouse.contracts import Contract
+from lakehouse.delta.index_cache import IndexCache
+from lakehouse.delta.key_index import KeyIndex, key_lanes
+from lakehouse.delta.reading import PLACE
+from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.merging.outcome import OLD_AT, OLD_HASH
+from lakehouse.storage import Store, collect, collect_all
+
+__all__ = ["Lookup", "file_number", "places_by_file"]
+
+_FEW_KEYS: Final = 64
+_SMALL_FILE_ROWS: Final = 16_384
+_FILE_SHIFT: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A file, and the wanted keys that its bounds allow."""
+
+    number: int
+    file: DataFile
+    start: int
+    length: int
+
+
+class Lookup:
+    """Looks keys up in one table at one version.
+
+    A row's location (`_old_at`) is its file's number in the state, times 2^32,
+    plus its place in the file.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        table_path: str,
+        state: TableState,
+        contract: Contract,
+        cache: IndexCache,
+    ) -> None:
+        self._store = store
+        self._path = table_path
+        self._state = state
+        self._key = list(contract.key)
+        self._cache = cache
+
+    def keys(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        """Those of some keys that are there: key, `_old_hash`, `_old_at`.
+
+        Args:
+            wanted: The columns of the key; each key once.
+        """
+        wanted = _sorted(wanted.select(self._key), self._key[0])
+        found: list[pl.DataFrame] = []
+        scanned: list[_Asked] = []
+        lanes = None
+        for asked in self._asked(wanted.get_column(self._key[0])):
+            index = self._index(asked)
+            if index is None:
+                scanned.append(asked)
+                continue
+            lanes = key_lanes(wanted, self._key) if lanes is None else lanes
+            mine = slice(asked.start, asked.start + asked.length)
+            which, places = index.find(lanes[0][mine], lanes[1][mine])
+            which, places = _living(asked.file, which, places)
+            if len(which):
+                rows = wanted[which + asked.start]
+                found.append(_located(rows, index.row_hash[places], asked, places))
+        found += self._scanned(scanned, wanted, self._key)
+        return pl.concat(found) if found else self._nothing()
+
+    def frames(self, frame_ids: pl.Series) -> pl.DataFrame:
+        """Every row of some frames: key, `_old_hash`, `_old_at`."""
+        name = self._key[0]
+        wanted = _sorted(frame_ids.alias(name).to_frame(), name)
+        if len(self._key) == 1:
+            return self.keys(wanted)
+        scanned: list[_Asked] = []
+        lane = None
+        for asked in self._asked(wanted.get_column(name)):
+            index = self._index(asked)
+            if index is not None:
+                lane = key_lanes(wanted, [name])[0] if lane is None else lane
+                mine = lane[asked.start : asked.start + asked.length]
+                if not len(index.of_frames(mine)[0]):
+                    continue
+            scanned.append(asked)
+        found = self._scanned(scanned, wanted, [name])
+        return pl.concat(found) if found else self._nothing()
+
+    def rows(self, located: pl.DataFrame) -> pl.DataFrame:
+        """The full rows of located keys.
+
+        Args:
+            located: As `keys` and `frames` return them.
+        """
+        files = list(self._state.files.values())
+        lazy: list[pl.LazyFrame] = []
+        first = pl.col(self._key[0])
+        for number, places, mine in _grouped(located):
+            ids = mine.get_column(self._key[0])
+            rows = self._store.scan(
+                [f"{self._path}/{files[number].path}"],
+                self._state.schema,
+                row_index=PLACE,
+            )
+            in_range = first.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
+            lazy.append(
+                rows.filter(in_range, pl.col(PLACE).is_in(places.implode())).drop(PLACE)
+            )
+        if not lazy:
+            return pl.DataFrame(schema=self._state.schema)
+        return pl.concat(collect_all(lazy))
+
+    def _asked(self, wanted: pl.Series) -> Iterator[_Asked]:
+        """The files that may hold some of the sorted keys, and which those are."""
+        height = len(wanted)
+        if not height:
+            return
+        least, most = wanted[0], wanted[-1]
+        for number, file in enumerate(self._state.files.values()):
+            low, high = file.min_key, file.max_key
+            if low is None or high is None:
+                yield _Asked(number, file, 0, height)
+            elif low <= most and least <= high:
+                start = wanted.search_sorted(low, side="left") if least < low else 0
+                end = wanted.search_sorted(high, side="right")
+                if end > start:
+                    yield _Asked(number, file, start, end - start)
+
+    def _index(self, asked: _Asked) -> KeyIndex | None:
+        """The file's index, made now if that pays."""
+        path = f"{self._path}/{asked.file.path}"
+        index = self._cache.get(path)
+        if index is not None:
+            return index
+        few = asked.length <= _FEW_KEYS and asked.file.rows > _SMALL_FILE_ROWS
+        if few and not self._cache.is_asked_often(path):
+            return None
+        rows = self._store.scan([path], self._state.schema)
+        index = KeyIndex.of(collect(rows.select(*self._key, "row_hash")), self._key)
+        self._cache.put(path, index)
+        return index
+
+    def _scanned(
+        self, asked: list[_Asked], wanted: pl.DataFrame, on: list[str]
+    ) -> list[pl.DataFrame]:
+        """What files say that are read instead of looked up."""
+        columns = [*self._key, "row_hash", PLACE]
+        lazy: list[pl.LazyFrame] = []
+        for one in asked:
+            ids = wanted.get_column(self._key[0]).slice(one.start, one.length)
+            path = f"{self._path}/{one.file.path}"
+            rows = self._store.scan([path], self._state.schema, row_index=PLACE)
+            first = pl.col(self._key[0])
+            in_range = first.is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
+            among = first.is_in(ids.unique().implode())
+            lazy.append(rows.filter(in_range, among).select(columns))
+        found: list[pl.DataFrame] = []
+        for one, rows in zip(asked, collect_all(lazy) if lazy else [], strict=True):
+            mine = rows.join(wanted, on=on, how="semi") if len(on) > 1 else rows
+            places = mine.get_column(PLACE).to_numpy().astype(np.int64)
+            kept, places = _living(one.file, np.arange(len(places)), places)
+            mine = mine[kept]
+            hashes = mine.get_column("row_hash").to_numpy()
+            found.append(_located(mine.select(self._key), hashes, one, places))
+        return found
+
+    def _nothing(self) -> pl.DataFrame:
+        schema = dict.fromkeys(self._key, pl.String) | {
+            OLD_HASH: pl.Int64,
+            OLD_AT: pl.Int64,
+        }
+        return pl.DataFrame(schema=schema)
+
+
+def places_by_file(at: pl.Series) -> dict[int, npt.NDArray[np.uint32]]:
+    """Locations as places, ascending, by the number of the file."""
+    numbers = np.sort(at.to_numpy())
+    files = numbers >> _FILE_SHIFT
+    places = (numbers & ((1 << _FILE_SHIFT) - 1)).astype(np.uint32)
+    edges = np.flatnonzero(np.diff(files)) + 1
+    parts = np.split(places, edges)
+    firsts = files[np.concatenate(([0], edges))] if len(files) else files
+    return {int(number): part for number, part in zip(firsts, parts, strict=False)}
+
+
+def file_number() -> pl.Expr:
+    """The number of the file that a location is in."""
+    return pl.col(OLD_AT) // (1 << _FILE_SHIFT)
+
+
+def _grouped(
+    located: pl.DataFrame,
+) -> Iterator[tuple[int, pl.Series, pl.DataFrame]]:
+    numbered = located.with_columns(
+        _file=file_number(),
+        _place=(pl.col(OLD_AT) % (1 << _FILE_SHIFT)).cast(pl.get_index_type()),
+    )
+    for (number,), rows in numbered.group_by("_file", maintain_order=True):
+        yield int(str(number)), rows.get_column("_place"), rows
+
+
+def _sorted(wanted: pl.DataFrame, first: str) -> pl.DataFrame:
+    return wanted if wanted.get_column(first).is_sorted() else wanted.sort(first)
+
+
+def _living(
+    file: DataFile, which: npt.NDArray[Any], places: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Those places of a file whose rows are not dead."""
+    if not file.dead_rows or not len(places):
+        return which, places
+    dead = file.dead
+    near = np.searchsorted(dead, places).clip(max=len(dead) - 1)
+    alive = dead[near] != places
+    return which[alive], places[alive]
+
+
+def _located(
+    keys: pl.DataFrame,
+    hashes: npt.NDArray[np.int64],
+    asked: _Asked,
+    places: npt.NDArray[Any],
+) -> pl.DataFrame:
+    at = places.astype(np.int64) + (asked.number << _FILE_SHIFT)
+    return keys.with_columns(
+        pl.Series(OLD_HASH, np.array(hashes)), pl.Series(OLD_AT, at)
+    )
