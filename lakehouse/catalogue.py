@@ -97,9 +97,7 @@ class SingleTable:
             actions += creation_actions(self._path, self._contract)
         actions += [remove_action(file.action, timestamp=now) for file in old]
         if rows.height:
-            writer = TableWriter(
-                self._store, self._path, self._contract, IndexCache()
-            )
+            writer = TableWriter(self._store, self._path, self._contract, IndexCache())
             actions += writer.append(rows)
         path = log_path(self._path, version)
         return put_once(self._store, path, commit_line(actions), durable=True)

@@ -210,7 +210,7 @@ class Dataset:
             retry_of=retry_of,
             mode=self.mode,
         )
-        staged = submit(self.collection, submission)
+        staged, operations = submit(self.collection, submission)
         if self._settings.inline:
             Merger(self.collection, {staged: operations}).run()
         return Upload(self.collection, staged, self.submit)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from lakehouse.merging.row_hash import mix
+from lakehouse.merging.row_hash import by_chunks, mix
 
 __all__ = ["Fingerprint"]
 
@@ -42,8 +42,8 @@ class Fingerprint:
         """The fingerprint of rows with these hashes."""
         lanes = hashes.cast(pl.Int64).to_numpy().view(np.uint64)
         first = int(np.add.reduce(lanes, dtype=np.uint64))
-        second = int(np.add.reduce(mix(lanes ^ _SECOND_LANE), dtype=np.uint64))
-        return cls(first, second)
+        mixed = by_chunks(lambda part: mix(part ^ _SECOND_LANE), lanes)
+        return cls(first, int(np.add.reduce(mixed, dtype=np.uint64)))
 
     @classmethod
     def parse(cls, text: str) -> "Fingerprint":

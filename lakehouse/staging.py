@@ -5,7 +5,7 @@ Once the manifest lies there, the upload is acknowledged: it will be merged
 exactly once, by whoever merges next.
 
     staging/<upload_id>/
-        frames-<token>.parquet  labels-…  problems-…    what was sent
+        frames-<token>-0.parquet  labels-…  problems-…  what was sent
         manifest.json                                   counts, content hash, author …
         settled.json                                    kept only for its rejected rows
 
@@ -13,30 +13,35 @@ Part names carry a token of their own, so two processes that stage the same id
 at once never write into each other's parts: the manifest names the right ones.
 """
 
+import itertools
 import json
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import polars as pl
 
+from lakehouse.contracts import contract
 from lakehouse.decision import put_once
+from lakehouse.delta.actions import Action, data_file_name
+from lakehouse.delta.plan import file_rows, without_nulls
+from lakehouse.delta.stats import add_action
 from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
-from lakehouse.fingerprint import Fingerprint
-from lakehouse.merging.row_hash import row_hash
 from lakehouse.model.ids import new_upload_id
-from lakehouse.model.operations import Operations
+from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
-from lakehouse.storage import Store, collect
+from lakehouse.prepared import Prepared, as_sent
+from lakehouse.storage import Store, collect_all
 
 __all__ = ["Manifest", "Staging"]
 
 FORMAT: Final = 1
 """The format of manifests that this release writes, and the newest it reads."""
 
+_WRITERS: Final = 2
 _PARTS: Final = ("frames", "labels", "problems")
-_NOT_CONTENT: Final = frozenset({"_row"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,12 @@ class Manifest:
     """Distinct frames named by the upload."""
     label_count: int
     """Label rows in the upload."""
-    parts: dict[str, str]
-    """Part (frames, labels, problems) to file name; absent parts are empty."""
+    parts: dict[str, list[str]]
+    """Part (frames, labels, problems) to file names; absent parts are empty."""
+    images: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
+    """Parts in their table's form, and the actions that would add their files."""
+    classes: dict[str, int] = field(default_factory=dict[str, int])
+    """The class ids that labels in their table's form were given."""
     mode: str = "STREAMING"
     """STREAMING or BATCH, as the dataset is."""
     kind: str = "write"
@@ -111,29 +120,51 @@ class Staging:
         self._newest = new_upload_id(max(newest, self._newest) or None)
         return self._newest
 
-    def stage(self, operations: Operations, manifest: Manifest) -> Manifest:
+    def stage(self, prepared: Prepared, manifest: Manifest) -> Manifest:
         """Make the upload durable, and return the manifest that lies there.
 
         Raises:
             InvalidInputError: If the upload's id is taken by other content.
         """
         token = secrets.token_hex(4)
-        parts: dict[str, str] = {}
+        ours = replace(manifest, classes=dict(prepared.classes))
         for name in _PARTS:
-            frame: pl.DataFrame = getattr(operations, name)
-            if frame.height:
-                parts[name] = f"{name}-{token}.parquet"
-                path = self._file(manifest.upload_id, parts[name])
-                self._store.write_table(path, frame, durable=True)
-        ours = replace(manifest, parts=parts)
+            rows: pl.DataFrame = getattr(prepared.operations, name)
+            if name in prepared.images:
+                self._write_images(ours, name, token, rows)
+            elif rows.height:
+                ours.parts[name] = [f"{name}-{token}-0.parquet"]
+                path = self._file(ours.upload_id, ours.parts[name][0])
+                self._store.write_table(path, rows, durable=True)
         path = self._file(manifest.upload_id, "manifest.json")
         if put_once(self._store, path, ours.encode(), durable=True):
             return ours
         theirs = self.manifest(manifest.upload_id)
-        for part in parts.values():
+        for part in itertools.chain.from_iterable(ours.parts.values()):
             self._store.delete(self._file(manifest.upload_id, part))
         require_same_content(theirs.content_hash, ours)
         return theirs
+
+    def _write_images(
+        self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
+    ) -> None:
+        """Stage rows as files that the tables can have as they are."""
+        rows = rows.rename({OP: "op"}).with_columns(
+            upload_id=pl.lit(manifest.upload_id)
+        )
+        step = file_rows(rows)
+        parts = [rows.slice(start, step) for start in range(0, rows.height, step)]
+        names = [f"{name}-{token}-{number}.parquet" for number in range(len(parts))]
+        manifest.parts[name] = names
+
+        def write(part: pl.DataFrame, file: str) -> Action:
+            path = self._file(manifest.upload_id, file)
+            size = self._store.write_table(path, without_nulls(part), durable=True)
+            return add_action(file, size, part, contract(name))
+
+        # One file is synced to the disk while the next is encoded.
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            manifest.images[name] = list(pool.map(write, parts, names))
 
     def manifest(self, upload_id: str) -> Manifest:
         """The manifest of a staged upload.
@@ -149,18 +180,39 @@ class Staging:
         Raises:
             NotFoundError: If they were settled and swept by another merger.
         """
-        return Operations(
-            **{
-                name: collect(
-                    self._store.scan(
-                        [self._file(manifest.upload_id, manifest.parts[name])]
-                    )
-                )
-                if name in manifest.parts
-                else _empty(name)
-                for name in _PARTS
-            }
+        found = {name: as_sent(part) for name, part in self._parts(manifest).items()}
+        return Operations(**found)
+
+    def read_prepared(self, manifest: Manifest) -> Operations:
+        """The same, with the hashes of parts that are in their table's form."""
+        return Operations(**self._parts(manifest))
+
+    def share_images(
+        self, manifest: Manifest, name: str, table_path: str
+    ) -> list[Action]:
+        """Let a table have the files of a part, and return the actions adding them."""
+        adds: list[Action] = []
+        for action in manifest.images[name]:
+            add = action["add"] | {"path": data_file_name()}
+            staged = self._file(manifest.upload_id, action["add"]["path"])
+            self._store.share(staged, f"{table_path}/{add['path']}")
+            adds.append({"add": add})
+        return adds
+
+    def _parts(self, manifest: Manifest) -> dict[str, pl.DataFrame]:
+        return {
+            name: self._part(manifest, name) if name in manifest.parts else _empty(name)
+            for name in _PARTS
+        }
+
+    def _part(self, manifest: Manifest, name: str) -> pl.DataFrame:
+        paths = [self._file(manifest.upload_id, file) for file in manifest.parts[name]]
+        rows = pl.concat(
+            collect_all(self._store.scan([path]) for path in paths), how="diagonal"
         )
+        if name in manifest.images:
+            rows = rows.rename({"op": OP}).drop("upload_id")
+        return rows
 
     def waiting(self) -> list[str]:
         """Ids with a folder here that are not known to be settled, in order."""
@@ -202,19 +254,6 @@ class Staging:
 
     def _file(self, upload_id: str, name: str) -> str:
         return f"{self._path}/{upload_id}/{name}"
-
-
-def content_hash(operations: Operations) -> str:
-    """A hash of the rows sent, whatever their order; stable across machines."""
-    lanes: list[str] = []
-    for name in ("frames", "labels"):
-        frame: pl.DataFrame = getattr(operations, name)
-        columns = [column for column in frame.columns if column not in _NOT_CONTENT]
-        hashes = (
-            row_hash(frame, columns) if frame.height else pl.Series([], dtype=pl.Int64)
-        )
-        lanes.append(Fingerprint.of(hashes).text)
-    return "-".join(lanes)
 
 
 def require_same_content(found: str, manifest: Manifest) -> None:

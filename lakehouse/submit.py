@@ -7,7 +7,8 @@ from typing import Any
 from lakehouse.collection import Collection
 from lakehouse.engines.pending import frame_ids, settled_row
 from lakehouse.model.operations import Operations
-from lakehouse.staging import Manifest, content_hash, require_same_content
+from lakehouse.prepared import prepare
+from lakehouse.staging import Manifest, require_same_content
 
 __all__ = ["Submission", "submit"]
 
@@ -27,8 +28,8 @@ class Submission:
     mode: str = "STREAMING"
 
 
-def submit(collection: Collection, submission: Submission) -> str:
-    """Stage a submission; the id of its upload.
+def submit(collection: Collection, submission: Submission) -> tuple[str, Operations]:
+    """Stage a submission; the id of its upload, and the operations as staged.
 
     An id given by the caller that is staged or settled already with the same
     rows is the same upload: nothing is staged again.
@@ -37,10 +38,11 @@ def submit(collection: Collection, submission: Submission) -> str:
         InvalidInputError: If the id is taken by other rows.
     """
     staging = collection.staging
-    operations = submission.operations
+    prepared = prepare(submission.operations, collection.classes().ids)
+    operations = prepared.operations
     manifest = Manifest(
         upload_id=submission.upload_id or staging.new_id(),
-        content_hash=content_hash(operations),
+        content_hash=prepared.content_hash,
         submitted_at=datetime.now(UTC),
         frame_count=len(frame_ids(operations)),
         label_count=operations.labels.height,
@@ -58,5 +60,5 @@ def submit(collection: Collection, submission: Submission) -> str:
         settled = settled_row(collection, version, submission.upload_id)
         if settled is not None:
             require_same_content(settled["content_hash"], manifest)
-            return manifest.upload_id
-    return staging.stage(operations, manifest).upload_id
+            return manifest.upload_id, operations
+    return staging.stage(prepared, manifest).upload_id, operations

@@ -30,8 +30,11 @@ __all__ = [
     "REWRITE_SHARE",
     "TARGET_ROWS",
     "TableWriter",
+    "file_rows",
     "is_worth_rewriting",
+    "sort_rows",
     "with_dead",
+    "without_nulls",
 ]
 
 TARGET_ROWS: Final = 1_048_576
@@ -71,7 +74,7 @@ class TableWriter:
     def append(self, rows: pl.DataFrame) -> list[Action]:
         """Write rows as new files, sorted and cut."""
         ordered = sort_rows(rows, self._contract)
-        step = _file_rows(ordered)
+        step = file_rows(ordered)
         return [
             self._write(ordered.slice(start, step))
             for start in range(0, ordered.height, step)
@@ -122,11 +125,7 @@ class TableWriter:
     def _write(self, rows: pl.DataFrame) -> Action:
         name = data_file_name()
         path = f"{self.path}/{name}"
-        # Readers give null for a column that a file lacks.
-        written = rows.select(
-            column for column in rows if column.null_count() < rows.height
-        )
-        size = self._store.write_table(path, written)
+        size = self._store.write_table(path, without_nulls(rows))
         if "row_hash" in rows.columns and rows.height <= _INDEXED_ROWS:
             self._cache.put(path, KeyIndex.of(rows, self._contract.key))
         return add_action(name, size, rows, self._contract)
@@ -140,10 +139,15 @@ def with_dead(file: DataFile, dead: Positions) -> DataFile:
     return replace(file, dead_rows=len(dead), action={"add": add})
 
 
-def _file_rows(rows: pl.DataFrame) -> int:
+def file_rows(rows: pl.DataFrame) -> int:
     """How many of these rows go into one file."""
     fitting = TARGET_BYTES * rows.height // max(1, rows.estimated_size())
     return max(1, min(TARGET_ROWS, fitting))
+
+
+def without_nulls(rows: pl.DataFrame) -> pl.DataFrame:
+    """The columns that have a value: readers give null for one that a file lacks."""
+    return rows.select(column for column in rows if column.null_count() < rows.height)
 
 
 def sort_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -118,8 +118,8 @@ class Merger:
 
     def _compute(self, head: Entry, group: Sequence[Pending]) -> tuple[Outcome, Rules]:
         collection = self._collection
-        operations = stamped(group)
         before = collection.rules(head.version)
+        operations = stamped(group, before.class_ids)
         rules, operations, problems = evolve(before, operations)
         outcome = apply(
             current_rows(collection, head.version, operations),

@@ -7,6 +7,7 @@ version, and so does everything behind it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import polars as pl
@@ -34,7 +35,7 @@ GROUP_UPLOADS: Final = 2_000
 """Uploads share a version up to this many."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pending:
     """A staged upload with its rows, or with the reason why they cannot be read."""
 
@@ -42,7 +43,7 @@ class Pending:
     operations: Operations
     damage: str | None = None
 
-    @property
+    @cached_property
     def frame_ids(self) -> pl.Series:
         """The frames it touches, each once."""
         return frame_ids(self.operations)
@@ -50,14 +51,22 @@ class Pending:
 
 def frame_ids(operations: Operations) -> pl.Series:
     """The frames named by operations, each once."""
-    named = [
-        part.get_column("frame_id")
-        for part in (operations.frames, operations.labels)
-        if part.height
-    ]
+    parts = (operations.frames, operations.labels)
+    named = [distinct(part.get_column("frame_id")) for part in parts if part.height]
     if not named:
         return pl.Series("frame_id", [], dtype=pl.String)
-    return pl.concat(named).drop_nulls().unique()
+    if len(named) == 1 or named[0].equals(named[1]):
+        return named[0]
+    return distinct(pl.concat(named))
+
+
+def distinct(values: pl.Series) -> pl.Series:
+    """Each text once, nulls left out; in order where the values were."""
+    values = values.drop_nulls()
+    if values.is_sorted():
+        return values.filter((values != values.shift(1)).fill_null(value=True))
+    rows = values.to_frame().lazy().select(pl.col(values.name).unique())
+    return rows.collect(engine="streaming").to_series()
 
 
 def next_group(
@@ -69,7 +78,7 @@ def next_group(
     not read them again.
     """
     group: list[Pending] = []
-    touched: set[str] = set()
+    touched = _Touched()
     shapes: dict[tuple[str, str], tuple[str, pl.DataType]] = {}
     fresh: set[tuple[str, str]] = set()
     rows = 0
@@ -77,7 +86,6 @@ def next_group(
         pending = _load(collection, upload_id, at_hand)
         if pending is None:
             continue
-        mine = set(pending.frame_ids.to_list())
         size = pending.operations.frames.height + pending.operations.labels.height
         full = rows + size > GROUP_ROWS or len(group) >= GROUP_UPLOADS
         shape = _shape(pending.operations)
@@ -85,14 +93,36 @@ def next_group(
         open_fields = _open_fields(collection, version, shape)
         # Who fixes a new field's type is only known once its upload is settled.
         unsure = not fresh.isdisjoint(open_fields)
-        if group and (full or unsure or not alike or not touched.isdisjoint(mine)):
+        if group and (full or unsure or not alike):
+            break
+        if not touched.take(pending):
             break
         fresh |= open_fields
         group.append(pending)
-        touched |= mine
         shapes |= shape
         rows += size
     return group
+
+
+class _Touched:
+    """The frames that a group touches; made into a set when a second upload comes."""
+
+    def __init__(self) -> None:
+        self._frames: set[str] = set()
+        self._first: Pending | None = None
+
+    def take(self, pending: Pending) -> bool:
+        """Take an upload's frames in, unless one of them is there."""
+        if self._first is None:
+            self._first = pending
+            return True
+        if not self._frames:
+            self._frames.update(self._first.frame_ids.to_list())
+        mine = pending.frame_ids.to_list()
+        if not self._frames.isdisjoint(mine):
+            return False
+        self._frames.update(mine)
+        return True
 
 
 def _shape(operations: Operations) -> dict[tuple[str, str], tuple[str, pl.DataType]]:
@@ -158,7 +188,7 @@ def _load(
         return None
     if upload_id not in at_hand:
         try:
-            at_hand[upload_id] = staging.read(manifest)
+            at_hand[upload_id] = staging.read_prepared(manifest)
         except NotFoundError:
             if unsettled(collection, collection.head().version).count(upload_id):
                 return _damaged(manifest, "its staged rows are gone")

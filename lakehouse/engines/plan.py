@@ -80,7 +80,9 @@ def plan_entry(
         change = outcome.changes.get(table)
         if change is not None and change.images.height:
             _evolve(collection, head.version, table, change.images, rules, plan)
-        _plan_table(collection, head, table, change=change, plan=plan, at=at)
+        _plan_table(
+            collection, head, table, change=change, group=group, plan=plan, at=at
+        )
     uploads = upload_rows(group, outcome, head.version + 1, at)
     plan.append(collection, "uploads", uploads)
     plan.append(collection, "upload_errors", error_rows(outcome))
@@ -108,6 +110,7 @@ def _plan_table(
     table: str,
     *,
     change: TableChange | None,
+    group: Sequence[Pending],
     plan: Plan,
     at: datetime,
 ) -> None:
@@ -125,7 +128,7 @@ def _plan_table(
     plan.fingerprint[table] = (old - Fingerprint.of(gone) + new).text
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
-    logged = _write_log(collection, table, change, plan)
+    logged = _write_log(collection, table, change, group, plan)
     old_at = pl.concat(
         [part.get_column(OLD_AT) for part in (change.images, change.deletions)]
     ).drop_nulls()
@@ -153,7 +156,11 @@ def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
 
 
 def _write_log(
-    collection: Collection, table: str, change: TableChange, plan: Plan
+    collection: Collection,
+    table: str,
+    change: TableChange,
+    group: Sequence[Pending],
+    plan: Plan,
 ) -> list[Action]:
     """Append the images, and the deletions, to the change log.
 
@@ -163,10 +170,22 @@ def _write_log(
     log = f"{table}_changes"
     writer = collection.writer(log)
     told = plan.actions.setdefault(log, [])
-    images = writer.append(change.images.drop(OLD_HASH, OLD_AT))
+    if _is_staged(group, table, change.images):
+        (pending,) = group
+        images = collection.staging.share_images(pending.manifest, table, writer.path)
+    else:
+        images = writer.append(change.images.drop(OLD_HASH, OLD_AT))
     told += images
     told += writer.append(change.deletions.drop(OLD_HASH, OLD_AT))
     return images
+
+
+def _is_staged(group: Sequence[Pending], table: str, images: pl.DataFrame) -> bool:
+    """Whether the images are, all and as they are, the files that were staged."""
+    if len(group) != 1 or table not in group[0].manifest.images:
+        return False
+    staged: pl.DataFrame = getattr(group[0].operations, table)
+    return images.get_column("row_hash").equals(staged.get_column("row_hash"))
 
 
 def _evolve(  # noqa: PLR0917 - what the two sides of a change are

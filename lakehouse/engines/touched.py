@@ -1,6 +1,6 @@
 """What a merge reads: the rows as they are, as far as uploads touch them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -11,6 +11,7 @@ from lakehouse.engines.pending import Pending, frame_ids
 from lakehouse.merging.current import Current, Held
 from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
+from lakehouse.prepared import as_sent
 from lakehouse.storage import collect
 
 __all__ = ["current_rows", "stale_frames", "stamped"]
@@ -23,11 +24,21 @@ _STALE_SCHEMA: Final = pl.Schema(
 )
 
 
-def stamped(group: Sequence[Pending]) -> Operations:
-    """The operations of a group as one, each row with its upload's id."""
+def stamped(group: Sequence[Pending], class_ids: Mapping[str, int]) -> Operations:
+    """The operations of a group as one, each row with its upload's id.
+
+    Hashes made when an upload was staged are kept where it is alone, and its
+    classes have the ids still that it was hashed with.
+    """
+    known = len(group) == 1 and all(
+        class_ids.get(name) == number
+        for name, number in group[0].manifest.classes.items()
+    )
     parts = {
         name: [
-            part.with_columns(upload_id=pl.lit(pending.manifest.upload_id))
+            (part if known else as_sent(part)).with_columns(
+                upload_id=pl.lit(pending.manifest.upload_id)
+            )
             for pending in group
             if (part := getattr(pending.operations, name)).height
         ]
@@ -57,17 +68,16 @@ def current_rows(
     modified = there.join(_of(frames, "MODIFY", _FRAME), on=_FRAME, how="semi")
     wholly = pl.concat([_of(frames, "ADD", _FRAME), _of(frames, "DELETE", _FRAME)])
     wholly = there.select(_FRAME).join(wholly, on=_FRAME, how="semi")
-    singly = labels.select(_LABEL) if labels.height else _NO_LABELS
-    if frames.height and labels.height:
-        singly = singly.join(frames.filter(pl.col(OP) != "MODIFY"), on=_FRAME, how="anti")
+    lasting = there.select(_FRAME).join(wholly, on=_FRAME, how="anti")
+    singly = _NO_LABELS
+    if lasting.height and labels.height:
+        singly = labels.select(_LABEL).join(lasting, on=_FRAME, how="semi")
     held = Held(there, lookup.rows(modified))
     return Current(
         frames=held,
         labels=_held_labels(collection, version, labels, wholly, singly),
         frame_embeddings=_keys(collection, "frame_embeddings", version, there, None),
-        label_embeddings=_keys(
-            collection, "label_embeddings", version, wholly, singly
-        ),
+        label_embeddings=_keys(collection, "label_embeddings", version, wholly, singly),
     )
 
 

@@ -55,10 +55,22 @@ def _as_texts(rows: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
     return rows
 
 
+def _rises(rows: pl.DataFrame, key: list[str]) -> bool:
+    """Whether each key is above the one before it, so that none is given twice."""
+    first, last = rows.get_column(key[0]), rows.get_column(key[-1])
+    if first.null_count() or last.null_count() or not first.is_sorted():
+        return False
+    same = first == first.shift(1)
+    return not (same & (last <= last.shift(1))).any()
+
+
 def _repeated(rows: pl.DataFrame, key: list[str]) -> list[Problem]:
     if rows.height < 2:  # noqa: PLR2004 - one row repeats nothing
         return []
-    if not rows.select(pl.struct(key).is_duplicated().any()).item():
+    if (
+        _rises(rows, key)
+        or not rows.select(pl.struct(key).is_duplicated().any()).item()
+    ):
         return []
     twice = (
         rows.filter(pl.struct(key).is_duplicated() & pl.col(key[-1]).is_not_null())

@@ -12,7 +12,12 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.intake.tabular import Table
-from lakehouse.model.ids import NAME_PATTERN, id_problem, invalid_id_expr
+from lakehouse.model.ids import (
+    NAME_PATTERN,
+    any_invalid_id,
+    id_problem,
+    invalid_id_expr,
+)
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.problems import Problem
 
@@ -73,9 +78,9 @@ def frame_ids_of(table: Table) -> pl.Series:
 
 def ids_faults(table: Table, frame_ids: pl.Series, what: str) -> list[Problem]:
     """Frame ids that are missing, no text, or have characters they may not have."""
-    bad = frame_ids.to_frame().select(invalid_id_expr("frame_id")).to_series()
-    if not bad.any():
+    if not any_invalid_id(frame_ids):
         return []
+    bad = frame_ids.to_frame().select(invalid_id_expr("frame_id")).to_series()
     sent = table.columns.get("frame_id")
     return [
         Problem(

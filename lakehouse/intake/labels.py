@@ -16,7 +16,7 @@ from lakehouse.intake.keys import (
 )
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.intake.wrap import cleared, finished, non_finite
-from lakehouse.model.ids import invalid_id_expr
+from lakehouse.model.ids import any_invalid_id, invalid_id_expr
 from lakehouse.model.label_types import BOX, LABEL_TYPES, MASK_CLASS, MASK_TYPES
 from lakehouse.typing import LabelLike
 
@@ -90,6 +90,8 @@ def _label_ids(table: Table) -> pl.Series:
 
 
 def _check_ids(intake: Intake) -> None:
+    if not any_invalid_id(intake.keys.get_column("label_id")):
+        return
     bad = intake.keys.select(invalid_id_expr("label_id")).to_series()
     shown = intake.keys.get_column("label_id").fill_null("(none)")
     told = "label_id " + shown + " is missing, no text, or has a forbidden character."
@@ -104,6 +106,11 @@ def _infer_types(intake: Intake) -> None:
     said = columns.get("label_type", null)
     if said.null_count():
         geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
+        first = next(iter(geometry), None)
+        if first and said.null_count() == height and not columns[first[0]].null_count():
+            made = pl.Series("label_type", [first[1]]).new_from_index(0, height)
+            columns["label_type"] = made
+            return
         rows = pl.DataFrame(
             [said.alias("_said"), *(columns[name] for name, _ in geometry)]
         )
@@ -152,11 +159,13 @@ def _check_type(intake: Intake, op: str) -> None:
     kinds = intake.columns.get("label_type")
     if kinds is None:
         return
+    if kinds.unique().is_in([*LABEL_TYPES]).all():
+        return
     bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
     told = kinds.fill_null("") + " is no label type."
     hint = f"It is one of {', '.join(LABEL_TYPES)}."
     intake.blame(bad, "label_type.unknown", told, hint, "label_type")
-    if op == "ADD":
+    if op == "ADD" and kinds.null_count():
         text = "The label has neither a label_type nor a geometry that tells it."
         intake.blame(kinds.is_null(), "label_type.unknown", text, hint, "label_type")
 
@@ -170,12 +179,16 @@ def _check_complete(intake: Intake) -> None:
         kind = LABEL_TYPES.get(name)
         if kind is None:
             continue
-        mine = (kinds == name).fill_null(value=False)
         for field in kind.required:
+            if field in columns and not columns[field].null_count():
+                continue
+            mine = (kinds == name).fill_null(value=False)
             lacks = columns[field].is_null() if field in columns else absent
             told = f"A label of type {name} needs {field}."
             hint = "Send the whole geometry, or modify the label instead."
             intake.blame(mine & lacks, "geometry.missing", told, hint, field)
+    if "class_name" in columns and not columns["class_name"].null_count():
+        return
     lacks = columns["class_name"].is_null() if "class_name" in columns else absent
     told = "The label has no class_name."
     intake.blame(
@@ -187,6 +200,8 @@ def _check_box(intake: Intake) -> None:
     for name in ("width", "height"):
         if name in intake.columns:
             size = intake.columns[name]
+            if size.len() and (least := size.min()) is not None and least > 0:
+                continue
             bad = (size <= 0).fill_null(value=False)
             told = (
                 f"The box is degenerate: its {name} is "

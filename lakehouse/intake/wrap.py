@@ -16,7 +16,7 @@ __all__ = ["cleared", "finished", "non_finite"]
 def non_finite(intake: Intake) -> None:
     """Blame infinite numbers, which no field may have."""
     for name, column in intake.columns.items():
-        if column.dtype.is_float():
+        if column.dtype.is_float() and not column.is_finite().all():
             odd = (column.is_infinite() | column.is_nan()).fill_null(value=False)
             told = f"{name} is not finite."
             intake.blame(odd, "value.range", told, "Send a finite number.", name)

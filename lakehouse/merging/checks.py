@@ -24,6 +24,10 @@ def frame_findings(targets: pl.DataFrame) -> pl.DataFrame:
             sent), `exists`, `if_exists`.
     """
     op, exists = pl.col("frame_op"), pl.col("exists")
+    usual = ~exists & (op == "ADD")
+    targets = targets.filter(~usual.fill_null(value=False))
+    if not targets.height:
+        return together([])
     unknown = targets.filter(~exists & (op.is_null() | (op == "MODIFY")))
     gone = targets.filter(~exists & (op == "DELETE"))
     there = targets.filter(exists & (op == "ADD"))
@@ -65,6 +69,10 @@ def label_findings(
     """Problems of single labels."""
     if not labels.height:
         return together([])
+    classes = _classes(labels, rules.class_ids)
+    ops = targets.get_column("frame_op")
+    if not (ops == "DELETE").any() and not (labels.get_column("op") != "ADD").any():
+        return classes
     placed = labels.join(
         targets.select("frame_id", "frame_op", "exists"), on="frame_id", how="left"
     )
@@ -87,7 +95,7 @@ def label_findings(
                 hint="Give the full label, or modify the frame instead.",
             ),
             *_existing(placed, current),
-            _classes(labels, rules.class_ids),
+            classes,
         ]
     )
 
@@ -137,10 +145,13 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
 
 def _classes(labels: pl.DataFrame, class_ids: Mapping[str, int]) -> pl.DataFrame:
     """Labels of a class that the project does not know."""
-    if "class_name" not in labels.columns:
+    if "class_name" not in labels.columns or "row_hash" in labels.columns:
         return together([])
     name = pl.col("class_name")
     known = pl.Series([*class_ids, MASK_CLASS], dtype=pl.String)
+    sent = labels.get_column("class_name").unique().drop_nulls()
+    if sent.is_in(known.implode()).all():
+        return together([])
     bad = labels.filter(name.is_not_null() & ~name.is_in(known.implode()))
     if not bad.height:
         return together([])

@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.merging.outcome import OLD_HASH, TableChange
+from lakehouse.merging.rows import without
 from lakehouse.model.operations import OP
 
 __all__ = ["count"]
@@ -31,9 +32,7 @@ def count(
     of_frames = _frames(targets, rejected, changes)
     of_labels = _labels(labels, rejected, changes)
     counted = [_pivot(of_frames, ""), _pivot(of_labels, "label_")]
-    ids = pl.concat(
-        [part.select("upload_id") for part in (of_frames, of_labels)]
-    ).unique()
+    ids = pl.concat([part.select("upload_id") for part in counted]).unique()
     for part in counted:
         ids = ids.join(part, on="upload_id", how="left")
     return ids.fill_null(0)
@@ -42,7 +41,23 @@ def count(
 def _frames(
     targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
 ) -> pl.DataFrame:
-    """`upload_id` and the fate of each touched frame."""
+    """The fates of the touched frames: `upload_id`, `fate` and `count`."""
+    plain = (pl.col("frame_op") == "ADD") & ~pl.col("exists")
+    plain = plain.fill_null(value=False)
+    landed = without(targets.filter(plain), rejected)
+    created = _tally(landed, "created")
+    if landed.height == targets.height:
+        return created
+    rest = pl.concat(
+        [targets.filter(~plain), targets.filter(plain).join(rejected, on="frame_id")]
+    )
+    return pl.concat([created, _frames_looked_up(rest, rejected, changes)])
+
+
+def _frames_looked_up(
+    targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
+) -> pl.DataFrame:
+    """The same for frames of which it depends on what changed."""
     parts = [
         part
         for change in changes.values()
@@ -63,7 +78,7 @@ def _frames(
         .then(pl.lit("replaced"))
         .otherwise(pl.lit("modified"))
     )
-    return (
+    return _tally(
         targets.join(rejected.with_columns(_bad=True), on="frame_id", how="left")
         .join(changed.with_columns(_changed=True), on="frame_id", how="left")
         .with_columns(pl.col("_bad", "_changed").fill_null(value=False))
@@ -74,11 +89,15 @@ def _frames(
 def _labels(
     labels: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
 ) -> pl.DataFrame:
-    """`upload_id` and the fate of each label sent, and of each taken out with its frame."""
+    """The fates of the labels sent, and of those taken out with their frames."""
     deleted = changes["labels"].deletions
-    gone = deleted.select("upload_id", fate=pl.lit("deleted"))
+    gone = _tally(deleted, "deleted")
     if not labels.height:
         return gone
+    images = changes["labels"].images
+    all_new = images.height == images.get_column(OLD_HASH).null_count()
+    if all_new and images.height == labels.height and not rejected.height:
+        return pl.concat([gone, _tally(images, "created")])
     bad = labels.join(rejected, on="frame_id", how="semi")
     sent = labels.join(rejected, on="frame_id", how="anti").select(
         *_KEY, "upload_id", op=OP
@@ -87,7 +106,7 @@ def _labels(
     moved = pl.concat(
         [vectors.images.select(_KEY), vectors.deletions.select(_KEY)]
     ).unique()
-    images = changes["labels"].images.select(*_KEY, OLD_HASH, _image=True)
+    images = images.select(*_KEY, OLD_HASH, _image=True)
     fate = (
         pl.when(pl.col("_image") & pl.col(OLD_HASH).is_null())
         .then(pl.lit("created"))
@@ -104,11 +123,24 @@ def _labels(
         .with_columns(pl.col("_image", "_moved").fill_null(value=False))
         .select("upload_id", fate=fate)
     )
-    return pl.concat([gone, rest, bad.select("upload_id", fate=pl.lit("rejected"))])
+    return pl.concat([gone, _tally(rest), _tally(bad, "rejected")])
 
 
 def _pivot(fates: pl.DataFrame, prefix: str) -> pl.DataFrame:
+    """Tallies as one row an upload."""
     return fates.group_by("upload_id").agg(
-        (pl.col("fate") == name).sum().cast(pl.Int64).alias(prefix + name)
+        pl.col("count").filter(pl.col("fate") == name).sum().alias(prefix + name)
         for name in _NAMES
     )
+
+
+def _tally(rows: pl.DataFrame, fate: str | None = None) -> pl.DataFrame:
+    """How many rows of each upload have a fate: the one named, or their own."""
+    if fate is None:
+        return rows.group_by("upload_id", "fate").agg(count=pl.len().cast(pl.Int64))
+    upload_ids = rows.get_column("upload_id")
+    if rows.height and upload_ids[0] == upload_ids[-1] and upload_ids.is_sorted():
+        found = pl.DataFrame({"upload_id": [upload_ids[0]], "count": [rows.height]})
+    else:
+        found = rows.group_by("upload_id").agg(count=pl.len().cast(pl.Int64))
+    return found.select("upload_id", pl.lit(fate).alias("fate"), "count")

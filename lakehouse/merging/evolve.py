@@ -72,18 +72,34 @@ def _settle(
     """A column of one type: it fits, fixes the type, or is at fault wherever set."""
     sent = rows.schema[field]
     if field not in types:
-        good = rows.filter(pl.col(field).is_not_null())
-        if not good.join(errors, on="frame_id", how="anti").height:
-            return rows.drop(field), together([])
+        if not _lands(rows, field, errors):
+            return rows.drop(field, *_hash(rows)), together([])
         types[field] = sent
     wanted = types[field]
     if sent == wanted:
         return rows, together([])
     if _widens(sent, wanted):
-        return rows.with_columns(pl.col(field).cast(wanted)), together([])
+        widened = rows.drop(_hash(rows)).with_columns(pl.col(field).cast(wanted))
+        return widened, together([])
     bad = rows.filter(pl.col(field).is_not_null())
     problems = _type_problem(bad, field, sent, wanted)
-    return rows.with_columns(pl.lit(None, dtype=wanted).alias(field)), problems
+    emptied = rows.drop(_hash(rows)).with_columns(
+        pl.lit(None, dtype=wanted).alias(field)
+    )
+    return emptied, problems
+
+
+def _lands(rows: pl.DataFrame, field: str, errors: pl.DataFrame) -> bool:
+    """Whether a frame that is not at fault has a value of the field."""
+    if not errors.height:
+        return rows.get_column(field).null_count() < rows.height
+    good = rows.filter(pl.col(field).is_not_null())
+    return bool(good.join(errors, on="frame_id", how="anti").height)
+
+
+def _hash(rows: pl.DataFrame) -> list[str]:
+    """The hash made of rows as they were staged: wrong once a value changes."""
+    return [name for name in ("row_hash",) if name in rows.columns]
 
 
 def _settle_mixed(

@@ -13,6 +13,8 @@ from lakehouse.merging.rows import (
     exactly,
     logical_columns,
     merged,
+    of_op,
+    together,
 )
 from lakehouse.merging.rules import Rules
 from lakehouse.merging.sensors import mirrored, with_image_changed
@@ -29,9 +31,9 @@ def frame_change(
     shape = contract("frames")
     extras = dict(rules.frame_metadata)
     fields = logical_columns(shape, extras)
-    added = mirrored(frames.filter(pl.col("op") == "ADD"), where=pl.lit(value=True))
+    added = mirrored(of_op(frames, "ADD"), where=pl.lit(value=True))
     parts = [exactly(added, fields)]
-    sent = frames.filter(pl.col("op") == "MODIFY")
+    sent = frames if not frames.height else frames.filter(pl.col("op") == "MODIFY")
     if sent.height:
         relisted = pl.lit(value=False)
         sent = with_image_changed(sent, current.frames.rows)
@@ -40,7 +42,7 @@ def frame_change(
             relisted = pl.col("_relisted")
         full = merged(sent, current.frames.rows, ["frame_id"], fields)
         parts.append(exactly(mirrored(full, where=relisted), fields))
-    images = as_images(pl.concat(parts), current.frames.keys, shape, extras)
+    images = as_images(together(parts), current.frames.keys, shape, extras)
     deleted = targets.filter(pl.col("frame_op") == "DELETE")
     gone = current.frames.keys.join(deleted, on="frame_id", how="semi")
     return TableChange(images, as_deletions(gone, deleted[_UPLOAD], shape))

@@ -18,6 +18,7 @@ from lakehouse.merging.findings import found, together
 from lakehouse.merging.frames import frame_change
 from lakehouse.merging.labels import label_change
 from lakehouse.merging.outcome import Outcome
+from lakehouse.merging.rows import without
 from lakehouse.merging.rules import Rules
 from lakehouse.merging.vectors import frame_vectors, label_vectors
 from lakehouse.model.operations import IF_EXISTS, OP, Operations
@@ -61,9 +62,8 @@ def apply(
     rejected = _rejected(targets, all_problems, abort)
     all_problems = together([all_problems, _aborted(targets, rejected, all_problems)])
     left_out = pl.concat([rejected, _skipped(targets)]).unique()
-    good = targets.join(left_out, on="frame_id", how="anti", maintain_order="left")
-    frames = frames.join(left_out, on="frame_id", how="anti", maintain_order="left")
-    labels = labels.join(left_out, on="frame_id", how="anti", maintain_order="left")
+    good = without(targets, left_out)
+    frames, labels = without(frames, left_out), without(labels, left_out)
     changes = {
         "frames": frame_change(frames, good, current, rules),
         "labels": label_change(labels, good, current, rules),
@@ -90,24 +90,34 @@ def _targets(
         "frame_id", "upload_id", frame_op="op", if_exists=if_exists
     )
     null = pl.lit(None, dtype=pl.String)
-    by_label = (
-        labels.select("frame_id", "upload_id")
-        .unique("frame_id")
-        .join(by_frame, on="frame_id", how="anti")
-        .with_columns(frame_op=null, if_exists=null)
-    )
+    by_label = _frames_of(labels)
+    if not by_label.get_column("frame_id").equals(frames.get_column("frame_id")):
+        by_label = by_label.join(by_frame, on="frame_id", how="anti")
+        by_label = by_label.with_columns(frame_op=null, if_exists=null)
+        by_frame = pl.concat([by_frame, by_label])
     there = current.frames.keys.select("frame_id", exists=True)
-    return (
-        pl.concat([by_frame, by_label])
-        .join(there, on="frame_id", how="left", maintain_order="left")
-        .with_columns(pl.col("exists").fill_null(value=False))
-    )
+    if not there.height:
+        return by_frame.with_columns(exists=pl.lit(value=False))
+    return by_frame.join(
+        there, on="frame_id", how="left", maintain_order="left"
+    ).with_columns(pl.col("exists").fill_null(value=False))
+
+
+def _frames_of(labels: pl.DataFrame) -> pl.DataFrame:
+    """The frames that labels are of, each once, with its upload."""
+    rows = labels.select("frame_id", "upload_id")
+    frame_id = rows.get_column("frame_id")
+    if frame_id.is_sorted():
+        return rows.filter(frame_id.ne_missing(frame_id.shift(1)))
+    return rows.unique("frame_id", maintain_order=True)
 
 
 def _rejected(
     targets: pl.DataFrame, problems: pl.DataFrame, abort: frozenset[str]
 ) -> pl.DataFrame:
     """The frames that do not land."""
+    if not problems.height:
+        return targets.select("frame_id").clear()
     errors = problems.filter(severity="error")
     bad = errors.select("frame_id").drop_nulls().unique()
     failed = set(errors.get_column("upload_id").to_list()) & abort
@@ -121,6 +131,8 @@ def _aborted(
     targets: pl.DataFrame, rejected: pl.DataFrame, problems: pl.DataFrame
 ) -> pl.DataFrame:
     """What is told of frames that are rejected only for others of their upload."""
+    if not rejected.height:
+        return problems.clear()
     told = problems.filter(severity="error").select("frame_id")
     rows = targets.join(rejected, on="frame_id", how="semi").join(
         told, on="frame_id", how="anti"
@@ -135,6 +147,8 @@ def _aborted(
 
 
 def _skipped(targets: pl.DataFrame) -> pl.DataFrame:
+    if not targets.get_column("exists").any():
+        return targets.select("frame_id").clear()
     skips = (
         pl.col("exists")
         & (pl.col("frame_op") == "ADD")

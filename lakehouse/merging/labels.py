@@ -14,6 +14,8 @@ from lakehouse.merging.rows import (
     exactly,
     logical_columns,
     merged,
+    of_op,
+    together,
 )
 from lakehouse.merging.rules import Rules
 
@@ -29,14 +31,14 @@ def label_change(
     shape = contract("labels")
     extras = dict(rules.label_metadata)
     fields = logical_columns(shape, extras)
-    whole = labels.filter(pl.col("op") == "ADD")
+    whole = of_op(labels, "ADD")
     parts = [exactly(whole, fields)]
-    sent = labels.filter(pl.col("op") == "MODIFY")
+    sent = of_op(labels, "MODIFY") if whole.height < labels.height else labels.clear()
     if sent.height:
         old = current.labels.rows
         there = sent.join(old, on=_KEY, how="semi", maintain_order="left")
         parts.append(exactly(merged(there, old, _KEY, fields), fields))
-    rows = _with_class_ids(pl.concat(parts), rules.class_ids, current.labels.rows)
+    rows = _with_class_ids(together(parts), rules.class_ids, current.labels.rows)
     images = as_images(rows, current.labels.keys, shape, extras)
     gone, uploads = gone_labels(labels, targets, current.labels.keys)
     return TableChange(images, as_deletions(gone, uploads, shape))
@@ -50,6 +52,9 @@ def gone_labels(
     They leave with their frame, by a frame that is added anew without them, or
     one by one.
     """
+    uploads = targets.select("frame_id", "upload_id")
+    if not there.height:
+        return there, uploads
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     sent = labels.filter(pl.col("op") != "DELETE")
     by_frame = there.join(wholly, on="frame_id", how="semi").join(
@@ -57,7 +62,6 @@ def gone_labels(
     )
     singly = labels.filter(pl.col("op") == "DELETE")
     by_label = there.join(singly, on=_KEY, how="semi")
-    uploads = targets.select("frame_id", "upload_id")
     return pl.concat([by_frame, by_label]), uploads
 
 
@@ -66,8 +70,11 @@ def _with_class_ids(
 ) -> pl.DataFrame:
     """The class ids that go with the names.
 
-    A name no longer known, kept by a MODIFY of other fields, keeps its id.
+    A name no longer known, kept by a MODIFY of other fields, keeps its id. Rows
+    that were hashed when staged have theirs: the merger saw that the map still holds.
     """
+    if "row_hash" in rows.columns:
+        return rows
     name = pl.col("class_name")
     ids = name.replace_strict(dict(class_ids), default=None, return_dtype=pl.Int64)
     if not there.height:

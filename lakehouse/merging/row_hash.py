@@ -14,24 +14,29 @@ that are null, among them those added later. The last mixing matters: without
 it, values swapped between two rows would leave a sum over rows unchanged.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
 
-__all__ = ["mix", "row_hash"]
+__all__ = ["Lanes", "by_chunks", "hashes_of", "mix", "row_hash", "row_sums"]
 
 Lanes = npt.NDArray[np.uint64]
+
+_Part = TypeVar("_Part")
 
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
 _POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
 _NAN_BITS: Final = np.uint64(0x7FF8000000000000)
 _CHUNK_ROWS: Final = 131_072
+_THREADS: Final = min(8, os.cpu_count() or 1)
 
 
 def mix(lanes: Lanes) -> Lanes:
@@ -49,16 +54,44 @@ def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     >>> first.equals(row_hash(rows.select("b", "a"), ["b", "a"]))
     True
     """
-    out = np.zeros(rows.height, dtype=np.uint64)
-    for start in range(0, rows.height, _CHUNK_ROWS):
-        part = rows.slice(start, _CHUNK_ROWS)
-        total = np.zeros(part.height, dtype=np.uint64)
-        for name in columns:
-            column = part.get_column(name)
-            if column.null_count() < part.height:
-                total += _column_lane(column, name)
-        out[start : start + part.height] = mix(total)
-    return pl.Series("row_hash", out.view(np.int64))
+    return hashes_of(row_sums(rows, columns))
+
+
+def hashes_of(sums: Lanes) -> pl.Series:
+    """The row hashes that sums of lanes come to."""
+    return pl.Series("row_hash", by_chunks(mix, sums).view(np.int64))
+
+
+def row_sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
+    """The sum of each row's lanes, before the last mixing; sums of parts add up."""
+    if rows.height <= _CHUNK_ROWS:
+        return _sums(rows, columns)
+    parts = [
+        rows.slice(start, _CHUNK_ROWS) for start in range(0, rows.height, _CHUNK_ROWS)
+    ]
+    return np.concatenate(_together(lambda part: _sums(part, columns), parts))
+
+
+def by_chunks(work: Callable[[Lanes], Lanes], lanes: Lanes) -> Lanes:
+    """Work on lanes element by element, in pieces that fit a cache, on all cores."""
+    if len(lanes) <= _CHUNK_ROWS:
+        return work(lanes)
+    edges = range(_CHUNK_ROWS, len(lanes), _CHUNK_ROWS)
+    return np.concatenate(_together(work, np.split(lanes, list(edges))))
+
+
+def _together(work: Callable[[_Part], Lanes], parts: Sequence[_Part]) -> list[Lanes]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, parts))
+
+
+def _sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
+    total = np.zeros(rows.height, dtype=np.uint64)
+    for name in columns:
+        column = rows.get_column(name)
+        if column.null_count() < rows.height:
+            total += _column_lane(column, name)
+    return total
 
 
 @cache

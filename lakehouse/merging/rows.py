@@ -1,6 +1,6 @@
 """Small tools on tables of rows that the kernel's parts share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -16,7 +16,23 @@ __all__ = [
     "filled",
     "logical_columns",
     "merged",
+    "of_op",
+    "together",
+    "without",
 ]
+
+
+def of_op(rows: pl.DataFrame, op: str) -> pl.DataFrame:
+    """The rows with that `op`; the same table, not a copy, where all have it."""
+    is_op = pl.col("op") == op
+    return rows if rows.select(is_op.all()).item() else rows.filter(is_op)
+
+
+def without(rows: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+    """The rows of other frames; the same table, not a copy, where none are named."""
+    if not frames.height:
+        return rows
+    return rows.join(frames, on="frame_id", how="anti", maintain_order="left")
 
 
 def filled(rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -89,12 +105,18 @@ def as_images(
         extras: Its metadata columns.
     """
     columns = logical_columns(contract, extras)
+    known = ["row_hash"] if "row_hash" in rows.columns else []
     rows = filled(rows, columns).select(
-        *(pl.col(name).cast(dtype) for name, dtype in columns.items()),
+        *(
+            name if rows.schema.get(name, dtype) == dtype else pl.col(name).cast(dtype)
+            for name, dtype in columns.items()
+        ),
         "upload_id",
         "op",
+        *known,
     )
-    rows = rows.with_columns(row_hash(rows, list(columns)))
+    if not known:
+        rows = rows.with_columns(row_hash(rows, list(columns)))
     key = list(contract.key)
     if held.height:
         rows = rows.join(held, on=key, how="left", maintain_order="left")
@@ -125,6 +147,22 @@ def as_deletions(
 
 
 def exactly(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """The fields in order, null where not given, and what wrote them."""
-    typed = (pl.col(name).cast(dtype) for name, dtype in fields.items())
-    return filled(rows, fields).select(*typed, "upload_id", "op")
+    """The fields in order, null where not given, and what wrote them.
+
+    A `row_hash` that was made when the rows were staged is kept.
+    """
+    known = ["row_hash"] if "row_hash" in rows.columns else []
+    rows = filled(rows, fields)
+    typed = (
+        name if rows.schema[name] == dtype else pl.col(name).cast(dtype)
+        for name, dtype in fields.items()
+    )
+    return rows.select(*typed, "upload_id", "op", *known)
+
+
+def together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Parts as `exactly` makes them, as one; hashes only where all have them."""
+    full = [part for part in parts if part.height] or [parts[0]]
+    if len(full) == 1:
+        return full[0]
+    return pl.concat([part.drop("row_hash", strict=False) for part in full])

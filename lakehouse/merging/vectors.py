@@ -22,9 +22,11 @@ def frame_vectors(
     """The vectors of frames that come, change or go."""
     there = current.frame_embeddings.keys
     sent = _sent(frames)
+    if not there.height:
+        return _change("frame_embeddings", sent, there, there, targets)
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     gone = there.join(wholly, on="frame_id", how="semi")
-    if there.height and CLEAR in frames.columns:
+    if CLEAR in frames.columns:
         cleared = frames.filter(pl.col(CLEAR).list.contains("embedding"))
         gone = pl.concat([gone, there.join(cleared, on="frame_id", how="semi")])
     gone = gone.join(sent, on="frame_id", how="anti")

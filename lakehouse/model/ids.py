@@ -15,6 +15,7 @@ import polars as pl
 from lakehouse.errors import InvalidInputError
 
 __all__ = [
+    "any_invalid_id",
     "NAME_PATTERN",
     "check_name",
     "id_problem",
@@ -67,6 +68,20 @@ def invalid_id_expr(column: str) -> pl.Expr:
     value = pl.col(column)
     bad = (value.str.len_bytes() == 0) | value.str.contains(_FORBIDDEN)
     return bad.fill_null(value=True)
+
+
+def any_invalid_id(ids: pl.Series) -> bool:
+    """Whether any of many texts cannot be an id.
+
+    >>> any_invalid_id(pl.Series(["frame_1", "frame/2"]))
+    True
+    """
+    if ids.null_count():
+        return True
+    if ids.is_sorted():
+        ids = ids.filter((ids != ids.shift(1)).fill_null(value=True))
+    checked = ids.alias("id").to_frame().lazy().select(invalid_id_expr("id").any())
+    return bool(checked.collect(engine="streaming").item())
 
 
 def new_upload_id(after: str | None = None) -> str:

@@ -123,7 +123,8 @@ class FaultyStore:
         fails_late = self._fault == "late" and len(self.calls) == self._at
         if not fails_late:
             return self._call(
-                f"scan {paths[0]}", lambda: self._store.scan(paths, schema, row_index=row_index)
+                f"scan {paths[0]}",
+                lambda: self._store.scan(paths, schema, row_index=row_index),
             )
         self.calls.append(f"scan {paths[0]}")
         found = self._store.scan(paths, schema, row_index=row_index).collect_schema()

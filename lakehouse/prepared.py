@@ -1,0 +1,139 @@
+"""Large uploads staged in the form that tables keep, so they are written once.
+
+Rows that are added whole are images already, all but a few columns: the class
+id, the hash, the upload. They are sorted, hashed and staged with those; a merge
+that takes every one of them in links the staged files into the change log and
+the live table, and encodes nothing again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.delta.plan import sort_rows
+from lakehouse.fingerprint import Fingerprint
+from lakehouse.merging.row_hash import Lanes, hashes_of, row_sums
+from lakehouse.merging.rows import logical_columns
+from lakehouse.model.label_types import MASK_CLASS
+from lakehouse.model.metadata import PREFIX
+from lakehouse.model.operations import OP, Operations
+
+__all__ = ["MADE", "Prepared", "as_sent", "content_hash", "prepare"]
+
+PREPARED_ROWS: Final = 10_000
+"""Fewer rows are cheaper to encode twice than to look at."""
+
+MADE: Final = ("class_id", "row_hash")
+"""The columns that preparing adds to what was sent."""
+
+_NOT_CONTENT: Final = frozenset({"_row"})
+_KERNEL_CHANGES: Final = frozenset({"sensors", "embedding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Operations, some of them with hashes, and what a merge must know of those."""
+
+    operations: Operations
+    content_hash: str
+    """Equal for equal rows, whatever their order; stable across machines."""
+    images: tuple[str, ...] = ()
+    """The parts (frames, labels) that are in their tables' form."""
+    classes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The classes of the labels, with the ids that they were given."""
+
+
+def prepare(operations: Operations, class_ids: Mapping[str, int]) -> Prepared:
+    """Put what is large and added whole into the form of its table.
+
+    Args:
+        operations: As the intake made them.
+        class_ids: Known classes.
+    """
+    frames, frame_hash, _ = _part(operations.frames, "frames", class_ids)
+    labels, label_hash, classes = _part(operations.labels, "labels", class_ids)
+    return Prepared(
+        operations=replace(operations, frames=frames, labels=labels),
+        content_hash=f"{frame_hash}-{label_hash}",
+        images=tuple(
+            name
+            for name, part in (("frames", frames), ("labels", labels))
+            if "row_hash" in part.columns
+        ),
+        classes=classes,
+    )
+
+
+def content_hash(operations: Operations) -> str:
+    """The hash of the rows sent, whatever their order; stable across machines."""
+    return "-".join(
+        _hash_of(row_sums(part, _content(part)) if part.height else None)
+        for part in (operations.frames, operations.labels)
+    )
+
+
+def as_sent(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows without what preparing added."""
+    if "row_hash" not in rows.columns:
+        return rows
+    return rows.drop(MADE, strict=False)
+
+
+def _part(
+    rows: pl.DataFrame, table: str, class_ids: Mapping[str, int]
+) -> tuple[pl.DataFrame, str, Mapping[str, int]]:
+    if not rows.height:
+        return rows, _hash_of(None), {}
+    classes = _classes(rows, class_ids)
+    if not _is_image(rows, table) or classes is None:
+        return rows, _hash_of(row_sums(rows, _content(rows))), {}
+    rows = sort_rows(rows, contract(table))
+    sums = row_sums(rows, [name for name in _content(rows) if name != OP])
+    # Every operation is the same, so one row tells what it adds.
+    said = _hash_of(sums + row_sums(rows.head(1), [OP]))
+    if "class_name" in rows.columns:
+        ids = pl.col("class_name").replace_strict(
+            dict(class_ids), default=None, return_dtype=pl.Int64
+        )
+        rows = rows.with_columns(class_id=ids)
+        sums += row_sums(rows, ["class_id"])
+    rows = rows.with_columns(hashes_of(sums))
+    return rows, said, classes
+
+
+def _is_image(rows: pl.DataFrame, table: str) -> bool:
+    """Whether the rows are images but for the columns that are made here."""
+    if rows.height < PREPARED_ROWS or not (rows.get_column(OP) == "ADD").all():
+        return False
+    if not _KERNEL_CHANGES.isdisjoint(rows.columns):
+        return False
+    known = logical_columns(contract(table), {})
+    return all(
+        name == OP or name.startswith(PREFIX) or rows.schema[name] == known.get(name)
+        for name in rows.columns
+    )
+
+
+def _classes(
+    rows: pl.DataFrame, class_ids: Mapping[str, int]
+) -> Mapping[str, int] | None:
+    """The ids of the classes named; None if one is unknown."""
+    if "class_name" not in rows.columns:
+        return {}
+    names = rows.get_column("class_name").unique().drop_nulls().to_list()
+    if any(name not in class_ids and name != MASK_CLASS for name in names):
+        return None
+    return {name: class_ids[name] for name in names if name in class_ids}
+
+
+def _content(rows: pl.DataFrame) -> list[str]:
+    return [name for name in rows.columns if name not in _NOT_CONTENT]
+
+
+def _hash_of(sums: Lanes | None) -> str:
+    if sums is None:
+        return Fingerprint.zero().text
+    return Fingerprint.of(hashes_of(sums)).text
