@@ -56,6 +56,8 @@ class KeyIndex:
     counts: npt.NDArray[np.uint32]
     second: Lanes
     row_hash: npt.NDArray[np.int64]
+    has_twins: bool
+    """Whether a lane is there twice: frames that collide, or lie in two runs."""
 
     @classmethod
     def of(cls, rows: pl.DataFrame, key: Sequence[str]) -> "KeyIndex":
@@ -67,12 +69,14 @@ class KeyIndex:
         starts = np.flatnonzero(is_start)
         counts = np.diff(np.append(starts, height))
         order = np.argsort(first[starts], kind="stable")
+        runs = first[starts][order]
         return cls(
-            first[starts][order],
+            runs,
             starts[order].astype(np.uint32),
             counts[order].astype(np.uint32),
             second,
             rows.get_column("row_hash").to_numpy(),
+            _has_twins(runs),
         )
 
     @property
@@ -88,11 +92,15 @@ class KeyIndex:
 
     def of_frames(self, first: Lanes) -> tuple[Places, Places]:
         """The rows of whole frames: which wanted frame each is of, and its place."""
-        low = np.searchsorted(self.runs, first, side="left")
-        high = np.searchsorted(self.runs, first, side="right")
+        order = np.argsort(first)  # neighbours in the index are neighbours in memory
+        needles = first[order]
+        low = np.searchsorted(self.runs, needles, side="left")
+        high = low + (self.runs[low.clip(max=len(self.runs) - 1)] == needles)
+        if self.has_twins:
+            high = np.searchsorted(self.runs, needles, side="right")
         wanted, run = _spread(low, high - low)
         held, places = _spread(self.starts[run].astype(np.int64), self.counts[run])
-        return wanted[held], places
+        return order[wanted[held]], places
 
     def save(self, path: Path) -> None:
         """Write the index to a file of its own."""
@@ -127,7 +135,12 @@ class KeyIndex:
             parts[4].view(np.uint32),
             parts[1].view(np.uint64),
             parts[2].view(np.int64),
+            _has_twins(parts[0].view(np.uint64)),
         )
+
+
+def _has_twins(runs: Lanes) -> bool:
+    return bool((runs[1:] == runs[:-1]).any())
 
 
 def _spread(

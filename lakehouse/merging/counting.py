@@ -29,7 +29,8 @@ def count(
         rejected: The frames that do not land.
         changes: Live table to its changes.
     """
-    of_frames = _frames(targets, rejected, changes)
+    all_changed = _all_changed(targets, labels, changes)
+    of_frames = _frames(targets, rejected, changes, all_changed=all_changed)
     of_labels = _labels(labels, rejected, changes)
     counted = [_pivot(of_frames, ""), _pivot(of_labels, "label_")]
     ids = pl.concat([part.select("upload_id") for part in counted]).unique()
@@ -39,7 +40,11 @@ def count(
 
 
 def _frames(
-    targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
+    targets: pl.DataFrame,
+    rejected: pl.DataFrame,
+    changes: Mapping[str, TableChange],
+    *,
+    all_changed: bool,
 ) -> pl.DataFrame:
     """The fates of the touched frames: `upload_id`, `fate` and `count`."""
     plain = (pl.col("frame_op") == "ADD") & ~pl.col("exists")
@@ -48,6 +53,8 @@ def _frames(
     created = _tally(landed, "created")
     if landed.height == targets.height:
         return created
+    if all_changed and not rejected.height:
+        return pl.concat([created, _tally(_fated(targets.filter(~plain)))])
     rest = pl.concat(
         [targets.filter(~plain), targets.filter(plain).join(rejected, on="frame_id")]
     )
@@ -64,13 +71,27 @@ def _frames_looked_up(
         for part in (change.images, change.deletions)
     ]
     changed = pl.concat([part.select("frame_id") for part in parts]).unique()
-    op, exists = pl.col("frame_op"), pl.col("exists")
-    fate = (
+    by_change = (
         pl.when(pl.col("_bad"))
         .then(pl.lit("rejected"))
         .when(~pl.col("_changed"))
         .then(pl.lit("unchanged"))
-        .when(op == "DELETE")
+        .otherwise(pl.col("fate"))
+    )
+    return _tally(
+        _fated(targets)
+        .join(rejected.with_columns(_bad=True), on="frame_id", how="left")
+        .join(changed.with_columns(_changed=True), on="frame_id", how="left")
+        .with_columns(pl.col("_bad", "_changed").fill_null(value=False))
+        .select("upload_id", fate=by_change)
+    )
+
+
+def _fated(targets: pl.DataFrame) -> pl.DataFrame:
+    """Frames with what becomes of them if anything does."""
+    op, exists = pl.col("frame_op"), pl.col("exists")
+    fate = (
+        pl.when(op == "DELETE")
         .then(pl.lit("deleted"))
         .when((op == "ADD") & ~exists)
         .then(pl.lit("created"))
@@ -78,11 +99,18 @@ def _frames_looked_up(
         .then(pl.lit("replaced"))
         .otherwise(pl.lit("modified"))
     )
-    return _tally(
-        targets.join(rejected.with_columns(_bad=True), on="frame_id", how="left")
-        .join(changed.with_columns(_changed=True), on="frame_id", how="left")
-        .with_columns(pl.col("_bad", "_changed").fill_null(value=False))
-        .select("upload_id", fate=fate)
+    return targets.select("frame_id", "upload_id", fate=fate)
+
+
+def _all_changed(
+    targets: pl.DataFrame, labels: pl.DataFrame, changes: Mapping[str, TableChange]
+) -> bool:
+    """Whether every label sent and every frame operation came to a change."""
+    frames = changes["frames"]
+    operated = targets.height - targets.get_column("frame_op").null_count()
+    return (
+        changes["labels"].images.height == labels.height
+        and frames.images.height + frames.deletions.height == operated
     )
 
 
@@ -95,9 +123,14 @@ def _labels(
     if not labels.height:
         return gone
     images = changes["labels"].images
-    all_new = images.height == images.get_column(OLD_HASH).null_count()
-    if all_new and images.height == labels.height and not rejected.height:
-        return pl.concat([gone, _tally(images, "created")])
+    if images.height == labels.height and not rejected.height:
+        is_new = images.get_column(OLD_HASH).is_null()
+        replaced = pl.when(pl.col("op") == "ADD").then(pl.lit("replaced"))
+        old = images.filter(~is_new).select(
+            "upload_id", fate=replaced.otherwise(pl.lit("modified"))
+        )
+        new = images if is_new.all() else images.filter(is_new)
+        return pl.concat([gone, _tally(new, "created"), _tally(old)])
     bad = labels.join(rejected, on="frame_id", how="semi")
     sent = labels.join(rejected, on="frame_id", how="anti").select(
         *_KEY, "upload_id", op=OP

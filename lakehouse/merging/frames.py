@@ -6,7 +6,7 @@ import polars as pl
 
 from lakehouse.contracts import contract
 from lakehouse.merging.current import Current
-from lakehouse.merging.outcome import TableChange
+from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
     as_deletions,
     as_images,
@@ -28,12 +28,14 @@ def frame_change(
     frames: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
 ) -> TableChange:
     """The frames that are created, replaced, modified or deleted."""
+    if not frames.height:
+        return no_change("frames")
     shape = contract("frames")
     extras = dict(rules.frame_metadata)
     fields = logical_columns(shape, extras)
     added = mirrored(of_op(frames, "ADD"), where=pl.lit(value=True))
     parts = [exactly(added, fields)]
-    sent = frames if not frames.height else frames.filter(pl.col("op") == "MODIFY")
+    sent = frames.filter(pl.col("op") == "MODIFY")
     if sent.height:
         relisted = pl.lit(value=False)
         sent = with_image_changed(sent, current.frames.rows)

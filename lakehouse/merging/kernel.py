@@ -61,7 +61,9 @@ def apply(
     )
     rejected = _rejected(targets, all_problems, abort)
     all_problems = together([all_problems, _aborted(targets, rejected, all_problems)])
-    left_out = pl.concat([rejected, _skipped(targets)]).unique()
+    left_out = rejected
+    if (skipped := _skipped(targets)).height:
+        left_out = pl.concat([rejected, skipped]).unique()
     good = without(targets, left_out)
     frames, labels = without(frames, left_out), without(labels, left_out)
     changes = {
@@ -91,13 +93,16 @@ def _targets(
     )
     null = pl.lit(None, dtype=pl.String)
     by_label = _frames_of(labels)
-    if not by_label.get_column("frame_id").equals(frames.get_column("frame_id")):
+    if not frames.height:
+        by_frame = by_label.with_columns(frame_op=null, if_exists=null)
+    elif not by_label.get_column("frame_id").equals(frames.get_column("frame_id")):
         by_label = by_label.join(by_frame, on="frame_id", how="anti")
         by_label = by_label.with_columns(frame_op=null, if_exists=null)
         by_frame = pl.concat([by_frame, by_label])
     there = current.frames.keys.select("frame_id", exists=True)
-    if not there.height:
-        return by_frame.with_columns(exists=pl.lit(value=False))
+    if there.height in {0, by_frame.height}:
+        # What is there is among what is touched, so it is none or all.
+        return by_frame.with_columns(exists=pl.lit(value=there.height > 0))
     return by_frame.join(
         there, on="frame_id", how="left", maintain_order="left"
     ).with_columns(pl.col("exists").fill_null(value=False))

@@ -7,7 +7,7 @@ import polars as pl
 
 from lakehouse.contracts import contract
 from lakehouse.merging.current import Current
-from lakehouse.merging.outcome import TableChange
+from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
     as_deletions,
     as_images,
@@ -28,6 +28,8 @@ def label_change(
     labels: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
 ) -> TableChange:
     """The labels that are created, replaced, modified or deleted."""
+    if not labels.height and not current.labels.keys.height:
+        return no_change("labels")
     shape = contract("labels")
     extras = dict(rules.label_metadata)
     fields = logical_columns(shape, extras)

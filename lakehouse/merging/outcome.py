@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import polars as pl
 
-__all__ = ["OLD_AT", "OLD_HASH", "Outcome", "TableChange"]
+from lakehouse.contracts import contract
+
+__all__ = ["OLD_AT", "OLD_HASH", "Outcome", "TableChange", "no_change"]
 
 OLD_HASH: Final = "_old_hash"
 """The hash of the row that an image replaces or a deletion removes; null if none."""
@@ -23,6 +26,16 @@ class TableChange:
     """Full rows with provenance, `op`, and the old hash and place."""
     deletions: pl.DataFrame
     """Keys with `upload_id`, `op`, and the old hash and place."""
+
+
+@cache
+def no_change(table: str) -> TableChange:
+    """Nothing happens to a table."""
+    shape = contract(table)
+    old = {OLD_HASH: pl.Int64, OLD_AT: pl.Int64}
+    key = dict.fromkeys([*shape.key, "upload_id", "op"], pl.String)
+    images = pl.DataFrame(schema={**shape.schema(), "op": pl.String, **old})
+    return TableChange(images, pl.DataFrame(schema=key | old))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import polars as pl
 from lakehouse.contracts import contract
 from lakehouse.merging.current import Current
 from lakehouse.merging.labels import gone_labels
-from lakehouse.merging.outcome import TableChange
+from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import as_deletions, as_images, exactly, logical_columns
 from lakehouse.model.operations import CLEAR
 
@@ -21,6 +21,8 @@ def frame_vectors(
 ) -> TableChange:
     """The vectors of frames that come, change or go."""
     there = current.frame_embeddings.keys
+    if not there.height and "embedding" not in frames.columns:
+        return no_change("frame_embeddings")
     sent = _sent(frames)
     if not there.height:
         return _change("frame_embeddings", sent, there, there, targets)
@@ -38,6 +40,8 @@ def label_vectors(
 ) -> TableChange:
     """The vectors of labels that come, change or go."""
     there = current.label_embeddings.keys
+    if not there.height and "embedding" not in labels.columns:
+        return no_change("label_embeddings")
     key = ["frame_id", "label_id"]
     sent = _sent(labels)
     modified = sent.filter(pl.col("op") == "MODIFY")
