@@ -26,6 +26,7 @@ Places = npt.NDArray[np.int64]
 
 _MAGIC: Final = np.uint64(0x6C616B656B657931)  # "lakekey1": the format's name
 _MAPPED_BYTES: Final = 1 << 20
+_NOTHING: Final = np.array([], dtype=np.int64)
 
 
 def key_lanes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Lanes, Lanes]:
@@ -56,8 +57,10 @@ class KeyIndex:
     counts: npt.NDArray[np.uint32]
     second: Lanes
     row_hash: npt.NDArray[np.int64]
-    has_twins: bool
-    """Whether a lane is there twice: frames that collide, or lie in two runs."""
+    shift: np.uint64
+    """How far a lane is shifted to give its bucket."""
+    buckets: npt.NDArray[np.int64]
+    """Where in `runs` each bucket starts: hashes spread evenly, about one a bucket."""
 
     @classmethod
     def of(cls, rows: pl.DataFrame, key: Sequence[str]) -> "KeyIndex":
@@ -76,7 +79,7 @@ class KeyIndex:
             counts[order].astype(np.uint32),
             second,
             rows.get_column("row_hash").to_numpy(),
-            _has_twins(runs),
+            *_buckets(runs),
         )
 
     @property
@@ -86,21 +89,28 @@ class KeyIndex:
 
     def find(self, first: Lanes, second: Lanes) -> tuple[Places, Places]:
         """Which of the wanted keys are in the file, and in which places."""
-        wanted, places = self.of_frames(first)
+        if not len(first):
+            return _NOTHING, _NOTHING
+        # Labels of one frame come together, so each frame is searched for once.
+        starts = np.flatnonzero(np.append(True, first[1:] != first[:-1]))
+        counts = np.diff(np.append(starts, len(first)))
+        group, held = self.of_frames(first[starts])
+        candidate, wanted = _spread(starts[group], counts[group])
+        places = held[candidate]
         same = self.second[places] == second[wanted]
         return wanted[same], places[same]
 
     def of_frames(self, first: Lanes) -> tuple[Places, Places]:
         """The rows of whole frames: which wanted frame each is of, and its place."""
-        order = np.argsort(first)  # neighbours in the index are neighbours in memory
-        needles = first[order]
-        low = np.searchsorted(self.runs, needles, side="left")
-        high = low + (self.runs[low.clip(max=len(self.runs) - 1)] == needles)
-        if self.has_twins:
-            high = np.searchsorted(self.runs, needles, side="right")
+        if not len(self.runs):
+            return _NOTHING, _NOTHING
+        bucket = (first >> self.shift).astype(np.int64)
+        low, high = self.buckets[bucket], self.buckets[bucket + 1]
         wanted, run = _spread(low, high - low)
+        same = self.runs[run] == first[wanted]
+        wanted, run = wanted[same], run[same]
         held, places = _spread(self.starts[run].astype(np.int64), self.counts[run])
-        return order[wanted[held]], places
+        return wanted[held], places
 
     def save(self, path: Path) -> None:
         """Write the index to a file of its own."""
@@ -135,12 +145,15 @@ class KeyIndex:
             parts[4].view(np.uint32),
             parts[1].view(np.uint64),
             parts[2].view(np.int64),
-            _has_twins(parts[0].view(np.uint64)),
+            *_buckets(parts[0].view(np.uint64)),
         )
 
 
-def _has_twins(runs: Lanes) -> bool:
-    return bool((runs[1:] == runs[:-1]).any())
+def _buckets(runs: Lanes) -> tuple[np.uint64, npt.NDArray[np.int64]]:
+    bits = max(1, min(24, len(runs).bit_length()))
+    shift = np.uint64(64 - bits)
+    firsts = np.arange(1 << bits, dtype=np.uint64) << shift
+    return shift, np.append(np.searchsorted(runs, firsts), len(runs))
 
 
 def _spread(

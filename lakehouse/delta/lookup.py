@@ -65,6 +65,8 @@ class Lookup:
         Args:
             wanted: The columns of the key; each key once.
         """
+        if not self._state.files or not wanted.height:
+            return self._nothing()
         wanted = _sorted(wanted.select(self._key), self._key[0])
         found: list[pl.DataFrame] = []
         scanned: list[_Asked] = []
@@ -86,6 +88,8 @@ class Lookup:
 
     def frames(self, frame_ids: pl.Series) -> pl.DataFrame:
         """Every row of some frames: key, `_old_hash`, `_old_at`."""
+        if not self._state.files or not len(frame_ids):
+            return self._nothing()
         name = self._key[0]
         wanted = _sorted(frame_ids.alias(name).to_frame(), name)
         if len(self._key) == 1:

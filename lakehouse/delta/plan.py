@@ -106,7 +106,7 @@ class TableWriter:
         actions: list[Action] = []
         for number, places in places_by_file(old_at).items():
             file = files[number]
-            dead = np.union1d(file.dead, places).astype(np.uint32)
+            dead = np.sort(np.concatenate([file.dead, places]), kind="stable")
             if len(dead) == file.rows:
                 actions.append(remove_action(file.action, timestamp=at))
             elif is_worth_rewriting(file, len(dead)):
@@ -155,7 +155,8 @@ def sort_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     order = [name for name in contract.sort if name in rows.columns]
     if rows.height < 2 or _is_sorted(rows, order):  # noqa: PLR2004 - one is sorted
         return rows
-    return rows.sort(order, nulls_last=False)
+    ordered = rows.sort(order, nulls_last=False)
+    return ordered.with_columns(pl.col(order[0]).set_sorted())
 
 
 def _is_sorted(rows: pl.DataFrame, order: list[str]) -> bool:

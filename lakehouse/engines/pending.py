@@ -21,6 +21,7 @@ from lakehouse.storage import collect
 
 __all__ = [
     "Pending",
+    "distinct",
     "frame_ids",
     "next_group",
     "settled_among",

@@ -7,8 +7,9 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
-from lakehouse.engines.pending import Pending, frame_ids
+from lakehouse.engines.pending import Pending, distinct, frame_ids
 from lakehouse.merging.current import Current, Held
+from lakehouse.merging.rows import without
 from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.prepared import as_sent
@@ -63,6 +64,8 @@ def current_rows(
 ) -> Current:
     """What the tables hold at `version` of what operations touch."""
     frames, labels = operations.frames, operations.labels
+    if not frames.height:
+        return _of_labels_alone(collection, version, labels)
     lookup = collection.lookup("frames", version)
     there = lookup.keys(frame_ids(operations).to_frame())
     modified = there.join(_of(frames, "MODIFY", _FRAME), on=_FRAME, how="semi")
@@ -72,12 +75,32 @@ def current_rows(
     singly = _NO_LABELS
     if lasting.height and labels.height:
         singly = labels.select(_LABEL).join(lasting, on=_FRAME, how="semi")
-    held = Held(there, lookup.rows(modified))
     return Current(
-        frames=held,
+        frames=Held(there, lookup.rows(modified)),
         labels=_held_labels(collection, version, labels, wholly, singly),
         frame_embeddings=_keys(collection, "frame_embeddings", version, there, None),
         label_embeddings=_keys(collection, "label_embeddings", version, wholly, singly),
+    )
+
+
+def _of_labels_alone(
+    collection: Collection, version: int, labels: pl.DataFrame
+) -> Current:
+    """The same where no frame is sent: the frame of a label that is there, is there."""
+    none = pl.DataFrame(schema=dict.fromkeys(_FRAME, pl.String))
+    singly = labels.select(_LABEL) if labels.height else _NO_LABELS
+    held = _held_labels(collection, version, labels, none, singly)
+    found = distinct(held.keys.get_column("frame_id"))
+    rest = singly if not len(found) else without(singly, found.to_frame())
+    looked_up = collection.lookup("frames", version).keys(
+        distinct(rest.get_column("frame_id")).to_frame()
+    )
+    there = pl.concat([looked_up, found.to_frame()], how="diagonal")
+    return Current(
+        frames=Held(there, pl.DataFrame()),
+        labels=held,
+        frame_embeddings=_keys(collection, "frame_embeddings", version, none, None),
+        label_embeddings=_keys(collection, "label_embeddings", version, none, singly),
     )
 
 

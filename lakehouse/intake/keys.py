@@ -71,7 +71,9 @@ def frame_ids_of(table: Table) -> pl.Series:
             if is_text
             else pl.Series([None] * len(values), dtype=pl.String)
         )
-        return texts.alias("frame_id")
+        # Known once, the order is not looked for again all the way to the files.
+        texts = texts.alias("frame_id")
+        return texts.set_sorted() if texts.is_sorted() else texts
     known = [value if isinstance(value, str) else None for value in values]
     return pl.Series("frame_id", known, dtype=pl.String)
 

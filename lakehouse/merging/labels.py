@@ -58,6 +58,8 @@ def gone_labels(
     if not there.height:
         return there, uploads
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
+    if not wholly.height and of_op(labels, "ADD").height == labels.height:
+        return there.clear(), uploads
     sent = labels.filter(pl.col("op") != "DELETE")
     by_frame = there.join(wholly, on="frame_id", how="semi").join(
         sent, on=_KEY, how="anti"
