@@ -51,6 +51,12 @@ class Collection:
         self._newest: dict[str, TableState] = {}
         self._older: dict[tuple[str, int], TableState] = {}
 
+    def twin(self) -> "Collection":
+        """The same collection with a memory of its own, for another thread."""
+        twin = Collection(self.store, self.path, self.classes)
+        twin.lock, twin.indexes = self.lock, self.indexes
+        return twin
+
     # ------------------------------- CREATION ------------------------------- #
 
     def create(

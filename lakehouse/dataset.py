@@ -15,7 +15,7 @@ import polars as pl
 from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
 from lakehouse.draft import Draft
-from lakehouse.engines import Merger
+from lakehouse.engines import Compaction, Merger, compact
 from lakehouse.engines.pending import unsettled
 from lakehouse.errors import ArchivedError, InvalidInputError
 from lakehouse.history import frame_history
@@ -212,7 +212,8 @@ class Dataset:
         )
         staged, operations = submit(self.collection, submission)
         if self._settings.inline:
-            Merger(self.collection, {staged: operations}).run()
+            at_hand = {staged: operations}
+            Merger(self.collection, at_hand, compacts=self._settings.compacts).run()
         return Upload(self.collection, staged, self.submit)
 
     def merge_pending(self) -> list[Upload]:
@@ -223,8 +224,24 @@ class Dataset:
         """
         return [
             Upload(self.collection, settled, self.submit)
-            for settled in Merger(self.collection).run()
+            for settled in Merger(
+                self.collection, compacts=self._settings.compacts
+            ).run()
         ]
+
+    def compact(self) -> Compaction:
+        """Write the same rows in fewer files, without dead ones; no version is made.
+
+        It is done by itself behind merges when it is due, so this is for those
+        who want all of it now. Safe beside running writers.
+
+        Returns:
+            What was done, table by table; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; nothing has changed then.
+        """
+        return compact(self.collection, full=True)
 
     @property
     def is_processing(self) -> bool:

@@ -49,6 +49,7 @@ def connect(
     author: str | None = None,
     storage_options: Mapping[str, str] | None = None,
     merge: Literal["inline", "deferred"] = "inline",
+    compaction: Literal["auto", "manual"] = "auto",
     store: Store | None = None,
 ) -> "Lake":
     """Open a lake; nothing is written until you write something.
@@ -59,10 +60,12 @@ def connect(
         storage_options: `AWS_…` settings of an object store.
         merge: `inline` merges inside each writing call; `deferred` only stages,
             and `dataset.merge_pending()` or `lakehouse run merge` does the rest.
+        compaction: `auto` compacts behind merges when it is due; `manual` only by
+            `dataset.compact()` or `lakehouse run compact`.
         store: An opened store, instead of `root` and `storage_options`.
 
     Raises:
-        InvalidInputError: If no root is given, or `merge` is neither.
+        InvalidInputError: If no root is given, or `merge` or `compaction` is neither.
         FormatError: If a newer release wrote the lake.
 
     >>> import tempfile
@@ -82,7 +85,17 @@ def connect(
         raise InvalidInputError(
             f"merge is 'inline' or 'deferred', not {merge!r}.", kind="lake.merge"
         )
-    return Lake(store, Settings(author=author or _login(), inline=merge == "inline"))
+    if compaction not in {"auto", "manual"}:
+        raise InvalidInputError(
+            f"compaction is 'auto' or 'manual', not {compaction!r}.",
+            kind="lake.compaction",
+        )
+    settings = Settings(
+        author=author or _login(),
+        inline=merge == "inline",
+        compacts=compaction == "auto",
+    )
+    return Lake(store, settings)
 
 
 class Lake:

@@ -26,7 +26,7 @@ from lakehouse.storage import Store
 
 __all__ = ["Entry", "EntryKind", "Ledger", "entry_name", "log_path"]
 
-EntryKind = Literal["create", "data", "turn"]
+EntryKind = Literal["create", "data", "maintenance", "turn"]
 
 FORMAT: Final = 1
 """The format of entries that this release writes, and the newest it reads."""

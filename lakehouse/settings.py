@@ -1,4 +1,4 @@
-"""What a connection hands down: who writes, and when merges happen."""
+"""What a connection hands down: who writes, when merges and compaction happen."""
 
 import difflib
 from collections.abc import Callable
@@ -20,6 +20,8 @@ class Settings:
     """Whom versions name."""
     inline: bool
     """Merge inside each writing call; otherwise only stage."""
+    compacts: bool = True
+    """Compact behind merges when it is due; otherwise only when asked."""
 
 
 def pick(rows: pl.DataFrame, what: str, name: str) -> dict[str, Any]:

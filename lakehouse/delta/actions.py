@@ -49,13 +49,21 @@ def commit_info(*, timestamp: datetime, operation: str, commit_id: str) -> Actio
     }
 
 
-def remove_action(added: Action, *, timestamp: datetime) -> Action:
-    """The removal of a file, from the action that added it."""
+def remove_action(
+    added: Action, *, timestamp: datetime, data_change: bool = True
+) -> Action:
+    """The removal of a file, from the action that added it.
+
+    Args:
+        added: That action.
+        timestamp: When it is removed.
+        data_change: Whether its rows go; False where other files have them.
+    """
     add: Mapping[str, Any] = added["add"]
     removal: dict[str, Any] = {
         "path": add["path"],
         "deletionTimestamp": milliseconds(timestamp),
-        "dataChange": True,
+        "dataChange": data_change,
         "extendedFileMetadata": True,
         "partitionValues": {},
         "size": add["size"],

@@ -1,10 +1,11 @@
-"""Checkpoints of the tables' logs, written behind the caller's back.
+"""Checkpoints and compaction, behind the caller's back.
 
-A Delta checkpoint makes opening a table cheap and changes nothing else, so it
-is written after the answer, in one background thread, best effort.
+Both make reading cheap and change no content, so they are done after the
+answer, in one background thread, best effort.
 """
 
 import logging
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Final
@@ -13,18 +14,21 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import COLLECTION_TABLES
 from lakehouse.delta.checkpoint import write_checkpoint
 from lakehouse.delta.table_state import CHECKPOINT_INTERVAL
+from lakehouse.engines.compactor import compact, is_compaction_due
 
-__all__ = ["checkpoint_later", "finish"]
+__all__ = ["checkpoint_later", "compact_later", "finish"]
 
 _log = logging.getLogger(__name__)
 
 _WORKERS: Final = 1
 _running: list[Future[None]] = []
+_compacting: set[str] = set()
+_guard: Final = threading.Lock()
 
 
 @cache
 def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_WORKERS, thread_name_prefix="lakehouse-checkpoint")
+    return ThreadPoolExecutor(_WORKERS, thread_name_prefix="lakehouse-upkeep")
 
 
 def checkpoint_later(collection: Collection, version: int) -> None:
@@ -34,9 +38,19 @@ def checkpoint_later(collection: Collection, version: int) -> None:
         _running.append(_executor().submit(_checkpoint, collection, version))
 
 
+def compact_later(collection: Collection, version: int) -> None:
+    """Compact when the policy says that it is due, unless that is under way."""
+    with _guard:
+        if collection.path in _compacting or not is_compaction_due(collection, version):
+            return
+        _compacting.add(collection.path)
+    _running[:] = [future for future in _running if not future.done()]
+    _running.append(_executor().submit(_compact, collection))
+
+
 def finish() -> None:
-    """Wait until no checkpoint is being written."""
-    for future in _running:
+    """Wait until nothing is under way."""
+    for future in list(_running):
         future.result()
 
 
@@ -46,3 +60,13 @@ def _checkpoint(collection: Collection, version: int) -> None:
             write_checkpoint(collection.store, collection.table_path(table), version)
         except Exception:  # noqa: BLE001 - a checkpoint may fail; the log stays right
             _log.warning("no checkpoint of %s at %s", table, version, exc_info=True)
+
+
+def _compact(collection: Collection) -> None:
+    try:
+        compact(collection.twin(), full=False)
+    except Exception:  # noqa: BLE001 - it comes again with the next merge
+        _log.warning("no compaction of %s", collection.path, exc_info=True)
+    finally:
+        with _guard:
+            _compacting.discard(collection.path)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lakehouse.collection import Collection
-from lakehouse.engines.background import checkpoint_later
+from lakehouse.engines.background import checkpoint_later, compact_later
 from lakehouse.engines.pending import Pending, next_group
 from lakehouse.engines.plan import Plan, plan_entry
 from lakehouse.engines.records import upload_rows
@@ -51,11 +51,16 @@ class Merger:
     """Merges what is staged in one collection, until nothing is left."""
 
     def __init__(
-        self, collection: Collection, at_hand: dict[str, Operations] | None = None
+        self,
+        collection: Collection,
+        at_hand: dict[str, Operations] | None = None,
+        *,
+        compacts: bool = True,
     ) -> None:
         self._collection = collection
         self._name = secrets.token_hex(8)
         self._losses = 0
+        self._compacts = compacts
         self._at_hand = at_hand if at_hand is not None else {}
 
     def run(self) -> list[str]:
@@ -153,6 +158,8 @@ class Merger:
         except LakehouseError as error:
             _log.warning("version %s stands; left for later: %s", entry.version, error)
         checkpoint_later(collection, entry.version)
+        if self._compacts:
+            compact_later(collection, entry.version)
 
     def _lost(self, plan: Plan) -> None:
         """Another merger was first: drop what was written, and maybe ask for a turn."""

@@ -172,6 +172,13 @@ class DatasetMachine(RuleBasedStateMachine):
         self.check(done, (frames, labels), {})
         self.written_back.add(done.id)
 
+    @rule()
+    def compact(self) -> None:
+        """Fewer files, and nothing else."""
+        before = self.dataset.version, self.dataset.latest().fingerprint
+        self.dataset.compact()
+        assert (self.dataset.version, self.dataset.latest().fingerprint) == before
+
     @rule(upload=unreadable())
     def be_refused(self, upload: Upload) -> None:
         before = self.dataset.uploads().height

@@ -1,4 +1,4 @@
-"""Commands that jobs call: run merge."""
+"""Commands that jobs call: run merge, run compact."""
 
 import time
 from typing import Annotated
@@ -56,3 +56,27 @@ def merge(
         if not watch:
             return
         time.sleep(every)
+
+
+@run.command("compact")
+def compact(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(help="project/dataset; all when left out")
+    ] = None,
+) -> None:
+    """Join small files and drop dead rows: lakehouse run compact cells/hela."""
+    here = session(context)
+    lake = here.lake(inline=False)
+    datasets = (
+        [here.dataset(target, inline=False)]
+        if target
+        else [dataset for project in lake.projects() for dataset in project.datasets()]
+    )
+    reports = [
+        dataset.compact()
+        .to_frame()
+        .select(pl.lit(f"{dataset.project_name}/{dataset.name}").alias("dataset"), "*")
+        for dataset in datasets
+    ]
+    here.output.table(pl.concat(reports) if reports else pl.DataFrame(), "Compacted")

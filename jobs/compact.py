@@ -1,0 +1,27 @@
+"""Compact every dataset of a lake, as a scheduled job would."""
+
+import lakehouse
+from lakehouse.engines import Compaction
+
+__all__ = ["compact"]
+
+
+def compact(root: str) -> dict[str, Compaction]:
+    """Compact everything in the lake at `root`; what was done, by project/dataset.
+
+    Raises:
+        StorageError: If the store failed; datasets done before stay compacted.
+    """
+    lake = lakehouse.connect(root, merge="deferred", compaction="manual")
+    return {
+        f"{project.name}/{dataset.name}": dataset.compact()
+        for project in lake.projects()
+        for dataset in project.datasets()
+    }
+
+
+if __name__ == "__main__":
+    import sys
+
+    for target, done in compact(sys.argv[1]).items():
+        print(target, done.to_frame())

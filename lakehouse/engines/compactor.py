@@ -1,0 +1,228 @@
+"""Compaction: the same rows in fewer files, without dead ones.
+
+It is decided in the ledger like every write, by an entry of kind `maintenance`
+that changes no content, so it is safe beside any number of writers: files are
+written first, and named only if those they stand for are still there unchanged.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.contracts import COLLECTION_TABLES
+from lakehouse.delta.actions import Action, remove_action
+from lakehouse.delta.compaction import due_groups, every_group, is_due
+from lakehouse.delta.reading import scan_files
+from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.errors import LakehouseError, NotFoundError
+from lakehouse.ledger import Entry
+from lakehouse.storage import collect
+
+__all__ = ["Compaction", "TableCompaction", "compact", "is_compaction_due"]
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 5
+_TICK: Final = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class TableCompaction:
+    """What became of one table."""
+
+    table: str
+    files_before: int
+    """Files that were written again."""
+    files_after: int
+    """Files they became."""
+    rows: int
+    """Rows written again."""
+    dead_rows: int
+    """Dead rows left out."""
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a compaction did, table by table; tables it left alone are not named."""
+
+    entry: int | None = None
+    """The ledger entry; None if there was nothing to do, or writers were faster."""
+    tables: tuple[TableCompaction, ...] = ()
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row a table."""
+        return pl.DataFrame(
+            [asdict(table) for table in self.tables], schema=_REPORT_SCHEMA
+        )
+
+
+_REPORT_SCHEMA: Final = pl.Schema(
+    {
+        "table": pl.String(),
+        **{
+            name: pl.Int64()
+            for name in (
+                "files_before",
+                "files_after",
+                "rows",
+                "dead_rows",
+                "bytes_before",
+                "bytes_after",
+            )
+        },
+    }
+)
+
+
+@dataclass(slots=True)
+class _Rewritten:
+    """Files that stand for others."""
+
+    old: list[DataFile]
+    new: list[Action]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What was written for each table, kept over lost races while it is right."""
+
+    tables: dict[str, list[_Rewritten]] = field(
+        default_factory=dict[str, list[_Rewritten]]
+    )
+
+
+Chooser = Callable[[TableState], Iterable[list[DataFile]]]
+
+
+def is_compaction_due(collection: Collection, version: int) -> bool:
+    """Whether the policy asks for anything at an entry."""
+    return any(is_due(collection.state(table, version)) for table in COLLECTION_TABLES)
+
+
+def compact(collection: Collection, *, full: bool) -> Compaction:
+    """Compact the tables of a collection.
+
+    Args:
+        collection: Whose tables.
+        full: Join and fold all there is to gain, rather than what the policy
+            says is due.
+
+    Raises:
+        StorageError: If the store failed; nothing has changed then.
+    """
+    choose: Chooser = every_group if full else due_groups
+    work = _Work()
+    for attempt in range(_ATTEMPTS):
+        # Who lost to this process's own writers makes them wait.
+        with collection.lock if attempt else nullcontext():
+            head = collection.head()
+            _rewrite(collection, head, choose, work)
+            if not any(work.tables.values()):
+                return Compaction()
+            entry = _entry(head, work)
+            if collection.ledger.decide(entry):
+                return _landed(collection, entry, work)
+    _drop(collection, work)
+    return Compaction()
+
+
+def _rewrite(collection: Collection, head: Entry, choose: Chooser, work: _Work) -> None:
+    """Write the files that stand for others at `head`; keep those that still do."""
+    for table in COLLECTION_TABLES:
+        state = collection.state(table, head.version)
+        there = {file.identity for file in state.files.values()}
+        done = work.tables.get(table, [])
+        kept = [one for one in done if all(f.identity in there for f in one.old)]
+        if done and kept:
+            work.tables[table] = kept
+            continue
+        work.tables[table] = []
+        for files in choose(state):
+            try:
+                work.tables[table].append(_written(collection, table, state, files))
+            except NotFoundError:
+                _log.info("files of %s went while they were compacted", table)
+
+
+def _written(
+    collection: Collection, table: str, state: TableState, files: list[DataFile]
+) -> _Rewritten:
+    path = collection.table_path(table)
+    rows = collect(scan_files(collection.store, path, files, state.schema))
+    adds = collection.writer(table).append(rows) if rows.height else []
+    for add in adds:
+        add["add"]["dataChange"] = False
+    return _Rewritten(files, adds)
+
+
+def _entry(head: Entry, work: _Work) -> Entry:
+    at = max(datetime.now(UTC), head.time + _TICK)
+    actions: dict[str, tuple[Action, ...]] = {}
+    for table, rewritten in work.tables.items():
+        removed = [
+            remove_action(file.action, timestamp=at, data_change=False)
+            for one in rewritten
+            for file in one.old
+        ]
+        added = [add for one in rewritten for add in one.new]
+        if removed:
+            actions[table] = (*removed, *added)
+    return replace(
+        head,
+        version=head.version + 1,
+        kind="maintenance",
+        commit_id=uuid.uuid4().hex,
+        time=at,
+        author=None,
+        message="compaction",
+        uploads=(),
+        counts={},
+        actions=actions,
+        turn_until=None,
+        turn_of=None,
+    )
+
+
+def _landed(collection: Collection, entry: Entry, work: _Work) -> Compaction:
+    try:
+        collection.ledger.publish(entry)
+    except LakehouseError as error:
+        _log.warning("entry %s stands; left for later: %s", entry.version, error)
+    reports = (
+        _report(table, rewritten)
+        for table, rewritten in work.tables.items()
+        if rewritten
+    )
+    return Compaction(entry.version, tuple(reports))
+
+
+def _report(table: str, rewritten: list[_Rewritten]) -> TableCompaction:
+    old = [file for one in rewritten for file in one.old]
+    new: list[dict[str, Any]] = [add["add"] for one in rewritten for add in one.new]
+    return TableCompaction(
+        table=table,
+        files_before=len(old),
+        files_after=len(new),
+        rows=sum(file.live_rows for file in old),
+        dead_rows=sum(file.dead_rows for file in old),
+        bytes_before=sum(file.size for file in old),
+        bytes_after=sum(add["size"] for add in new),
+    )
+
+
+def _drop(collection: Collection, work: _Work) -> None:
+    """Remove files that nothing came to name."""
+    for table, rewritten in work.tables.items():
+        for one in rewritten:
+            for add in one.new:
+                path = f"{collection.table_path(table)}/{add['add']['path']}"
+                collection.store.delete(path)
