@@ -17,6 +17,7 @@ __all__ = [
     "milliseconds",
     "read_commit",
     "remove_action",
+    "written_paths",
 ]
 
 Action = dict[str, Any]
@@ -82,3 +83,14 @@ def commit_line(actions: Iterable[Action]) -> bytes:
 def read_commit(data: bytes) -> list[Action]:
     """The actions of a commit."""
     return [json.loads(line) for line in data.splitlines() if line.strip()]
+
+
+def written_paths(actions: Iterable[Action]) -> list[str]:
+    """The files that a commit brings to a table, by their paths in it.
+
+    A file removed and added again in one commit only gets another deletion vector.
+    """
+    known = list(actions)
+    gone = {action["remove"]["path"] for action in known if "remove" in action}
+    added = (action["add"]["path"] for action in known if "add" in action)
+    return [path for path in added if path not in gone]

@@ -50,7 +50,7 @@ def compact_later(collection: Collection, version: int) -> None:
 
 def finish() -> None:
     """Wait until nothing is under way."""
-    for future in list(_running):
+    for future in _running:
         future.result()
 
 

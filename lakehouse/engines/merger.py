@@ -165,7 +165,7 @@ class Merger:
         """Another merger was first: drop what was written, and maybe ask for a turn."""
         self._losses += 1
         try:
-            for path in plan.added_files(self._collection):
+            for path in plan.written_files(self._collection):
                 self._collection.store.delete(path)
             if self._losses >= LOSSES_BEFORE_TURN:
                 self._take_turn()

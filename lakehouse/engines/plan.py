@@ -13,7 +13,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, contract
-from lakehouse.delta.actions import Action
+from lakehouse.delta.actions import Action, written_paths
 from lakehouse.delta.create import metadata_action
 from lakehouse.engines.pending import Pending
 from lakehouse.engines.records import (
@@ -46,13 +46,15 @@ class Plan:
             adds = collection.writer(table).append(rows)
             self.actions.setdefault(table, []).extend(adds)
 
-    def added_files(self, collection: Collection) -> list[str]:
-        """The paths of the data files that this plan wrote."""
+    def written_files(self, collection: Collection) -> list[str]:
+        """The paths of the data files that this plan wrote.
+
+        A file that only got another deletion vector was there before.
+        """
         return [
-            f"{collection.table_path(table)}/{action['add']['path']}"
+            f"{collection.table_path(table)}/{path}"
             for table, actions in self.actions.items()
-            for action in actions
-            if "add" in action
+            for path in written_paths(actions)
         ]
 
 

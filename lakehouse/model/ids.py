@@ -15,8 +15,8 @@ import polars as pl
 from lakehouse.errors import InvalidInputError
 
 __all__ = [
-    "any_invalid_id",
     "NAME_PATTERN",
+    "any_invalid_id",
     "check_name",
     "id_problem",
     "invalid_id_expr",

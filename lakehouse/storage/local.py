@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
-from lakehouse.storage.store import ROW_GROUP_ROWS, scan_parquet
+from lakehouse.storage.store import COMPRESSION, ROW_GROUP_ROWS, scan_parquet
 
 __all__ = ["LocalStore"]
 
@@ -107,7 +107,7 @@ class LocalStore:
         with _told(path):
             self._make_folder(target)
             rows.write_parquet(
-                target, compression_level=1, row_group_size=ROW_GROUP_ROWS
+                target, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
             )
             if durable:
                 # Its name is made durable by the manifest beside it, put last.

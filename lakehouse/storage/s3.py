@@ -13,7 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
-from lakehouse.storage.store import ROW_GROUP_ROWS, scan_parquet
+from lakehouse.storage.store import COMPRESSION, ROW_GROUP_ROWS, scan_parquet
 
 __all__ = ["S3Store"]
 
@@ -133,7 +133,9 @@ class S3Store:
         """Write rows as one Parquet file, and return its size in bytes."""
         del durable
         buffer = io.BytesIO()
-        rows.write_parquet(buffer, compression_level=1, row_group_size=ROW_GROUP_ROWS)
+        rows.write_parquet(
+            buffer, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
+        )
         with _told(path):
             self._files.pipe_file(self.uri(path), buffer.getvalue())
         return buffer.tell()

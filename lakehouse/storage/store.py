@@ -1,16 +1,26 @@
 """The interface that stores have in common."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
 
-__all__ = ["ROW_GROUP_ROWS", "Store", "collect", "collect_all", "scan_parquet"]
+__all__ = [
+    "COMPRESSION",
+    "ROW_GROUP_ROWS",
+    "Store",
+    "collect",
+    "collect_all",
+    "scan_parquet",
+]
 
-ROW_GROUP_ROWS = 32_768
+ROW_GROUP_ROWS: Final = 65_536
 """Rows of a Parquet row group: what a point read decodes at the least."""
+
+COMPRESSION: Final = "lz4"
+"""Files are a tenth larger than with zstd, and read in less than half the time."""
 
 
 class Store(Protocol):
