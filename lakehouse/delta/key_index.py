@@ -116,10 +116,10 @@ class KeyIndex:
         """Write the index to a file of its own."""
         head = np.array([_MAGIC, len(self.runs), len(self.second)], dtype=np.uint64)
         with path.open("wb") as file:
-            for part in (head, self.runs, self.second, self.row_hash):
-                file.write(memoryview(np.ascontiguousarray(part)).cast("B"))
-            file.write(memoryview(np.ascontiguousarray(self.starts)).cast("B"))
-            file.write(memoryview(np.ascontiguousarray(self.counts)).cast("B"))
+            for long in (head, self.runs, self.second, self.row_hash):
+                file.write(long.tobytes())
+            for short in (self.starts, self.counts):
+                file.write(short.tobytes())
 
     @classmethod
     def load(cls, path: Path) -> "KeyIndex | None":

@@ -176,11 +176,13 @@ class Lookup:
             among = first.is_in(ids.unique().implode())
             lazy.append(rows.filter(in_range, among).select(columns))
         found: list[pl.DataFrame] = []
-        for one, rows in zip(asked, collect_all(lazy) if lazy else [], strict=True):
-            mine = rows.join(wanted, on=on, how="semi") if len(on) > 1 else rows
+        read = collect_all(lazy) if lazy else list[pl.DataFrame]()
+        for one, mine in zip(asked, read, strict=True):
+            if len(on) > 1:
+                mine = mine.join(wanted, on=on, how="semi")  # noqa: PLW2901
             places = mine.get_column(PLACE).to_numpy().astype(np.int64)
             kept, places = _living(one.file, np.arange(len(places)), places)
-            mine = mine[kept]
+            mine = mine[kept]  # noqa: PLW2901
             hashes = mine.get_column("row_hash").to_numpy()
             found.append(_located(mine.select(self._key), hashes, one, places))
         return found

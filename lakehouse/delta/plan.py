@@ -141,7 +141,7 @@ def with_dead(file: DataFile, dead: Positions) -> DataFile:
 
 def file_rows(rows: pl.DataFrame) -> int:
     """How many of these rows go into one file."""
-    fitting = TARGET_BYTES * rows.height // max(1, rows.estimated_size())
+    fitting = int(TARGET_BYTES * rows.height // max(1, rows.estimated_size()))
     return max(1, min(TARGET_ROWS, fitting))
 
 

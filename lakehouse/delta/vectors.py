@@ -89,10 +89,12 @@ def _z85_encode(data: bytes) -> str:
     padded = data + bytes(-len(data) % 4)
     words = np.frombuffer(padded, dtype=">u4").astype(np.uint32)
     digits = (words[:, None] // _POWERS) % 85
-    return _TO_TEXT[digits].tobytes().decode("ascii")
+    text: bytes = _TO_TEXT[digits].tobytes()
+    return text.decode("ascii")
 
 
 def _z85_decode(text: str) -> bytes:
     digits = _FROM_TEXT[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
     words = (digits.reshape(-1, 5) * _POWERS).sum(axis=1, dtype=np.uint32)
-    return words.astype(">u4").tobytes()
+    data: bytes = words.astype(">u4").tobytes()
+    return data

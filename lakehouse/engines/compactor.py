@@ -21,6 +21,7 @@ from lakehouse.delta.actions import Action, remove_action
 from lakehouse.delta.compaction import due_groups, every_group, is_due
 from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.engines.ready import ready_head
 from lakehouse.errors import LakehouseError, NotFoundError
 from lakehouse.ledger import Entry
 from lakehouse.storage import collect
@@ -30,6 +31,7 @@ __all__ = ["Compaction", "TableCompaction", "compact", "is_compaction_due"]
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 5
+_NOBODY: Final = ""
 _TICK: Final = timedelta(microseconds=1)
 
 
@@ -124,7 +126,7 @@ def compact(collection: Collection, *, full: bool) -> Compaction:
     for attempt in range(_ATTEMPTS):
         # Who lost to this process's own writers makes them wait.
         with collection.lock if attempt else nullcontext():
-            head = collection.head()
+            head = ready_head(collection, _NOBODY)
             _rewrite(collection, head, choose, work)
             if not any(work.tables.values()):
                 return Compaction()

@@ -12,7 +12,6 @@ wait for it, so a long load cannot starve beside a stream of small uploads.
 
 import logging
 import secrets
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from lakehouse.collection import Collection
 from lakehouse.engines.background import checkpoint_later, compact_later
 from lakehouse.engines.pending import Pending, next_group
 from lakehouse.engines.plan import Plan, plan_entry
+from lakehouse.engines.ready import is_others_turn, ready_head
 from lakehouse.engines.records import upload_rows
 from lakehouse.engines.touched import current_rows, stale_frames, stamped
 from lakehouse.errors import LakehouseError, NotFoundError, StorageError
@@ -43,7 +43,6 @@ LOSSES_BEFORE_TURN: Final = 3
 TURN: Final = timedelta(seconds=30)
 """How long the others wait for it, at the most."""
 
-_TURN_POLL_SECONDS: Final = 0.05
 _TICK: Final = timedelta(microseconds=1)
 
 
@@ -73,26 +72,11 @@ class Merger:
         settled: list[str] = []
         with self._collection.lock:
             while True:
-                head = self._ready_head()
+                head = ready_head(self._collection, self._name)
                 group = next_group(self._collection, head.version, self._at_hand)
                 if not group:
                     return settled
                 settled += self._merge(head, group)
-
-    def _ready_head(self) -> Entry:
-        """The head, published, and with no other merger's turn on it."""
-        head = self._collection.head()
-        while self._is_others_turn(head):
-            time.sleep(_TURN_POLL_SECONDS)
-            head = self._collection.head()
-        if not self._collection.ledger.is_published(head.version):
-            self._collection.ledger.publish(head)
-        return head
-
-    def _is_others_turn(self, head: Entry) -> bool:
-        if head.turn_until is None or head.turn_of == self._name:
-            return False
-        return datetime.now(UTC) < head.turn_until
 
     def _merge(self, head: Entry, group: Sequence[Pending]) -> list[str]:
         """One attempt; the ids settled, none when another merger was first."""
@@ -174,7 +158,7 @@ class Merger:
 
     def _take_turn(self) -> None:
         head = self._collection.head()
-        if self._is_others_turn(head):
+        if is_others_turn(head, self._name):
             return
         now = max(datetime.now(UTC), head.time + _TICK)
         turn = replace(

@@ -32,10 +32,10 @@ class TableChange:
 def no_change(table: str) -> TableChange:
     """Nothing happens to a table."""
     shape = contract(table)
-    old = {OLD_HASH: pl.Int64, OLD_AT: pl.Int64}
-    key = dict.fromkeys([*shape.key, "upload_id", "op"], pl.String)
-    images = pl.DataFrame(schema={**shape.schema(), "op": pl.String, **old})
-    return TableChange(images, pl.DataFrame(schema=key | old))
+    old = dict.fromkeys((OLD_HASH, OLD_AT), pl.Int64())
+    key = dict.fromkeys((*shape.key, "upload_id", "op"), pl.String())
+    images = pl.DataFrame(schema={**shape.schema(), "op": pl.String(), **old})
+    return TableChange(images, pl.DataFrame(schema={**key, **old}))
 
 
 @dataclass(frozen=True, slots=True)

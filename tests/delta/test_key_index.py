@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lakehouse.delta.index_cache import IndexCache
 from lakehouse.delta.key_index import KeyIndex, key_lanes

@@ -1,6 +1,5 @@
 """What a merge does to files, and that nobody sees any of it in the rows."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
@@ -8,7 +7,7 @@ import pytest
 
 import lakehouse
 from lakehouse.delta.table_state import DataFile
-from lakehouse.engines import compact, merger
+from lakehouse.engines import compact, merger, plan
 from lakehouse.engines.background import finish
 from lakehouse.testing.invariants import assert_plain_engine_agrees, assert_sound
 from tests.rows import box, frame
@@ -138,10 +137,10 @@ def test_it_is_compacted_without_being_asked(lake_root: str) -> None:
 @pytest.fixture
 def interrupted(
     dataset: lakehouse.Dataset, lake_root: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[str]]:
+) -> list[str]:
     """Another writer comes between a merge's writing and its decision, once."""
     other = lakehouse.connect(lake_root).project("cells").dataset("hela")
-    plan_entry = merger.plan_entry
+    plan_entry = plan.plan_entry
     landed: list[str] = []
 
     def interrupting(*args: Any, **kwargs: Any) -> Any:
@@ -152,7 +151,7 @@ def interrupted(
         return planned
 
     monkeypatch.setattr(merger, "plan_entry", interrupting)
-    yield landed
+    return landed
 
 
 def test_a_lost_race_takes_no_file_that_was_there(

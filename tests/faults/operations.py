@@ -34,6 +34,8 @@ FIRST: Upload = (
     ],
 )
 
+SECOND: Upload = ([], [Sent("ADD", _box("f1", "b", width=5.0))])
+
 OPERATIONS: dict[str, Upload] = {
     "add": (
         [Sent("ADD", _frame("f3", user__n=1))],
@@ -56,8 +58,9 @@ OPERATIONS: dict[str, Upload] = {
         [Sent("ADD", _frame("f4")), Sent("ADD", _frame("f5"))],
         [Sent("ADD", _box("f5", "a", class_name="cel"))],
     ),
+    "compact": ([], []),
 }
-"""Name to what is sent, on top of `FIRST`."""
+"""Name to what is sent, on top of `FIRST` and `SECOND`; compaction sends nothing."""
 
 
 def before(root: str) -> None:
@@ -65,18 +68,23 @@ def before(root: str) -> None:
     lake = lakehouse.connect(root)
     dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
     dataset.submit(operations_of(*FIRST))
+    dataset.submit(operations_of(*SECOND))
 
 
 def expected(name: str) -> State:
     """What an operation must come to."""
     model = ModelDataset(["cell"])
     model.submit(*FIRST)
+    model.submit(*SECOND)
     model.submit(*OPERATIONS[name])
     return model.latest
 
 
-def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload:
+def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
     """Run an operation under an id of its own, so that it can be repeated."""
     lake = lakehouse.connect(store=store)
     dataset = lake.project("cells").dataset("hela")
+    if name == "compact":
+        dataset.compact()
+        return None
     return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)
