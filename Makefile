@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow state check format bench clean
+.PHONY: help demo test test-slow state sequences check format bench clean
 
 help: ## Show what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-slow: .venv/.ready ## The tests that take longer
 
 state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/state -q
+
+sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
+	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 tests/sequences -q
 
 check: .venv/.ready ## Formatting, linting, types, spelling
 	$(BIN)/ruff format --check .
