@@ -1,12 +1,13 @@
 # Every target makes its own .venv when it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+SPARK := .spark/jars
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow state check format bench clean
+.PHONY: help demo test test-slow test-spark state sequences check format bench clean
 
 help: ## Show what there is
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -18,13 +19,27 @@ demo: .venv/.ready ## Real frames go in, change, go wrong, get mended, are read 
 	$(BIN)/lakehouse demo
 
 test: .venv/.ready ## The tests, in a few minutes
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not spark'
 
 test-slow: .venv/.ready ## The tests that take longer
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 -m 'slow and not spark'
+
+.venv/.spark: .venv/.ready pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group spark
+	touch $@
+
+$(SPARK)/.ready: tests/spark/pom.xml
+	mvn --quiet --batch-mode -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(SPARK)
+	touch $@
+
+test-spark: .venv/.spark $(SPARK)/.ready ## Spark reads every version, and cannot write (needs Java 17 and Maven)
+	$(BIN)/python -m pytest tests/spark
 
 state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/state -q
+
+sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
+	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 tests/sequences -q
 
 check: .venv/.ready ## Formatting, linting, types, spelling
 	$(BIN)/ruff format --check .
@@ -41,4 +56,4 @@ bench: .venv/.ready ## Measure
 	$(BIN)/python tests/benchmarks/foundation.py
 
 clean: ## Remove what was built
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .spark build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
