@@ -103,7 +103,7 @@ def _infer_types(intake: Intake) -> None:
     """The type of labels that do not say it, by the geometry they have."""
     columns, height = intake.columns, intake.keys.height
     null = pl.Series([None] * height, dtype=pl.String)
-    said = columns.get("label_type", null)
+    said = columns.setdefault("label_type", null.alias("label_type"))
     if said.null_count():
         geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
         first = next(iter(geometry), None)

@@ -37,6 +37,5 @@ def test_every_version_of_a_sequence_equals_the_model(
     rmtree(tmp_path)
 
 
-@pytest.mark.xfail(raises=KeyError, reason="rows without label_type are not expected")
 def test_no_labels_are_an_upload_too(dataset: lakehouse.Dataset) -> None:
     assert dataset.upsert_labels([]).status == "DONE"
