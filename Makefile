@@ -52,8 +52,12 @@ format: .venv/.ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.ready ## Measure
-	$(BIN)/python tests/benchmarks/foundation.py
+.venv/.bench: .venv/.ready pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+	touch $@
+
+bench: .venv/.bench ## Measure beside the contenders (half an hour; FRAMES=100000 is a minute or two)
+	$(BIN)/python -m tests.benchmarks --frames $(or $(FRAMES),2000000) --json bench.json
 
 clean: ## Remove what was built
 	rm -rf .venv .spark build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

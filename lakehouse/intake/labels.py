@@ -174,7 +174,7 @@ def _check_complete(intake: Intake) -> None:
     """A whole label has a class and everything its type needs."""
     columns, height = intake.columns, intake.keys.height
     kinds = columns["label_type"]
-    absent = pl.Series([True] * height)
+    absent = pl.Series([True] * height, dtype=pl.Boolean)
     for name in kinds.drop_nulls().unique().to_list():
         kind = LABEL_TYPES.get(name)
         if kind is None:
