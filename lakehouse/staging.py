@@ -16,6 +16,7 @@ at once never write into each other's parts: the manifest names the right ones.
 import itertools
 import json
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -186,6 +187,30 @@ class Staging:
     def read_prepared(self, manifest: Manifest) -> Operations:
         """The same, with the hashes of parts that are in their table's form."""
         return Operations(**self._parts(manifest))
+
+    def read_together(self, manifests: Sequence[Manifest]) -> dict[str, Operations]:
+        """The rows of several small uploads, read at once; by their ids.
+
+        Raises:
+            NotFoundError: If one was settled and swept by another merger.
+        """
+        places = [
+            (manifest.upload_id, name, file)
+            for manifest in manifests
+            for name, files in manifest.parts.items()
+            for file in files
+        ]
+        read = collect_all(
+            self._store.scan([self._file(upload_id, file)])
+            for upload_id, _, file in places
+        )
+        parts: dict[str, dict[str, pl.DataFrame]] = {
+            manifest.upload_id: {name: _empty(name) for name in _PARTS}
+            for manifest in manifests
+        }
+        for (upload_id, name, _), rows in zip(places, read, strict=True):
+            parts[upload_id][name] = rows
+        return {upload_id: Operations(**found) for upload_id, found in parts.items()}
 
     def share_images(
         self, manifest: Manifest, name: str, table_path: str

@@ -6,6 +6,7 @@ version, and so does everything behind it.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -34,6 +35,9 @@ GROUP_ROWS: Final = 2_000_000
 
 GROUP_UPLOADS: Final = 2_000
 """Uploads share a version up to this many."""
+
+_MANY: Final = 100_000
+_SMALL_ROWS: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ def distinct(values: pl.Series) -> pl.Series:
     values = values.drop_nulls()
     if values.is_sorted():
         return values.filter((values != values.shift(1)).fill_null(value=True))
+    if len(values) < _MANY:
+        return values.unique()
     rows = values.to_frame().lazy().select(pl.col(values.name).unique())
     return rows.collect(engine="streaming").to_series()
 
@@ -83,7 +89,9 @@ def next_group(
     shapes: dict[tuple[str, str], tuple[str, pl.DataType]] = {}
     fresh: set[tuple[str, str]] = set()
     rows = 0
-    for upload_id in unsettled(collection, version):
+    waiting = unsettled(collection, version)
+    _load_small(collection, waiting[:GROUP_UPLOADS], at_hand)
+    for upload_id in waiting:
         pending = _load(collection, upload_id, at_hand)
         if pending is None:
             continue
@@ -176,6 +184,26 @@ def settled_row(
     keys = pl.Series("upload_id", [upload_id], dtype=pl.String)
     rows = collect(collection.scan("uploads", version, keys=keys))
     return rows.row(0, named=True) if rows.height else None
+
+
+def _load_small(
+    collection: Collection, upload_ids: Sequence[str], at_hand: dict[str, Operations]
+) -> None:
+    """Read the rows of many small uploads at once; what fails is read alone later."""
+    wanted: list[Manifest] = []
+    for upload_id in upload_ids:
+        if upload_id in at_hand:
+            continue
+        try:
+            manifest = collection.staging.manifest(upload_id)
+        except LakehouseError:
+            continue
+        if manifest.frame_count + manifest.label_count <= _SMALL_ROWS:
+            wanted.append(manifest)
+    if len(wanted) > 1:
+        with suppress(LakehouseError, pl.exceptions.PolarsError):
+            found = collection.staging.read_together(wanted)
+            at_hand |= found
 
 
 def _load(

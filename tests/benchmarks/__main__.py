@@ -104,9 +104,7 @@ def reading(report: Report, work: Path, data: Data) -> None:
     apart(ours.merges, root, data, "random", [1, 2, 3, 4, 5], cache=work / "cache")
     for what, target in (("scan after merges", 1.6), ("scan when compacted", 1.2)):
         mine, plain = apart_pair(ours.scan, root, work / "plain.parquet", 7)
-        report.add(
-            Line(what, mine.best, "s", "plain Parquet", plain.best, target)
-        )
+        report.add(Line(what, mine.best, "s", "plain Parquet", plain.best, target))
         ours.dataset_at(root).compact()
 
 
@@ -134,8 +132,12 @@ def streams(report: Report, work: Path, data: Data, versions: int) -> None:
     report.add(
         Line(
             f"open and point-read at {versions} versions",
-            many.median * 1000, "ms", "at 10 versions", few.median * 1000, 2.0,
-        )  # fmt: skip
+            many.median * 1000,
+            "ms",
+            "at 10 versions",
+            few.median * 1000,
+            2.0,
+        )
     )
 
 
@@ -154,8 +156,12 @@ def scaling(report: Report, work: Path, data: Data) -> None:
     report.add(
         Line(
             "upsert 1,000 labels at random",
-            many.median, "s", "in a tenth of the labels", few.median, 2.0,
-        )  # fmt: skip
+            many.median,
+            "s",
+            "in a tenth of the labels",
+            few.median,
+            2.0,
+        )
     )
 
 

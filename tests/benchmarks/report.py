@@ -64,9 +64,16 @@ class Report:
     def show(self) -> None:
         """Print the table."""
         table = Table(
-            "what", "ours", "against", "theirs", "ratio", "target", "", "note",
+            "what",
+            "ours",
+            "against",
+            "theirs",
+            "ratio",
+            "target",
+            "",
+            "note",
             title=self.size,
-        )  # fmt: skip
+        )
         for line in self.lines:
             table.add_row(
                 line.what,

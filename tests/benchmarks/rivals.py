@@ -46,7 +46,7 @@ def merges(
     return Measured(timer.seconds, 0, written, checksum(_read(root, rival)))
 
 
-def _lance() -> Any:  # noqa: ANN401 - installed for `make bench` alone
+def _lance() -> Any:
     return importlib.import_module("lance")
 
 
@@ -62,13 +62,13 @@ def _write_parquet(path: Path, rows: pl.DataFrame) -> None:
     rows.write_parquet(path)
 
 
-def _merge_lance(path: Path, change: Any) -> None:  # noqa: ANN401 - Arrow
+def _merge_lance(path: Path, change: Any) -> None:
     table = _lance().dataset(str(path))
     merge = table.merge_insert(KEY).when_matched_update_all()
     merge.when_not_matched_insert_all().execute(change)
 
 
-def _merge_delta(path: Path, change: Any) -> None:  # noqa: ANN401 - Arrow
+def _merge_delta(path: Path, change: Any) -> None:
     condition = " and ".join(f"t.{name} = s.{name}" for name in KEY)
     (
         DeltaTable(str(path))
