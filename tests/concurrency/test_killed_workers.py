@@ -1,4 +1,4 @@
-"""Two writers and two mergers at once, killed at random and started again."""
+"""Two writers, two mergers and a compactor, killed at random and started again."""
 
 import random
 import subprocess
@@ -13,7 +13,13 @@ from lakehouse.testing.invariants import assert_ledger_linear, assert_sound
 
 ROOT = Path(__file__).parents[2]
 KILLS = 12
-WORKERS = {"w0": "write", "w1": "write", "m0": "merge", "m1": "merge"}
+WORKERS = {
+    "w0": "write",
+    "w1": "write",
+    "m0": "merge",
+    "m1": "merge",
+    "c0": "compact",
+}
 
 
 def start(name: str, root: str) -> subprocess.Popen[bytes]:
@@ -47,7 +53,7 @@ def test_nothing_is_lost_and_nothing_doubled(lake_root: str) -> None:
     (Path(lake_root) / "enough").touch()
     assert [running[name].wait(60) for name in ("w0", "w1")] == [0, 0]
     (Path(lake_root) / "stop").touch()
-    assert [running[name].wait(60) for name in ("m0", "m1")] == [0, 0]
+    assert [running[name].wait(60) for name in ("m0", "m1", "c0")] == [0] * 3
     dataset.merge_pending()
 
     sent = acknowledged(lake_root, "w0") + acknowledged(lake_root, "w1")

@@ -1,4 +1,4 @@
-"""A process that writes, or merges, until it is killed or done."""
+"""A process that writes, merges or compacts, until it is killed or done."""
 
 import sys
 import time
@@ -34,10 +34,19 @@ def merge(root: str, stop: Path) -> None:
                 raise
 
 
+def compact(root: str, stop: Path) -> None:
+    """Compact until told to stop."""
+    while not stop.exists():
+        lakehouse.connect(root).project("cells").dataset("hela").compact()
+        time.sleep(0.2)
+
+
 if __name__ == "__main__":
     kind, root, name = sys.argv[1:]
     top = Path(root)
     if kind == "write":
         write(root, name, top / f"{name}.log", top / "enough")
+    elif kind == "compact":
+        compact(root, top / "stop")
     else:
         merge(root, top / "stop")
