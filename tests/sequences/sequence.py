@@ -129,11 +129,8 @@ class Steps:
 
         nulls: Any = "clear" if sent.clear else "keep"
         if sent.verb == "add":
-            return dataset.add(
-                given(sent.frames), given(sent.labels) if sent.labels else None
-            )
-        # No labels at all are sent otherwise: see `test_no_labels_are_an_upload_too`.
-        if sent.verb == "upsert_labels" and sent.labels:
+            return dataset.add(given(sent.frames), given(sent.labels))
+        if sent.verb == "upsert_labels":
             return dataset.upsert_labels(given(sent.labels))
         if sent.verb == "delete":
             return dataset.delete(given(sent.frames), given(sent.labels))
