@@ -6,6 +6,7 @@ no index yet, is scanned, since that costs less than making one.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ __all__ = ["Lookup", "file_number", "places_by_file"]
 _FEW_KEYS: Final = 64
 _SMALL_FILE_ROWS: Final = 16_384
 _FILE_SHIFT: Final = 32
+_THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,7 @@ class Lookup:
         found: list[pl.DataFrame] = []
         scanned: list[_Asked] = []
         lanes = None
-        for asked in self._asked(wanted.get_column(self._key[0])):
-            index = self._index(asked)
+        for asked, index in self._indexed(wanted.get_column(self._key[0])):
             if index is None:
                 scanned.append(asked)
                 continue
@@ -96,8 +97,7 @@ class Lookup:
             return self.keys(wanted)
         scanned: list[_Asked] = []
         lane = None
-        for asked in self._asked(wanted.get_column(name)):
-            index = self._index(asked)
+        for asked, index in self._indexed(wanted.get_column(name)):
             if index is not None:
                 lane = key_lanes(wanted, [name])[0] if lane is None else lane
                 mine = lane[asked.start : asked.start + asked.length]
@@ -146,6 +146,14 @@ class Lookup:
                 end = wanted.search_sorted(high, side="right")
                 if end > start:
                     yield _Asked(number, file, start, end - start)
+
+    def _indexed(self, wanted: pl.Series) -> list[tuple[_Asked, KeyIndex | None]]:
+        """The files that may hold some of the keys, with their indexes."""
+        asked = list(self._asked(wanted))
+        if len(asked) < 2:  # noqa: PLR2004 - nothing to do side by side
+            return [(one, self._index(one)) for one in asked]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(zip(asked, pool.map(self._index, asked), strict=True))
 
     def _index(self, asked: _Asked) -> KeyIndex | None:
         """The file's index, made now if that pays."""

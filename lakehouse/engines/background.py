@@ -1,11 +1,12 @@
-"""Checkpoints and compaction, behind the caller's back.
+"""Checkpoints, compaction and sweeping, behind the caller's back.
 
-Both make reading cheap and change no content, so they are done after the
-answer, in one background thread, best effort.
+They make reading cheap, or free space, and change no content, so they are done
+after the answer, in one background thread, best effort.
 """
 
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Final
@@ -15,8 +16,9 @@ from lakehouse.contracts import COLLECTION_TABLES
 from lakehouse.delta.checkpoint import write_checkpoint
 from lakehouse.delta.table_state import CHECKPOINT_INTERVAL
 from lakehouse.engines.compactor import compact, is_compaction_due
+from lakehouse.errors import LakehouseError
 
-__all__ = ["checkpoint_later", "compact_later", "finish"]
+__all__ = ["checkpoint_later", "compact_later", "finish", "sweep", "sweep_later"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,18 @@ def compact_later(collection: Collection, version: int) -> None:
     _running.append(_executor().submit(_compact, collection))
 
 
+def sweep(collection: Collection, upload_ids: Sequence[str]) -> None:
+    """Remove what settled uploads staged, where every row landed."""
+    for upload_id in upload_ids:
+        collection.staging.sweep(upload_id)
+
+
+def sweep_later(collection: Collection, upload_ids: Sequence[str]) -> None:
+    """The same, behind the caller's back: uploads are settled, swept or not."""
+    _running[:] = [future for future in _running if not future.done()]
+    _running.append(_executor().submit(_sweep, collection, upload_ids))
+
+
 def finish() -> None:
     """Wait until nothing is under way."""
     for future in _running:
@@ -70,3 +84,10 @@ def _compact(collection: Collection) -> None:
     finally:
         with _guard:
             _compacting.discard(collection.path)
+
+
+def _sweep(collection: Collection, upload_ids: Sequence[str]) -> None:
+    try:
+        sweep(collection, upload_ids)
+    except LakehouseError:
+        _log.warning("staging of %s is not swept", collection.path, exc_info=True)

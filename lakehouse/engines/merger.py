@@ -19,7 +19,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lakehouse.collection import Collection
-from lakehouse.engines.background import checkpoint_later, compact_later
+from lakehouse.engines.background import (
+    checkpoint_later,
+    compact_later,
+    sweep,
+    sweep_later,
+)
 from lakehouse.engines.pending import Pending, next_group
 from lakehouse.engines.plan import Plan, plan_entry
 from lakehouse.engines.ready import is_others_turn, ready_head
@@ -42,6 +47,9 @@ LOSSES_BEFORE_TURN: Final = 3
 
 TURN: Final = timedelta(seconds=30)
 """How long the others wait for it, at the most."""
+
+_MANY: Final = 16
+"""So many settled uploads are swept after the answer."""
 
 _TICK: Final = timedelta(microseconds=1)
 
@@ -135,10 +143,12 @@ class Merger:
             collection.ledger.publish(entry)
             for upload_id in entry.uploads:
                 self._at_hand.pop(upload_id, None)
-                if upload_id in done:
-                    collection.staging.sweep(upload_id)
-                else:
+                if upload_id not in done:
                     collection.staging.keep_rejected(upload_id)
+            if len(done) > _MANY:
+                sweep_later(collection, done)
+            else:
+                sweep(collection, done)
         except LakehouseError as error:
             _log.warning("version %s stands; left for later: %s", entry.version, error)
         checkpoint_later(collection, entry.version)

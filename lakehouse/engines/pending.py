@@ -67,6 +67,8 @@ def frame_ids(operations: Operations) -> pl.Series:
 
 def distinct(values: pl.Series) -> pl.Series:
     """Each text once, nulls left out; in order where the values were."""
+    if len(values) == 1 and not values.null_count():
+        return values
     values = values.drop_nulls()
     if values.is_sorted():
         return values.filter((values != values.shift(1)).fill_null(value=True))
@@ -90,9 +92,9 @@ def next_group(
     fresh: set[tuple[str, str]] = set()
     rows = 0
     waiting = unsettled(collection, version)
-    _load_small(collection, waiting[:GROUP_UPLOADS], at_hand)
+    manifests = _load_small(collection, waiting[:GROUP_UPLOADS], at_hand)
     for upload_id in waiting:
-        pending = _load(collection, upload_id, at_hand)
+        pending = _load(collection, upload_id, at_hand, manifests.get(upload_id))
         if pending is None:
             continue
         size = pending.operations.frames.height + pending.operations.labels.height
@@ -188,8 +190,12 @@ def settled_row(
 
 def _load_small(
     collection: Collection, upload_ids: Sequence[str], at_hand: dict[str, Operations]
-) -> None:
-    """Read the rows of many small uploads at once; what fails is read alone later."""
+) -> dict[str, Manifest]:
+    """Read the rows of many small uploads at once; what fails is read alone later.
+
+    Returns:
+        Their manifests, by upload.
+    """
     wanted: list[Manifest] = []
     for upload_id in upload_ids:
         if upload_id in at_hand:
@@ -204,15 +210,19 @@ def _load_small(
         with suppress(LakehouseError, pl.exceptions.PolarsError):
             found = collection.staging.read_together(wanted)
             at_hand |= found
+    return {manifest.upload_id: manifest for manifest in wanted}
 
 
 def _load(
-    collection: Collection, upload_id: str, at_hand: dict[str, Operations]
+    collection: Collection,
+    upload_id: str,
+    at_hand: dict[str, Operations],
+    manifest: Manifest | None,
 ) -> Pending | None:
     """The upload, or None when it was never acknowledged or is settled and swept."""
     staging = collection.staging
     try:
-        manifest = staging.manifest(upload_id)
+        manifest = manifest or staging.manifest(upload_id)
     except NotFoundError:
         return None
     if upload_id not in at_hand:
