@@ -38,6 +38,7 @@ GROUP_UPLOADS: Final = 2_000
 
 _MANY: Final = 100_000
 _SMALL_ROWS: Final = 1_000
+_READ_TOGETHER: Final = 64
 
 
 @dataclass(frozen=True)
@@ -206,10 +207,10 @@ def _load_small(
             continue
         if manifest.frame_count + manifest.label_count <= _SMALL_ROWS:
             wanted.append(manifest)
-    if len(wanted) > 1:
+    for start in range(0, len(wanted) if len(wanted) > 1 else 0, _READ_TOGETHER):
+        batch = wanted[start : start + _READ_TOGETHER]
         with suppress(LakehouseError, pl.exceptions.PolarsError):
-            found = collection.staging.read_together(wanted)
-            at_hand |= found
+            at_hand |= collection.staging.read_together(batch)
     return {manifest.upload_id: manifest for manifest in wanted}
 
 
