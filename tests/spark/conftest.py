@@ -51,7 +51,9 @@ def spark_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": (
-            "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC"
+            "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC "
+            # One tier alone reserves 48 MB, and Java stops compiling when it is full.
+            "-XX:ReservedCodeCacheSize=256m"
         ),
         # So that VACUUM is refused for what the table is, not for its haste.
         "spark.databricks.delta.retentionDurationCheck.enabled": "false",
