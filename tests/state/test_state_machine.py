@@ -53,7 +53,7 @@ class DatasetMachine(RuleBasedStateMachine):
         self.expected: dict[int, int] = {0: 0}
         self.pending: list[tuple[str, Upload, dict[str, Any]]] = []
         self.settled: list[tuple[str, Upload, Result]] = []
-        self.written_back: set[str] = set()
+        self.sent_otherwise: set[str] = set()
 
     def open(self, **options: Any) -> lakehouse.Dataset:
         """The dataset in a lake opened afresh."""
@@ -77,6 +77,8 @@ class DatasetMachine(RuleBasedStateMachine):
         done = self.dataset.submit(operations, on_error=on_error, based_on=base)
         place = None if base is None else self.expected[base]
         self.check(done, upload, {"on_error": on_error, "based_on": place})
+        if as_tables:
+            self.sent_otherwise.add(done.id)
 
     @rule(
         upload=uploads(),
@@ -130,11 +132,11 @@ class DatasetMachine(RuleBasedStateMachine):
     def send_again(self, data: st.DataObject, other: Upload) -> None:
         """The same id with the same rows is the same upload; with others a mistake.
 
-        Rows that came as a table are not sent again as dicts: an empty list has
-        a type in one, and none in the other.
+        Rows that came as a table, or put together by a retry, are not sent again
+        as dicts: an empty list has a type in one, and none in the other.
         """
         upload_id, upload, _ = data.draw(st.sampled_from(self.settled))
-        if upload_id in self.written_back:
+        if upload_id in self.sent_otherwise:
             return
         self.merge(by_other=False)
         before = self.dataset.collection.head().version
@@ -160,6 +162,7 @@ class DatasetMachine(RuleBasedStateMachine):
         )
         assert done.retry_of == upload_id
         self.check(done, retried(upload, result.rejected, frames, labels), {})
+        self.sent_otherwise.add(done.id)
 
     @rule()
     def write_back(self) -> None:
@@ -170,7 +173,7 @@ class DatasetMachine(RuleBasedStateMachine):
         frames = [Sent("ADD", row) for row in state.frames.values()]
         labels = [Sent("ADD", row) for row in state.labels.values()]
         self.check(done, (frames, labels), {})
-        self.written_back.add(done.id)
+        self.sent_otherwise.add(done.id)
 
     @rule()
     def compact(self) -> None:
