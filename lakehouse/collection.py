@@ -23,6 +23,7 @@ from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import TableState, load_state
 from lakehouse.errors import FormatError, NotFoundError
 from lakehouse.fingerprint import Fingerprint
+from lakehouse.leases import Leases
 from lakehouse.ledger import Entry, Ledger
 from lakehouse.merging.rules import EmbeddingSpec, Rules
 from lakehouse.model.class_map import ClassMap
@@ -46,6 +47,7 @@ class Collection:
         self.classes = classes
         self.ledger = Ledger(store, path, COLLECTION_TABLES)
         self.staging = Staging(store, path)
+        self.leases = Leases(store, path)
         self.lock = threading.RLock()
         self.indexes = IndexCache()
         self._newest: dict[str, TableState] = {}
@@ -136,6 +138,14 @@ class Collection:
         while self.ledger.read(newest + 1).content_version == content:
             newest += 1
         return newest
+
+    def is_closed(self, version: int) -> bool:
+        """Whether garbage collection may have removed the files of a version."""
+        collected = self.head().collected
+        if collected is None:
+            return False
+        closed = self.ledger.read(collected).closed
+        return any(first <= version <= last for first, last in closed)
 
     # -------------------------------- TABLES -------------------------------- #
 

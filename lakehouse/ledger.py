@@ -26,7 +26,7 @@ from lakehouse.storage import Store
 
 __all__ = ["Entry", "EntryKind", "Ledger", "entry_name", "log_path"]
 
-EntryKind = Literal["create", "data", "maintenance", "turn"]
+EntryKind = Literal["create", "data", "maintenance", "turn", "tag", "collect"]
 
 FORMAT: Final = 1
 """The format of entries that this release writes, and the newest it reads."""
@@ -76,6 +76,10 @@ class Entry:
     """On a `turn`: until then other mergers wait for `commit_id`'s owner."""
     turn_of: str | None = None
     """On a `turn`: who has it."""
+    collected: int | None = None
+    """The newest `collect` entry up to this one: which versions' files may be gone."""
+    closed: tuple[tuple[int, int], ...] = ()
+    """On a `collect`: the versions whose files may be gone, as ranges with both ends."""
     actions: Mapping[str, tuple[Action, ...]] = field(
         default_factory=dict[str, "tuple[Action, ...]"]
     )
@@ -100,6 +104,10 @@ class Entry:
         if self.turn_until is not None:
             header["turn_until"] = self.turn_until.isoformat()
             header["turn_of"] = self.turn_of
+        if self.collected is not None:
+            header["collected"] = self.collected
+        if self.closed:
+            header["closed"] = [list(pair) for pair in self.closed]
         lines = [json.dumps(header, ensure_ascii=False)]
         lines += [
             json.dumps({"table": table, "actions": list(actions)}, ensure_ascii=False)
@@ -144,6 +152,8 @@ class Entry:
             fingerprint=header["fingerprint"],
             turn_until=datetime.fromisoformat(until) if until else None,
             turn_of=header.get("turn_of"),
+            collected=header.get("collected"),
+            closed=tuple((first, last) for first, last in header.get("closed", ())),
             actions={line["table"]: tuple(line["actions"]) for line in tables},
         )
 

@@ -18,6 +18,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.errors import NotFoundError
 from lakehouse.model.class_map import ClassMap
+from lakehouse.replay import content
 from lakehouse.storage import collect_all
 
 if TYPE_CHECKING:
@@ -132,11 +133,11 @@ class Snapshot:
         return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
 
     def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
-        rows = self.collection.scan(table, self.read_version).drop("row_hash")
+        rows = content(self.collection, table, self.read_version).drop("row_hash")
         if not provenance:
             return rows.drop("upload_id")
         uploads = self.collection.scan(
-            "uploads", self.read_version, columns=["upload_id", "version"]
+            "uploads", self.collection.head().version, columns=["upload_id", "version"]
         )
         return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
 
@@ -172,7 +173,20 @@ class Snapshot:
 
     @property
     def tables(self) -> dict[str, TableAt]:
-        """The live tables, for Spark, DuckDB, Polars or deltalake."""
+        """The live tables, for Spark, DuckDB, Polars or deltalake.
+
+        Raises:
+            NotFoundError: If garbage collection removed the version's files: plain
+                engines cannot read it any more, `frames()` and `labels()` can.
+        """
+        content_version = self.collection.ledger.read(self.read_version).content_version
+        if self.collection.is_closed(content_version):
+            raise NotFoundError(
+                f"The files of version {self.version} were collected. Its rows are in "
+                "the change log: snapshot.frames() and snapshot.labels() read them, and "
+                f"dataset.restore({self.version}) makes them the latest version again.",
+                kind="version.collected",
+            )
         return {
             table: TableAt(
                 self.collection.store.uri(self.collection.table_path(table)),
@@ -201,8 +215,8 @@ class Snapshot:
             NotFoundError: If the frame is not in this version.
         """
         keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
-        frames = self.collection.scan("frames", self.read_version, keys=keys)
-        labels = self.collection.scan("labels", self.read_version, keys=keys)
+        frames = content(self.collection, "frames", self.read_version, keys=keys)
+        labels = content(self.collection, "labels", self.read_version, keys=keys)
         found, its = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
         if not found.height:
             raise NotFoundError(

@@ -191,6 +191,7 @@ def _entry(head: Entry, work: _Work) -> Entry:
         actions=actions,
         turn_until=None,
         turn_of=None,
+        closed=(),
     )
 
 

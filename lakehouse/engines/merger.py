@@ -184,6 +184,7 @@ class Merger:
             actions={},
             turn_until=now + TURN,
             turn_of=self._name,
+            closed=(),
         )
         self._collection.ledger.publish(head)
         if self._collection.ledger.decide(turn):

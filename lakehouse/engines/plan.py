@@ -100,6 +100,7 @@ def plan_entry(
         counts=totals(uploads),
         rows=plan.rows,
         fingerprint=plan.fingerprint,
+        collected=head.collected,
     )
     plan.append(collection, "versions", version_row(entry))
     actions = {table: tuple(actions) for table, actions in plan.actions.items()}
