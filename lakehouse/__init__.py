@@ -10,6 +10,7 @@ One rule: the ledger decides, the tables follow. Dataset version N is Delta
 version N of every table, in any engine.
 """
 
+from lakehouse.checkpoints import Checkpoint
 from lakehouse.dataset import Dataset
 from lakehouse.draft import Draft
 from lakehouse.errors import (
@@ -34,6 +35,7 @@ from lakehouse.upload import Upload
 __all__ = [
     "AlreadyExistsError",
     "ArchivedError",
+    "Checkpoint",
     "ClassMap",
     "ConflictError",
     "Dataset",

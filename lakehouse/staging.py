@@ -295,6 +295,20 @@ def require_same_content(found: str, manifest: Manifest) -> None:
         )
 
 
+def require_untaken(staging: Staging, upload_id: str) -> None:
+    """Refuse an upload id that is taken by an upload that waits.
+
+    Raises:
+        InvalidInputError: If there is one.
+    """
+    if staging.is_acknowledged(upload_id):
+        raise InvalidInputError(
+            f"Upload id {upload_id!r} is taken by an upload that waits to be merged. "
+            "Leave upload_id out to get a new id.",
+            kind="upload.id_taken",
+        )
+
+
 def _empty(name: str) -> pl.DataFrame:
     if name == "problems":
         return pl.DataFrame(schema=PROBLEM_SCHEMA)

@@ -10,6 +10,7 @@ import lakehouse
 EXPECTED = [
     "AlreadyExistsError",
     "ArchivedError",
+    "Checkpoint",
     "ClassMap",
     "ConflictError",
     "Dataset",
