@@ -13,6 +13,7 @@ version N of every table, in any engine.
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.dataset import Dataset
 from lakehouse.draft import Draft
+from lakehouse.engines import Garbage
 from lakehouse.errors import (
     AlreadyExistsError,
     ArchivedError,
@@ -41,6 +42,7 @@ __all__ = [
     "Dataset",
     "Draft",
     "FormatError",
+    "Garbage",
     "InvalidInputError",
     "LabelClass",
     "Lake",

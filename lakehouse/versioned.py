@@ -6,12 +6,14 @@ The part that datasets and inference sets have in common. Every write ends in
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.engines import Compaction, Merger, compact
+from lakehouse.engines import Compaction, Garbage, Merger, collect_garbage, compact
+from lakehouse.engines.collector import GRACE, RETENTION
 from lakehouse.engines.pending import unsettled
 from lakehouse.engines.restoring import restore
 from lakehouse.engines.reverting import Conflicts, revert
@@ -304,6 +306,39 @@ class Versioned(ABC):
             StorageError: If the store failed; nothing has changed then.
         """
         return compact(self.collection, full=True)
+
+    def collect_garbage(
+        self,
+        *,
+        retention: timedelta = RETENTION,
+        grace: timedelta = GRACE,
+        dry_run: bool = True,
+    ) -> Garbage:
+        """Remove files that only old versions need, and what dead writers left.
+
+        The latest version, checkpoints, pins, versions within the retention time
+        and those that somebody is reading keep their files. All others stay
+        readable by the same calls, from the change log. Safe beside writers.
+
+        Args:
+            retention: How long a version keeps its files once it is not the
+                latest any more.
+            grace: Younger files are let be.
+            dry_run: Only tell what would go.
+
+        Returns:
+            What went, or would go; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; what is left is found the next time.
+        """
+        return collect_garbage(
+            self.collection,
+            retention=retention,
+            grace=grace,
+            dry_run=dry_run,
+            author=self._settings.author,
+        )
 
     @property
     def is_processing(self) -> bool:

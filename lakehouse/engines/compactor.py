@@ -94,6 +94,8 @@ class _Rewritten:
 class _Work:
     """What was written for each table, kept over lost races while it is right."""
 
+    collected: int | None = None
+    """The newest garbage collection when it was written."""
     tables: dict[str, list[_Rewritten]] = field(
         default_factory=dict[str, list[_Rewritten]]
     )
@@ -136,6 +138,11 @@ def compact(collection: Collection, *, full: bool) -> Compaction:
 
 def _rewrite(collection: Collection, head: Entry, choose: Chooser, work: _Work) -> None:
     """Write the files that stand for others at `head`; keep those that still do."""
+    if work.collected != head.collected:
+        # Files that nothing names yet may have been taken for garbage.
+        _drop(collection, work)
+        work.tables.clear()
+    work.collected = head.collected
     for table in COLLECTION_TABLES:
         state = collection.state(table, head.version)
         there = {file.identity for file in state.files.values()}

@@ -16,6 +16,7 @@ EXPECTED = [
     "Dataset",
     "Draft",
     "FormatError",
+    "Garbage",
     "InvalidInputError",
     "LabelClass",
     "Lake",
