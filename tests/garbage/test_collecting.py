@@ -62,7 +62,7 @@ def forget_leases(dataset: lakehouse.Dataset) -> None:
 
 def collect(dataset: lakehouse.Dataset, **options: timedelta) -> lakehouse.Garbage:
     wanted = {"retention": NOW, "grace": NOW} | options
-    return dataset.collect_garbage(**wanted, dry_run=False)  # type: ignore[arg-type]
+    return dataset.collect_garbage(**wanted, dry_run=False)
 
 
 def files_of(dataset: lakehouse.Dataset) -> set[str]:
