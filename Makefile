@@ -4,7 +4,7 @@ BIN := .venv/bin
 SPARK := .spark/jars
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-spark test-ceph state sequences check format bench clean
+.PHONY: help demo test test-slow test-spark test-ceph state sequences histories check format bench clean
 
 help: ## Show what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
 
 sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
 	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 tests/sequences -q
+
+histories: .venv/.ready ## A thousand random histories, each collected and read again
+	HISTORIES=1000 $(BIN)/python -m pytest tests/garbage/test_histories.py -q
 
 check: .venv/.ready ## Formatting, linting, types, spelling
 	$(BIN)/ruff format --check .
