@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import contract
 from lakehouse.storage import collect
 
 __all__ = ["content", "images_of", "replayed", "rows_at", "touched"]
@@ -66,7 +65,7 @@ def replayed(
 ) -> pl.LazyFrame:
     """The rows of a live table at a version, put together from its change log."""
     names = columns or collection.state(table, version).schema.names()
-    key = list(contract(table).key)
+    key = list(collection.contract(table).key)
     head = collection.head().version
     uploads = collection.scan("uploads", head, columns=["upload_id", "version"])
     return (
@@ -93,7 +92,7 @@ def touched(collection: Collection, table: str, after: int, until: int) -> pl.Da
     Returns:
         The columns of the key, each key once, sorted.
     """
-    key = list(contract(table).key)
+    key = list(collection.contract(table).key)
     head = collection.head().version
     uploads = collect(
         collection.scan("uploads", head, columns=["upload_id", "version"]).filter(
@@ -112,7 +111,7 @@ def images_of(
     Returns:
         The columns of the key, and `row_hash`: null where a row was deleted.
     """
-    columns = [*contract(table).key, "row_hash"]
+    columns = [*collection.contract(table).key, "row_hash"]
     head = collection.head().version
     mine = pl.col("upload_id")
     if not uploads:
@@ -142,6 +141,8 @@ def rows_at(
         said = collection.ledger.read(version).content_version
         frames = keys.get_column("frame_id").unique()
         rows = replayed(collection, table, said, keys=frames)
-        return collect(rows.join(keys.lazy(), on=list(contract(table).key), how="semi"))
+        return collect(
+            rows.join(keys.lazy(), on=list(collection.contract(table).key), how="semi")
+        )
     lookup = collection.lookup(table, place)
     return lookup.rows(lookup.keys(keys))

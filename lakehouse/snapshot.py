@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES
+from lakehouse.contracts import LIVE_TABLES, Layout
 from lakehouse.errors import NotFoundError
 from lakehouse.model.class_map import ClassMap
 from lakehouse.replay import content
@@ -234,19 +234,20 @@ class Snapshot:
             self.collection.store,
             self.collection.path,
             self.collection.classes(),
+            self.collection.layout,
         )
         return _rebuild, (origin, facts, self.read_version, rows, where)
 
 
 def _rebuild(
-    origin: tuple[Any, str, ClassMap],
+    origin: tuple[Any, str, ClassMap, Layout],
     facts: tuple[Any, ...],
     read_version: int,
     rows: dict[str, int],
     where: tuple[pl.Expr | None, pl.Expr | None],
 ) -> Snapshot:
-    store, path, classes = origin
-    collection = Collection(store, path, lambda: classes)
+    store, path, classes, layout = origin
+    collection = Collection(store, path, lambda: classes, layout)
     version, time, author, message, fingerprint = facts
     return Snapshot(
         version=version,

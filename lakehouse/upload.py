@@ -16,7 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.contracts import LIVE_TABLES
 from lakehouse.engines.pending import settled_row
 from lakehouse.engines.records import COUNTS
 from lakehouse.errors import (
@@ -230,7 +230,11 @@ class Upload:
             if not self._collection.state(f"{table}_changes", version).files:
                 continue
             changes = self._collection.scan(f"{table}_changes", version).filter(mine)
-            keys = [name for name in contract(table).key if name != "frame_id"]
+            keys = [
+                name
+                for name in self._collection.contract(table).key
+                if name != "frame_id"
+            ]
             label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
             parts.append(
                 collect(changes.select("frame_id", label.alias("label_id"), "op"))

@@ -49,7 +49,7 @@ def assert_sound(snapshot: Snapshot) -> None:
     entry = collection.ledger.read(snapshot.version)
     for table in LIVE_TABLES:
         rows = content(collection, table, snapshot.version).collect()
-        shape = contract(table)
+        shape = collection.contract(table)
         assert not rows.select(pl.struct(shape.key).is_duplicated().any()).item()
         assert rows.height == entry.rows[table]
         columns = logical_columns(shape, shape.extras(rows.schema))
