@@ -56,6 +56,8 @@ class Collection:
         self.path = path
         self.classes = classes
         self.layout = layout
+        self.base: Collection | None = None
+        """The dataset that an inference set belongs to."""
         folders = {table: layout.folder(table) for table in COLLECTION_TABLES}
         self.ledger = Ledger(store, path, folders)
         self.staging = Staging(store, path, layout)
@@ -69,6 +71,7 @@ class Collection:
         """The same collection with a memory of its own, for another thread."""
         twin = Collection(self.store, self.path, self.classes, self.layout)
         twin.lock, twin.indexes = self.lock, self.indexes
+        twin.base = self.base
         return twin
 
     # ------------------------------- CREATION ------------------------------- #

@@ -304,7 +304,12 @@ class Upload:
                 nothing was rejected.
         """
         operations = corrected(
-            self.id, self._operations(), self._rejected_frames(), frames, labels
+            self.id,
+            self._operations(),
+            self._rejected_frames(),
+            frames,
+            labels,
+            layout=self._collection.layout,
         )
         return self._submit(operations, retry_of=self.id, **options)
 
