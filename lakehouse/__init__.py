@@ -26,6 +26,7 @@ from lakehouse.errors import (
     UploadFailedError,
     WaitTimeoutError,
 )
+from lakehouse.inference_set import InferenceDraft, InferenceSet
 from lakehouse.lake import Lake, connect
 from lakehouse.model.class_map import ClassMap, LabelClass
 from lakehouse.model.problems import Problem
@@ -43,6 +44,8 @@ __all__ = [
     "Draft",
     "FormatError",
     "Garbage",
+    "InferenceDraft",
+    "InferenceSet",
     "InvalidInputError",
     "LabelClass",
     "Lake",

@@ -22,7 +22,8 @@ class Draft:
 
     def __init__(self, layout: Layout = DATASET) -> None:
         self._layout = layout
-        self._parts: list[Operations] = []
+        self.parts: list[Operations] = []
+        """What was drafted, call by call."""
         self.upload: Upload | None = None
         """The upload, once the draft was submitted."""
 
@@ -85,7 +86,7 @@ class Draft:
             InvalidInputError: If a frame is both added and modified or deleted,
                 or a frame or label is named twice.
         """
-        return combine(self._parts)
+        return combine(self.parts)
 
     def _take(self, part: Operations) -> None:
-        self._parts.append(part)
+        self.parts.append(part)

@@ -16,7 +16,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, Layout
-from lakehouse.errors import NotFoundError
+from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.model.class_map import ClassMap
 from lakehouse.replay import content
 from lakehouse.storage import collect_all
@@ -95,6 +95,23 @@ class Snapshot:
         if self.labels_where is not None:
             rows = rows.filter(self.labels_where)
         return self._of_chosen_frames(rows)
+
+    def inferences(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The inferences of an inference set: `labels()` by their own name.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+
+        Raises:
+            InvalidInputError: If this is a version of a dataset.
+        """
+        if self.collection.layout.kind == "dataset":
+            raise InvalidInputError(
+                "A dataset has labels, and no inferences: snapshot.labels() reads them. "
+                "Inferences are in the versions of an inference set.",
+                kind="snapshot.no_inferences",
+            )
+        return self.labels(provenance=provenance)
 
     def frame_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
         """The frames' vectors: `frame_id`, `embedding` (float32 list)."""

@@ -17,6 +17,8 @@ EXPECTED = [
     "Draft",
     "FormatError",
     "Garbage",
+    "InferenceDraft",
+    "InferenceSet",
     "InvalidInputError",
     "LabelClass",
     "Lake",
