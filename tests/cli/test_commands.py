@@ -205,3 +205,33 @@ def test_garbage_is_told_before_it_is_removed(loaded: str) -> None:
     assert as_json(loaded, *now) == []
     assert as_json(loaded, "show", "cells/hela@1")["frames"] == 1
     assert as_json(loaded, "run", "collect-garbage") == []
+
+
+def test_inference_sets_are_created_filled_listed_and_repinned(
+    loaded: str, tmp_path: Path
+) -> None:
+    path = "cells/hela/model_a"
+    made = as_json(loaded, "inference-set", "create", path, "--at", "1")
+    assert made == {"name": "model_a", "pin": 1}
+    rows = written(tmp_path / "i.jsonl", [box("f1", "x") | {"confidence": 0.5}])
+    added = as_json(loaded, "inference-set", "add", path, "--inferences", rows)
+    assert (added["status"], added["created"]) == ("DONE", 1)
+
+    (row,) = as_json(loaded, "inference-set", "list", "cells/hela")
+    assert (row["pin"], row["frames"], row["inferences"]) == (1, 1, 1)
+    assert as_json(loaded, "show", f"{path}@1", "f1")["labels"][0]["confidence"] == 0.5
+    assert [one["version"] for one in as_json(loaded, "versions", path)] == [0, 1]
+    run(loaded, "delete", "cells/hela", "--frame", "f1")
+    moved = as_json(loaded, "inference-set", "repin", path, "latest")
+    assert (moved["from"], moved["pin"]) == (1, 3)
+    query = "select confidence from labels"
+    assert as_json(loaded, "sql", query, path) == [{"confidence": 0.5}]
+
+
+def test_targets_must_name_what_a_command_is_about(loaded: str) -> None:
+    run(loaded, "inference-set", "create", "cells/hela/m")
+
+    assert run(loaded, "inference-set", "create", "cells/hela").exit_code == 2
+    assert run(loaded, "inference-set", "add", "cells/hela/m").exit_code == 2
+    assert run(loaded, "delete", "cells/hela/m", "--frame", "f1").exit_code == 2
+    assert run(loaded, "show", "cells/hela/m/x").exit_code == 2

@@ -7,8 +7,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from lakehouse.cli.app import Session, app, session
-from lakehouse.dataset import Dataset
+from lakehouse.cli.app import app, session
 from lakehouse.engines.collector import GRACE, RETENTION
 
 __all__ = ["run"]
@@ -26,7 +25,8 @@ def work() -> None:
 def merge(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,
     every: Annotated[
@@ -38,8 +38,8 @@ def merge(
     while True:
         settled = [
             upload
-            for dataset in _datasets(here, target)
-            for upload in dataset.merge_pending()
+            for _, found in here.everything(target)
+            for upload in found.merge_pending()
         ]
         rows = [
             {
@@ -61,16 +61,15 @@ def merge(
 def compact(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
 ) -> None:
     """Join small files and drop dead rows: lakehouse run compact cells/hela."""
     here = session(context)
     reports = [
-        dataset.compact()
-        .to_frame()
-        .select(pl.lit(f"{dataset.project_name}/{dataset.name}").alias("dataset"), "*")
-        for dataset in _datasets(here, target)
+        found.compact().to_frame().select(pl.lit(name).alias("target"), "*")
+        for name, found in here.everything(target)
     ]
     here.output.table(pl.concat(reports) if reports else pl.DataFrame(), "Compacted")
 
@@ -79,7 +78,8 @@ def compact(
 def collect_garbage(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
     retention: Annotated[
         float, typer.Option(help="Days that a version keeps its files.")
@@ -95,14 +95,13 @@ def collect_garbage(
     here = session(context)
     rows: list[pl.DataFrame] = []
     wrong: list[str] = []
-    for dataset in _datasets(here, target):
-        found = dataset.collect_garbage(
+    for name, one in here.everything(target):
+        found = one.collect_garbage(
             retention=timedelta(days=retention),
             grace=timedelta(days=grace),
             dry_run=not remove,
         )
-        name = f"{dataset.project_name}/{dataset.name}"
-        rows.append(found.to_frame().select(pl.lit(name).alias("dataset"), "*"))
+        rows.append(found.to_frame().select(pl.lit(name).alias("target"), "*"))
         wrong += [f"{name}: {text}" for text in found.damaged]
         closed = len(found.closed)
         here.output.say(f"{name}: {closed} versions move to the change log")
@@ -112,11 +111,3 @@ def collect_garbage(
         typer.echo(text, err=True)
     if wrong:
         raise typer.Exit(1)
-
-
-def _datasets(here: Session, target: str | None) -> list[Dataset]:
-    """The dataset named, or all."""
-    if target:
-        return [here.dataset(target, inline=False)]
-    projects = here.lake(inline=False).projects()
-    return [dataset for project in projects for dataset in project.datasets()]
