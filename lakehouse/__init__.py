@@ -11,6 +11,7 @@ version N of every table, in any engine.
 """
 
 from lakehouse.dataset import Dataset
+from lakehouse.diff import Diff
 from lakehouse.draft import Draft
 from lakehouse.errors import (
     AlreadyExistsError,
@@ -37,6 +38,7 @@ __all__ = [
     "ClassMap",
     "ConflictError",
     "Dataset",
+    "Diff",
     "Draft",
     "FormatError",
     "InvalidInputError",

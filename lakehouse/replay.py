@@ -10,9 +10,17 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import contract
+from lakehouse.merging.outcome import OLD_HASH
 from lakehouse.storage import collect
 
-__all__ = ["content", "replayed", "rows_at", "touched"]
+__all__ = [
+    "content",
+    "hashes_at",
+    "replayed",
+    "rows_at",
+    "touched",
+    "touched_by",
+]
 
 
 def content(
@@ -91,21 +99,59 @@ def touched(collection: Collection, table: str, after: int, until: int) -> pl.Da
     Returns:
         The columns of the key, each key once, sorted.
     """
-    key = list(contract(table).key)
     head = collection.head().version
     uploads = collect(
         collection.scan("uploads", head, columns=["upload_id", "version"]).filter(
             pl.col("version") > after, pl.col("version") <= until
         )
     ).get_column("upload_id")
+    return touched_by(collection, table, uploads)
+
+
+def touched_by(collection: Collection, table: str, uploads: pl.Series) -> pl.DataFrame:
+    """The keys of a live table that some uploads changed.
+
+    Args:
+        collection: Whose table.
+        table: A live table.
+        uploads: The uploads' ids.
+
+    Returns:
+        The columns of the key, each key once, sorted.
+    """
+    key = list(contract(table).key)
     if not len(uploads):
         return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
+    head = collection.head().version
     mine = pl.col("upload_id")
     # Statistics of row groups leave out those of other uploads.
     among = mine.is_between(pl.lit(uploads.min()), pl.lit(uploads.max()))
     rows = collection.scan(f"{table}_changes", head, columns=[*key, "upload_id"])
     found = collect(rows.filter(among, mine.is_in(uploads.implode())).select(key))
     return found.unique().sort(key)
+
+
+def hashes_at(
+    collection: Collection, table: str, version: int, keys: pl.DataFrame
+) -> pl.DataFrame:
+    """The row hashes of those keys that a version has, without reading the rows.
+
+    Args:
+        collection: Whose table.
+        table: A live table.
+        version: The entry's number.
+        keys: The columns of the table's key, each key once.
+
+    Returns:
+        The columns of the key, and `row_hash`.
+    """
+    place = _place(collection, version)
+    key = list(contract(table).key)
+    if place is None:
+        columns = [*key, "row_hash"]
+        return _replayed_at(collection, table, version, keys, columns)
+    found = collection.lookup(table, place).keys(keys)
+    return found.select(*key, pl.col(OLD_HASH).alias("row_hash"))
 
 
 def rows_at(
@@ -121,9 +167,19 @@ def rows_at(
     """
     place = _place(collection, version)
     if place is None:
-        said = collection.ledger.read(version).content_version
-        frames = keys.get_column("frame_id").unique()
-        rows = replayed(collection, table, said, keys=frames)
-        return collect(rows.join(keys.lazy(), on=list(contract(table).key), how="semi"))
+        return _replayed_at(collection, table, version, keys, None)
     lookup = collection.lookup(table, place)
     return lookup.rows(lookup.keys(keys))
+
+
+def _replayed_at(
+    collection: Collection,
+    table: str,
+    version: int,
+    keys: pl.DataFrame,
+    columns: list[str] | None,
+) -> pl.DataFrame:
+    said = collection.ledger.read(version).content_version
+    frames = keys.get_column("frame_id").unique()
+    rows = replayed(collection, table, said, keys=frames, columns=columns)
+    return collect(rows.join(keys.lazy(), on=list(contract(table).key), how="semi"))

@@ -23,6 +23,7 @@ LAYERS = (
     {"catalogue", "collection"},
     {"replay"},
     {"engines", "history", "snapshot", "versions"},
+    {"diff"},
     {"upload", "uploads"},
     {"draft", "submit"},
     {"versioned"},
