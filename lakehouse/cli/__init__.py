@@ -10,12 +10,20 @@ import sys
 from rich.console import Console
 
 from lakehouse.cli.app import app
-from lakehouse.cli.commands import demo, projects, reading, running, uploads, writing
+from lakehouse.cli.commands import (
+    demo,
+    diffing,
+    projects,
+    reading,
+    running,
+    uploads,
+    writing,
+)
 from lakehouse.errors import LakehouseError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (demo, projects, reading, running, uploads, writing)
+_COMMANDS = (demo, diffing, projects, reading, running, uploads, writing)
 
 
 def main() -> None:

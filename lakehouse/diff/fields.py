@@ -18,6 +18,9 @@ FIELDS: Final = pl.List(
 """Fields with the JSON of their values before and after; null for no value."""
 
 
+_ROW: Final = pl.get_index_type()
+
+
 def fields_of(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
     """For each row the fields that differ, in the order of the columns.
 
@@ -38,18 +41,16 @@ def fields_of(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
         for name in before.columns
         if len(rows := _differs(before, after, name).arg_true())
     ]
-    nothing = pl.lit([], dtype=FIELDS)
-    every = pl.DataFrame({"row": pl.arange(before.height, eager=True)})
     if not parts:
-        return every.select(nothing.alias("fields")).to_series()
+        return pl.Series("fields", [[]] * before.height, dtype=FIELDS)
     listed = (
         pl.concat(parts)
-        .with_columns(pl.col("row").cast(pl.Int64))
         .group_by("row", maintain_order=True)
         .agg(pl.struct("field", "before", "after").alias("fields"))
     )
+    every = pl.DataFrame({"row": pl.arange(before.height, dtype=_ROW, eager=True)})
     told = every.join(listed, on="row", how="left", maintain_order="left")
-    return told.select(pl.col("fields").fill_null(nothing)).to_series()
+    return told.get_column("fields").fill_null(pl.Series([[]], dtype=FIELDS))
 
 
 def field_counts(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
