@@ -1,20 +1,13 @@
 """How a diff is made: from the keys that the change log names, or by comparing all."""
 
-from collections.abc import Callable
-
 import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.diff.difference import Diff
-from lakehouse.diff.tables import (
-    TableDiff,
-    compared_wholly,
-    compared_within,
-    no_difference,
-)
+from lakehouse.diff.tables import TableDiff, compared_by_log, compared_wholly
 from lakehouse.errors import InvalidInputError
-from lakehouse.replay import touched, touched_by
+from lakehouse.replay import uploads_between
 from lakehouse.snapshot import Snapshot
 
 __all__ = ["diff_between", "diff_of_upload"]
@@ -42,11 +35,8 @@ def diff_between(start: Snapshot, end: Snapshot) -> Diff:
         wholly = {table: compared_wholly(table, start, end) for table in LIVE_TABLES}
         return Diff(start, end, wholly)
     after, until = sorted((start.version, end.version))
-
-    def keys(table: str) -> pl.DataFrame:
-        return touched(start.collection, table, after, until)
-
-    return Diff(start, end, _tables(start, end, keys))
+    uploads = uploads_between(start.collection, after, until)
+    return Diff(start, end, _tables(start, end, uploads))
 
 
 def diff_of_upload(collection: Collection, upload_id: str, version: int) -> Diff:
@@ -60,24 +50,23 @@ def diff_of_upload(collection: Collection, upload_id: str, version: int) -> Diff
     entry = collection.ledger.read(max(0, version - 1))
     start = Snapshot.resolve(collection, entry.content_version)
     end = Snapshot.resolve(collection, version)
-    mine = pl.Series("upload_id", [upload_id], dtype=pl.String)
-
-    def keys(table: str) -> pl.DataFrame:
-        return touched_by(collection, table, mine)
-
-    return Diff(start, end, _tables(start, end, keys), upload_id=upload_id)
+    mine = pl.DataFrame({"upload_id": [upload_id], "version": [version]})
+    return Diff(start, end, _tables(start, end, mine), upload_id=upload_id)
 
 
 def _tables(
-    start: Snapshot, end: Snapshot, keys: Callable[[str], pl.DataFrame]
+    start: Snapshot, end: Snapshot, uploads: pl.DataFrame
 ) -> dict[str, TableDiff]:
     """Each table's difference; equal fingerprints tell that there is none."""
     ledger = start.collection.ledger
     before = ledger.read(start.version).fingerprint
     after = ledger.read(end.version).fingerprint
     return {
-        table: no_difference(table, start, end)
-        if before[table] == after[table]
-        else compared_within(table, start, end, keys(table))
+        table: compared_by_log(
+            table,
+            start,
+            end,
+            uploads.clear() if before[table] == after[table] else uploads,
+        )
         for table in LIVE_TABLES
     }

@@ -11,17 +11,12 @@ from typing import Final
 import polars as pl
 
 from lakehouse.contracts import contract
-from lakehouse.replay import content, hashes_at, rows_at
+from lakehouse.diff.sides import AtVersion, InLog, Side
+from lakehouse.replay import content
 from lakehouse.snapshot import Snapshot
 from lakehouse.storage import collect
 
-__all__ = [
-    "CHANGES",
-    "TableDiff",
-    "compared_wholly",
-    "compared_within",
-    "no_difference",
-]
+__all__ = ["CHANGES", "TableDiff", "compared_by_log", "compared_wholly"]
 
 CHANGES: Final = ("added", "removed", "changed")
 """What can have happened to a row."""
@@ -34,15 +29,10 @@ class TableDiff:
     """The keys of one table that differ, and their rows on either side."""
 
     table: str
-    start: Snapshot
-    end: Snapshot
+    start: Side
+    end: Side
     keys: pl.DataFrame
     """The columns of the key and `change`, sorted by the key."""
-
-    @property
-    def key(self) -> list[str]:
-        """The columns of the key."""
-        return list(contract(self.table).key)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -60,55 +50,70 @@ class TableDiff:
         """The rows added or changed, as they are at the end, sorted by key."""
         return self._rows(self.end, "removed")
 
-    def _rows(self, snapshot: Snapshot, absent: str) -> pl.DataFrame:
-        there = self.keys.filter(pl.col("change") != absent).select(self.key)
-        rows = rows_at(snapshot.collection, self.table, snapshot.version, there)
-        return rows.drop(_HIDDEN).sort(self.key)
+    def _rows(self, side: Side, absent: str) -> pl.DataFrame:
+        there = self.keys.filter(pl.col("change") != absent).drop("change")
+        rows = side.rows(there).drop(_HIDDEN)
+        return there.join(rows, on=there.columns, how="left", maintain_order="left")
 
     @cached_property
     def sides(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Both sides with a row for each key, in its order; null where there is none.
+        """The values on both sides, with a row for each key; null where there is none.
 
-        Both have the same columns: those of the key first, then all others that
-        either side has.
+        Both have the same columns: all but the key that either side has.
         """
-        names = dict.fromkeys((*self.after.columns, *self.before.columns))
-        schema = self.before.schema | self.after.schema
-        before, after = (
-            self.keys.select(self.key)
-            .join(rows, on=self.key, how="left", maintain_order="left")
-            .with_columns(
-                pl.lit(None, dtype=schema[name]).alias(name)
-                for name in names
-                if name not in rows.columns
-            )
-            .select(*names)
-            for rows in (self.before, self.after)
-        )
-        return before, after
+        change = self.keys.get_column("change")
+        before = _spread(self.before, change != "added")
+        after = _spread(self.after, change != "removed")
+        key = contract(self.table).key
+        schema = before.schema | after.schema
+        names = [name for name in schema if name not in key]
+        return _with_all(before, names, schema), _with_all(after, names, schema)
 
 
-def no_difference(table: str, start: Snapshot, end: Snapshot) -> TableDiff:
-    """Nothing differs."""
-    schema = dict.fromkeys((*contract(table).key, "change"), pl.String)
-    return TableDiff(table, start, end, pl.DataFrame(schema=schema))
+def _spread(rows: pl.DataFrame, present: pl.Series) -> pl.DataFrame:
+    """The rows where they are present, and nulls between them."""
+    if rows.height == len(present):
+        return rows
+    places = pl.select(pl.when(present).then(present.cum_sum() - 1)).to_series()
+    return rows.select(pl.all().gather(places))
 
 
-def compared_within(
-    table: str, start: Snapshot, end: Snapshot, keys: pl.DataFrame
-) -> TableDiff:
-    """What differs among some keys: their hashes are looked up on both sides."""
-    old, new = (
-        hashes_at(side.collection, table, side.version, keys).lazy()
-        for side in (start, end)
+def _with_all(
+    rows: pl.DataFrame, names: list[str], schema: dict[str, pl.DataType]
+) -> pl.DataFrame:
+    return rows.select(
+        pl.col(name)
+        if name in rows.columns
+        else pl.lit(None, dtype=schema[name]).alias(name)
+        for name in names
     )
-    return TableDiff(table, start, end, _differing(old, new, table))
+
+
+def compared_by_log(
+    table: str, start: Snapshot, end: Snapshot, uploads: pl.DataFrame
+) -> TableDiff:
+    """What differs among the keys that some uploads changed.
+
+    Args:
+        table: A live table.
+        start: One side.
+        end: The other: the later of the two is what the uploads led to.
+        uploads: `upload_id` and `version`.
+    """
+    forward = start.version <= end.version
+    earlier, later = (start, end) if forward else (end, start)
+    logged, held = InLog(later, table, uploads), AtVersion(earlier, table)
+    new = logged.hashes()
+    old = held.hashes(new.drop("row_hash"))
+    if forward:
+        return TableDiff(table, held, logged, _differing(old.lazy(), new.lazy(), table))
+    return TableDiff(table, logged, held, _differing(new.lazy(), old.lazy(), table))
 
 
 def compared_wholly(table: str, start: Snapshot, end: Snapshot) -> TableDiff:
     """What differs between filtered snapshots: all that they hold is compared."""
-    old, new = _chosen(start, table), _chosen(end, table)
-    return TableDiff(table, start, end, _differing(old, new, table))
+    keys = _differing(_chosen(start, table), _chosen(end, table), table)
+    return TableDiff(table, AtVersion(start, table), AtVersion(end, table), keys)
 
 
 def _chosen(snapshot: Snapshot, table: str) -> pl.LazyFrame:
@@ -121,7 +126,7 @@ def _chosen(snapshot: Snapshot, table: str) -> pl.LazyFrame:
 
 
 def _differing(old: pl.LazyFrame, new: pl.LazyFrame, table: str) -> pl.DataFrame:
-    """The keys whose hashes differ, and how."""
+    """The keys whose hashes differ, and how; a null hash is no row."""
     key = list(contract(table).key)
     before, after = pl.col("row_hash"), pl.col("row_hash_after")
     change = (
