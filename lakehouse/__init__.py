@@ -12,6 +12,7 @@ version N of every table, in any engine.
 
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.dataset import Dataset
+from lakehouse.diff import Diff
 from lakehouse.draft import Draft
 from lakehouse.engines import Garbage
 from lakehouse.errors import (
@@ -41,6 +42,7 @@ __all__ = [
     "ClassMap",
     "ConflictError",
     "Dataset",
+    "Diff",
     "Draft",
     "FormatError",
     "Garbage",

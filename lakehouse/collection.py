@@ -303,6 +303,8 @@ def _model_note(model: str | None) -> dict[str, dict[str, object]]:
 
 def _among(column: str, keys: pl.Series) -> pl.Expr:
     """Whether a key is one of `keys`; the range lets statistics prune row groups."""
+    if len(keys) == 1:
+        return pl.col(column) == pl.lit(keys[0])
     among = pl.col(column).is_in(keys.implode())
     if len(keys) > _FEW_FRAMES or not len(keys):
         return among

@@ -163,7 +163,7 @@ class Snapshot:
     @property
     def counts(self) -> dict[str, int]:
         """How many frames and labels there are."""
-        if self.frames_where is None and self.labels_where is None:
+        if not self.is_filtered:
             return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
         found = collect_all(
             [self.frames().select(pl.len()), self.labels().select(pl.len())]
@@ -171,6 +171,11 @@ class Snapshot:
         return dict(
             zip(("frames", "labels"), (table.item() for table in found), strict=True)
         )
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it is a part of its version: see `filter`."""
+        return self.frames_where is not None or self.labels_where is not None
 
     @property
     def schema(self) -> dict[str, pl.Schema]:

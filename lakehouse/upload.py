@@ -4,6 +4,7 @@ upload = dataset.add(frames, labels)
 upload.status, upload.version, upload.counts
 upload.errors()                 every problem, one a row
 upload.rejected()               the rows at fault, as sent
+upload.diff()                   what it changed, before and after
 upload.retry(labels=corrected)  the rejected frames again, mended
 """
 
@@ -17,6 +18,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
+from lakehouse.diff import Diff, diff_of_upload
 from lakehouse.engines.pending import settled_row
 from lakehouse.engines.records import COUNTS
 from lakehouse.errors import (
@@ -221,6 +223,24 @@ class Upload:
             landed, on=["frame_id", "label_id"], how="anti", nulls_equal=True
         ).with_columns(outcome.alias("outcome"))
         return pl.concat([landed, rest]).sort("frame_id", "label_id", nulls_last=False)
+
+    def diff(self) -> Diff:
+        """What the upload changed: its own rows before its version, and at it.
+
+        Uploads that share its version are left out. What was sent and changed
+        nothing, or was rejected, is no difference.
+
+        Raises:
+            InvalidInputError: If it is not merged yet.
+        """
+        version = self.version
+        if version is None:
+            raise InvalidInputError(
+                f"Upload {self.id} is pending and has changed nothing yet. "
+                "upload.wait() returns when it is merged.",
+                kind="upload.pending",
+            )
+        return diff_of_upload(self._collection, self.id, version)
 
     def _landed(self) -> pl.DataFrame:
         version = self._collection.head().version

@@ -127,6 +127,45 @@ def test_modify_delete_versions_show_and_history(loaded: str, tmp_path: Path) ->
     assert ops == ["ADD", "ADD", "MODIFY", "DELETE", "DELETE"]
 
 
+@pytest.fixture
+def moved(loaded: str, tmp_path: Path) -> str:
+    labels = written(tmp_path / "moved.jsonl", [box("f1", "a", width=6.0)])
+    assert run(loaded, "modify", "cells/hela", "--labels", labels).exit_code == 0
+    return loaded
+
+
+def test_a_diff_is_told_to_people_and_to_machines(moved: str) -> None:
+    told = run(moved, "diff", "cells/hela@1", "--rows").stdout
+    said = as_json(moved, "diff", "cells/hela@2", "cells/hela@1", "--rows")
+
+    assert "version 1 → 2" in told
+    assert "width: 3.0 → 6.0" in told
+    assert (said["from"], said["to"]) == (2, 1)
+    assert said["counts"]["labels"] == {"added": 0, "removed": 0, "changed": 1}
+    assert said["labels"][0]["iou"] == 0.5
+    assert said["frames"] == []
+    assert "labels" not in as_json(moved, "diff", "cells/hela@1")
+
+
+def test_an_uploads_diff_is_its_own(moved: str) -> None:
+    newest, first = as_json(moved, "uploads", "cells/hela")
+
+    said = as_json(moved, "upload", "diff", "cells/hela", newest["upload_id"])
+    assert said["counts"]["labels"]["changed"] == 1
+    told = run(
+        moved, "upload", "diff", "cells/hela", first["upload_id"], "--rows", "--limit=1"
+    ).stdout
+    assert "version 1" in told
+
+
+def test_diffs_of_different_datasets_are_wrong_use(moved: str) -> None:
+    assert run(moved, "diff", "cells/hela").exit_code == 2
+    result = run(moved, "diff", "cells/hela@1", "cells/other@1")
+    assert result.exit_code == 2
+    assert "different datasets" in result.output
+    assert run(moved, "diff", "cells/hela@9").exit_code == 1
+
+
 def test_deferred_uploads_wait_for_the_merge(root: str, tmp_path: Path) -> None:
     frames = written(tmp_path / "f.jsonl", [frame("f1")])
     assert (

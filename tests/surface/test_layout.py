@@ -23,7 +23,7 @@ LAYERS = (
     {"catalogue", "collection"},
     {"replay", "tags"},
     {"engines", "history", "snapshot", "versions"},
-    {"checkpoints"},
+    {"checkpoints", "diff"},
     {"upload", "uploads"},
     {"draft", "submit"},
     {"pinning", "versioned"},

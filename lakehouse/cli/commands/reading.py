@@ -7,6 +7,7 @@ import polars as pl
 import typer
 
 from lakehouse.cli.app import app, session, split_target
+from lakehouse.cli.output import arrows
 
 __all__ = ["history", "plot", "show", "versions"]
 
@@ -63,16 +64,8 @@ def history(
     """Every change to a frame and its labels: lakehouse history cells/hela frame_1."""
     here = session(context)
     found = here.versioned(target).history(frame, label_id=label)
-    told = pl.col("changed").list.eval(
-        pl.format(
-            "{}: {} → {}",
-            pl.element().struct.field("field"),
-            pl.element().struct.field("before").fill_null("–"),
-            pl.element().struct.field("after").fill_null("–"),
-        )
-    )
     columns = ["version", "time", "author", "message", "table", "label_id", "op"]
-    rows = found.select(*columns, told.list.join(", ").alias("changed"))
+    rows = found.select(*columns, arrows("changed").alias("changed"))
     here.output.table(rows, f"History of {frame}")
 
 
