@@ -10,8 +10,10 @@ One rule: the ledger decides, the tables follow. Dataset version N is Delta
 version N of every table, in any engine.
 """
 
+from lakehouse.checkpoints import Checkpoint
 from lakehouse.dataset import Dataset
 from lakehouse.draft import Draft
+from lakehouse.engines import Garbage
 from lakehouse.errors import (
     AlreadyExistsError,
     ArchivedError,
@@ -34,11 +36,13 @@ from lakehouse.upload import Upload
 __all__ = [
     "AlreadyExistsError",
     "ArchivedError",
+    "Checkpoint",
     "ClassMap",
     "ConflictError",
     "Dataset",
     "Draft",
     "FormatError",
+    "Garbage",
     "InvalidInputError",
     "LabelClass",
     "Lake",

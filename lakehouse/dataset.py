@@ -13,11 +13,17 @@ from typing import Any, Literal, Unpack
 import polars as pl
 
 from lakehouse.catalogue import SingleTable
+from lakehouse.checkpoints import (
+    Checkpoint,
+    checkpoints_table,
+    create_checkpoint,
+    find_checkpoint,
+)
 from lakehouse.collection import Collection
 from lakehouse.draft import Draft
 from lakehouse.errors import ArchivedError, InvalidInputError
 from lakehouse.settings import Settings, changed_row, pick
-from lakehouse.typing import FrameLike, LabelLike
+from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
 from lakehouse.uploads import uploads_table
 from lakehouse.versioned import SubmitOptions, Versioned
@@ -165,6 +171,61 @@ class Dataset(Versioned):
     def _is_loaded(self) -> bool:
         rows = uploads_table(self.collection, self.name, "BATCH")
         return bool(rows.filter(pl.col("status") != "FAILED").height)
+
+    # ------------------------------ CHECKPOINTS ----------------------------- #
+
+    def checkpoint(
+        self,
+        name: str,
+        at: VersionLike = "latest",
+        *,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
+        """Name a version, for ever.
+
+        The very same call made again changes nothing.
+
+        Args:
+            name: A letter, then letters, digits, `_`, `.` and `-`; unique in the
+                dataset.
+            at: The version, as `at` takes it.
+            message: Why.
+            metadata: Anything JSON can hold.
+
+        Raises:
+            InvalidInputError: If the name cannot be one.
+            AlreadyExistsError: If the name is taken.
+            NotFoundError: If there is no such version.
+        """
+        return create_checkpoint(
+            self.collection,
+            name,
+            at,
+            author=self._settings.author,
+            message=message,
+            metadata=dict(metadata or {}),
+        )
+
+    def get_checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of that name, archived ones too.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        return find_checkpoint(self.collection, name, self._settings.author)
+
+    def checkpoints(self, *, archived: bool = False) -> pl.DataFrame:
+        """The checkpoints by the time of their versions.
+
+        Args:
+            archived: List archived ones too.
+
+        Returns:
+            A row each: name, version, its time, author, message, metadata; the
+            frames and labels there are; and what uploads did since the one before.
+        """
+        return checkpoints_table(self.collection, archived=archived)
 
     # ------------------------------ THE DATASET ----------------------------- #
 

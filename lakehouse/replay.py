@@ -6,13 +6,15 @@ has a version at or below v. That is how a version is read whose files garbage
 collection removed: slower, and with equal rows.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import contract
 from lakehouse.storage import collect
 
-__all__ = ["content", "replayed", "rows_at", "touched"]
+__all__ = ["content", "images_of", "replayed", "rows_at", "touched"]
 
 
 def content(
@@ -98,14 +100,30 @@ def touched(collection: Collection, table: str, after: int, until: int) -> pl.Da
             pl.col("version") > after, pl.col("version") <= until
         )
     ).get_column("upload_id")
-    if not len(uploads):
-        return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
+    found = images_of(collection, table, uploads.to_list())
+    return found.select(key).unique().sort(key)
+
+
+def images_of(
+    collection: Collection, table: str, uploads: Sequence[str]
+) -> pl.DataFrame:
+    """What uploads left in the change log of a live table.
+
+    Returns:
+        The columns of the key, and `row_hash`: null where a row was deleted.
+    """
+    columns = [*contract(table).key, "row_hash"]
+    head = collection.head().version
     mine = pl.col("upload_id")
+    if not uploads:
+        return collect(
+            collection.scan(f"{table}_changes", head, columns=columns).clear()
+        )
     # Statistics of row groups leave out those of other uploads.
-    among = mine.is_between(pl.lit(uploads.min()), pl.lit(uploads.max()))
-    rows = collection.scan(f"{table}_changes", head, columns=[*key, "upload_id"])
-    found = collect(rows.filter(among, mine.is_in(uploads.implode())).select(key))
-    return found.unique().sort(key)
+    near = mine.is_between(pl.lit(min(uploads)), pl.lit(max(uploads)))
+    among = mine.is_in(pl.Series(uploads, dtype=pl.String).implode())
+    rows = collection.scan(f"{table}_changes", head, columns=[*columns, "upload_id"])
+    return collect(rows.filter(near, among).select(columns))
 
 
 def rows_at(

@@ -19,7 +19,12 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.engines.pending import settled_row
 from lakehouse.engines.records import COUNTS
-from lakehouse.errors import NotFoundError, UploadFailedError, WaitTimeoutError
+from lakehouse.errors import (
+    InvalidInputError,
+    NotFoundError,
+    UploadFailedError,
+    WaitTimeoutError,
+)
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import problems_from_frame
 from lakehouse.retry import corrected, rejected_rows
@@ -27,7 +32,7 @@ from lakehouse.staging import Manifest, missing_upload
 from lakehouse.storage import collect
 from lakehouse.typing import FrameLike, LabelLike
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "settled_change"]
 
 _POLL_SECONDS: Final = 0.05
 _SHOWN_PROBLEMS: Final = 10
@@ -305,3 +310,38 @@ class Upload:
         )
         at = f" version {self.version}" if self.version is not None else ""
         return f"<Upload {self.id} {self.status}{at}: {told or 'nothing changed'}>"
+
+
+def settled_change(
+    collection: Collection, change: Upload | int | str
+) -> tuple[int, list[str]]:
+    """The version of a change, and the uploads that make it up.
+
+    Args:
+        collection: Whose change.
+        change: An upload or its id, or a version's number: all its uploads.
+
+    Raises:
+        NotFoundError: If there is no such upload or version.
+        InvalidInputError: If the upload waits to be merged, or the version
+            changed nothing.
+    """
+    if isinstance(change, int):
+        entry = collection.ledger.read(change)
+        if not entry.uploads:
+            raise InvalidInputError(
+                f"Version {change} settled no upload, so there is nothing to undo. "
+                "dataset.versions() lists the versions with their uploads.",
+                kind="revert.nothing",
+            )
+        return change, list(entry.uploads)
+    upload_id = change if isinstance(change, str) else change.id
+    row = settled_row(collection, collection.head().version, upload_id)
+    if row is not None:
+        return int(row["version"]), [upload_id]
+    if not collection.staging.is_acknowledged(upload_id):
+        raise missing_upload(upload_id)
+    raise InvalidInputError(
+        f"Upload {upload_id} waits to be merged, so there is nothing to undo yet.",
+        kind="revert.pending",
+    )

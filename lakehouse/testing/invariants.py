@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,11 @@ import polars as pl
 
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.dataset import Dataset
+from lakehouse.errors import NotFoundError
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.merging.row_hash import row_hash
 from lakehouse.merging.rows import logical_columns
+from lakehouse.replay import content
 from lakehouse.snapshot import Snapshot
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.rows import exact, plain
@@ -42,10 +45,10 @@ def assert_ledger_linear(dataset: Dataset) -> None:
 
 def assert_sound(snapshot: Snapshot) -> None:
     """Keys are unique, hashes and fingerprints are right, counts are true."""
-    collection, version = snapshot.collection, snapshot.read_version
+    collection = snapshot.collection
     entry = collection.ledger.read(snapshot.version)
     for table in LIVE_TABLES:
-        rows = collection.scan(table, version).collect()
+        rows = content(collection, table, snapshot.version).collect()
         shape = contract(table)
         assert not rows.select(pl.struct(shape.key).is_duplicated().any()).item()
         assert rows.height == entry.rows[table]
@@ -83,11 +86,18 @@ def _told(table: str, row: dict[str, Any]) -> Any:  # noqa: ANN401 - a row, or a
 
 
 def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
-    """Polars reads from the Delta tables at that number what the snapshot gives."""
+    """Polars reads from the Delta tables at that number what the snapshot gives.
+
+    Of a version whose files were collected, only that it says so.
+    """
+    if snapshot.collection.is_closed(snapshot.version):
+        with suppress(NotFoundError):
+            raise AssertionError(snapshot.tables)
+        return
     for table, at in snapshot.tables.items():
         key = list(contract(table).key)
         theirs = pl.scan_delta(at.uri, version=at.version).sort(key).collect()
-        ours = snapshot.collection.scan(table, snapshot.read_version).collect()
+        ours = content(snapshot.collection, table, snapshot.version).collect()
         assert theirs.select(ours.columns).equals(ours.sort(key))
 
 
@@ -101,8 +111,7 @@ def assert_log_replays(dataset: Dataset) -> None:
         for version in dataset.versions()["version"]:
             last = images.filter(pl.col("version") <= version)
             last = last.unique(key, keep="last").filter(pl.col("op") != "DELETE")
-            read_version = dataset.at(version).read_version
-            rows = dataset.collection.scan(table, read_version).drop("row_hash")
+            rows = content(dataset.collection, table, version).drop("row_hash")
             live = rows.sort(key).collect()
             assert last.select(live.columns).sort(key).equals(live), (table, version)
 

@@ -10,11 +10,13 @@ import lakehouse
 EXPECTED = [
     "AlreadyExistsError",
     "ArchivedError",
+    "Checkpoint",
     "ClassMap",
     "ConflictError",
     "Dataset",
     "Draft",
     "FormatError",
+    "Garbage",
     "InvalidInputError",
     "LabelClass",
     "Lake",
