@@ -32,6 +32,7 @@ from lakehouse.model.problems import Problem
 from lakehouse.project import Project
 from lakehouse.snapshot import Snapshot
 from lakehouse.upload import Upload
+from lakehouse.verify import Verification
 
 __all__ = [
     "AlreadyExistsError",
@@ -54,6 +55,7 @@ __all__ = [
     "StorageError",
     "Upload",
     "UploadFailedError",
+    "Verification",
     "WaitTimeoutError",
     "connect",
 ]

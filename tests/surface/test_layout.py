@@ -24,7 +24,7 @@ LAYERS = (
     {"replay", "tags"},
     {"engines", "history", "snapshot", "versions"},
     {"checkpoints"},
-    {"upload", "uploads"},
+    {"upload", "uploads", "verify"},
     {"draft", "submit"},
     {"versioned"},
     {"dataset"},

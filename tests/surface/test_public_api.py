@@ -28,6 +28,7 @@ EXPECTED = [
     "StorageError",
     "Upload",
     "UploadFailedError",
+    "Verification",
     "WaitTimeoutError",
     "connect",
 ]
@@ -40,6 +41,7 @@ DOORS = (
     "lakehouse.errors",
     "lakehouse.storage",
     "lakehouse.testing",
+    "lakehouse.verify",
 )
 
 
