@@ -5,6 +5,7 @@ each row of a live table, whose upload they map to a version.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -18,7 +19,7 @@ from lakehouse.verify.files import Copy
 from lakehouse.verify.report import Findings
 from lakehouse.verify.walk import History
 
-__all__ = ["check_records"]
+__all__ = ["Uploads", "check_records"]
 
 _HINT = (
     "Rows are only ever written with the ledger entry: restore the table's files "
@@ -26,9 +27,19 @@ _HINT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """The uploads that rows may name."""
+
+    versions: Mapping[str, int]
+    """Upload to version: by the ledger, else by the table of uploads."""
+    are_all_known: bool
+    """False if the table is damaged: what a clone brought is only told there."""
+
+
 def check_records(
     collection: Collection, history: History, right: Iterable[Copy], findings: Findings
-) -> dict[str, int] | None:
+) -> Uploads:
     """Hold the rows of uploads, versions and tags against the ledger.
 
     Args:
@@ -38,8 +49,7 @@ def check_records(
         findings: Where problems are noted.
 
     Returns:
-        Upload to version, of every upload that rows may name; None if the table
-        that says so is damaged.
+        The uploads that rows may name.
     """
     whole = {copy.path for copy in right}
 
@@ -60,7 +70,8 @@ def check_records(
     for table, found in faults.items():
         for version, message in found:
             findings.add(f"{table}.rows", message, _HINT, version=version, table=table)
-    return None if uploads is None else _mapping(uploads) | history.settled
+    told = {} if uploads is None else _mapping(uploads)
+    return Uploads(told | history.settled, are_all_known=uploads is not None)
 
 
 def _rows(

@@ -4,7 +4,7 @@ A live table and its change log have most files in common, byte for byte, so wha
 has one checksum is decoded once for both. A few row groups are held at a time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from lakehouse.merging.rows import logical_columns
 from lakehouse.storage import Store, collect
 from lakehouse.storage.store import ROW_GROUP_ROWS
 from lakehouse.verify.files import Copy
+from lakehouse.verify.records import Uploads
 from lakehouse.verify.report import Findings
 
 __all__ = ["Batch", "RowReader", "UnreadableError"]
@@ -73,7 +74,7 @@ class RowReader:
         store: Where they lie.
         table: The live table.
         schema: The change log's, which has every column of either.
-        uploads: Upload to version; None if that is not known.
+        uploads: Those that rows may name.
         findings: Where problems are noted.
     """
 
@@ -82,7 +83,7 @@ class RowReader:
         store: Store,
         table: str,
         schema: pl.Schema,
-        uploads: Mapping[str, int] | None,
+        uploads: Uploads,
         findings: Findings,
     ) -> None:
         self._store = store
@@ -91,9 +92,9 @@ class RowReader:
         shape = contract(table)
         self._logical = list(logical_columns(shape, shape.extras(schema)))
         self._findings = findings
-        self._knows_uploads = uploads is not None
+        self._knows_uploads = uploads.are_all_known
         self._uploads = pl.DataFrame(
-            list((uploads or {}).items()),
+            list(uploads.versions.items()),
             schema={"upload_id": pl.String, "_version": pl.Int32},
             orient="row",
         )

@@ -6,7 +6,7 @@ records   uploads, versions and tags against the ledger
 rows      in full: every hash again; every version by files and by change log
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -22,7 +22,7 @@ from lakehouse.verify.files import Copy, check_bytes, check_presence, copies_of
 from lakehouse.verify.gather import IMAGE, LIVING, Gathered, gather
 from lakehouse.verify.latest import check_latest
 from lakehouse.verify.progress import Tell, silent
-from lakehouse.verify.records import check_records
+from lakehouse.verify.records import Uploads, check_records
 from lakehouse.verify.report import Findings, Verification
 from lakehouse.verify.rows import RowReader
 from lakehouse.verify.spool import Spool, parts_for
@@ -86,7 +86,7 @@ def _check_rows(
     copies: Sequence[Copy],
     right: Sequence[Copy],
     *,
-    uploads: Mapping[str, int] | None,
+    uploads: Uploads,
     findings: Findings,
     tell: Tell,
 ) -> None:
