@@ -19,7 +19,7 @@ from lakehouse.engines.plan import plan_entry
 from lakehouse.engines.ready import next_time
 from lakehouse.ledger import Entry
 from lakehouse.merging.outcome import OLD_AT, OLD_HASH, Outcome, TableChange
-from lakehouse.merging.rows import filled, without
+from lakehouse.merging.rows import filled
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.staging import Manifest, require_same_content, require_untaken
@@ -119,7 +119,8 @@ def outcome_of(
 
     Args:
         changes: Live table to its changes.
-        problems: With `PROBLEM_SCHEMA`; frames with one count as rejected.
+        problems: With `PROBLEM_SCHEMA`; frames with one count as rejected, and as
+            changed as well where other rows of theirs could be undone.
         upload_id: The upload that does it.
     """
     frames, labels = changes["frames"], changes["labels"]
@@ -129,13 +130,14 @@ def outcome_of(
         for change in changes.values()
         for part in (change.images, change.deletions)
     ]
-    touched = without(pl.concat(parts).unique(), bad).height
+    touched = pl.concat(parts).unique().height
     is_new = pl.col(OLD_HASH).is_null()
-    created = without(frames.images.filter(is_new), bad).height
-    deleted = without(frames.deletions, bad).height
+    created = frames.images.filter(is_new).height
+    deleted = frames.deletions.height
     labels_created = labels.images.filter(is_new).height
     counts = {
         "upload_id": upload_id,
+        "frames": pl.concat([*parts, bad]).unique().height,
         "created": created,
         "deleted": deleted,
         "modified": touched - created - deleted,
@@ -190,9 +192,9 @@ def manifest_of(
 
 def _counted(manifest: Manifest, outcome: Outcome) -> Manifest:
     counts = outcome.counts.row(0, named=True)
-    names = ("created", "modified", "deleted", "rejected")
+    fates = ("created", "modified", "deleted", "rejected")
     return replace(
         manifest,
-        frame_count=sum(counts[name] for name in names),
-        label_count=sum(counts[f"label_{name}"] for name in names),
+        frame_count=counts["frames"],
+        label_count=sum(counts[f"label_{fate}"] for fate in fates),
     )

@@ -96,7 +96,9 @@ def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
         return
     for table, at in snapshot.tables.items():
         key = list(contract(table).key)
-        theirs = pl.scan_delta(at.uri, version=at.version).sort(key).collect()
+        options = dict(snapshot.collection.store.storage_options) or None
+        scan = pl.scan_delta(at.uri, version=at.version, storage_options=options)
+        theirs = scan.sort(key).collect()
         ours = content(snapshot.collection, table, snapshot.version).collect()
         assert theirs.select(ours.columns).equals(ours.sort(key))
 

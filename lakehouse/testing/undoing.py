@@ -122,7 +122,7 @@ def undo_result(before: State, after: State, left: set[tuple[str, Key]]) -> Resu
     changes = frozenset(_changes(before, after))
     rejected = frozenset(key[0] for _, key in left)
     counts, label_counts = fates(), fates()
-    for frame_id in {change.key[0] for change in changes} - rejected:
+    for frame_id in {change.key[0] for change in changes}:
         op = next(
             (c.op for c in changes if c.table == "frames" and c.key == (frame_id,)), ""
         )

@@ -152,3 +152,56 @@ def test_lists_and_pictures(loaded: str, tmp_path: Path) -> None:
     picture = tmp_path / "out.png"
     assert run(loaded, "plot", "cells/hela", "f1", "-o", str(picture)).exit_code == 0
     assert picture.stat().st_size > 0
+
+
+def test_checkpoints_are_made_listed_edited_and_archived(loaded: str) -> None:
+    made = as_json(
+        loaded, "checkpoint", "create", "cells/hela@1", "base", "-m", "first"
+    )
+    assert made == {"name": "base", "version": 1, "message": "first"}
+    assert run(loaded, "checkpoint", "create", "cells/hela@0", "base").exit_code == 1
+    edit = ["checkpoint", "edit", "cells/hela", "base", "--metadata"]
+    assert as_json(loaded, *edit, '{"by": "me"}')["metadata"] == {"by": "me"}
+    assert run(loaded, *edit, "[1]").exit_code == run(loaded, *edit, "{").exit_code == 2
+
+    (row,) = as_json(loaded, "checkpoint", "list", "cells/hela")
+    assert (row["name"], row["frames"], row["created"]) == ("base", 1, 1)
+    assert run(loaded, "checkpoint", "archive", "cells/hela", "base").exit_code == 0
+    assert as_json(loaded, "checkpoint", "list", "cells/hela") == []
+    assert as_json(loaded, "show", "cells/hela@base")["frames"] == 1
+
+
+def test_restore_and_revert(loaded: str) -> None:
+    run(loaded, "delete", "cells/hela", "--frame", "f1")
+
+    assert as_json(loaded, "restore", "cells/hela@1")["created"] == 1
+    assert run(loaded, "restore", "cells/hela").exit_code == 2
+    assert as_json(loaded, "revert", "cells/hela", "3", "-m", "no")["deleted"] == 1
+    assert run(loaded, "revert", "cells/hela", "1", "--conflicts", "x").exit_code == 2
+    messages = [row["message"] for row in as_json(loaded, "versions", "cells/hela")]
+    assert messages[-2:] == ["restore of version 1", "no"]
+
+
+def test_sql_asks_a_version(loaded: str) -> None:
+    query = "select frame_id, count(*) as n from labels group by frame_id"
+
+    assert as_json(loaded, "sql", query, "cells/hela@1") == [{"frame_id": "f1", "n": 1}]
+    assert as_json(loaded, "sql", query, "cells/hela@0") == []
+    csv = run(loaded, "sql", query, "cells/hela", "--format", "csv")
+    assert csv.stdout == "frame_id,n\nf1,1\n"
+    assert run(loaded, "sql", "select nothing from labels", "cells/hela").exit_code == 2
+    assert run(loaded, "sql", query, "cells/hela", "--format", "x").exit_code == 2
+
+
+def test_garbage_is_told_before_it_is_removed(loaded: str) -> None:
+    now = ["run", "collect-garbage", "cells/hela", "--retention", "0", "--grace", "0"]
+    run(loaded, "restore", "cells/hela@0")
+    run(loaded, "run", "compact")
+
+    told = as_json(loaded, *now)
+    assert sum(row["files"] for row in told) > 0
+    assert as_json(loaded, *now) == told
+    assert as_json(loaded, *now, "--remove") == told
+    assert as_json(loaded, *now) == []
+    assert as_json(loaded, "show", "cells/hela@1")["frames"] == 1
+    assert as_json(loaded, "run", "collect-garbage") == []

@@ -10,7 +10,7 @@ from tests.rows import box, frame
 def changed(dataset: lakehouse.Dataset) -> lakehouse.Dataset:
     dataset.add(
         [frame("f1", user__n=1, embedding=[1.0, 2.0]), frame("f2")],
-        [box("f1", "a", embedding=[0.5]), box("f2", "a")],
+        [box("f1", "a", embedding=[0.5, 0.25]), box("f2", "a")],
     )
     dataset.upsert_labels([box("f1", "a", width=9.0), box("f1", "b")])
     dataset.modify([{"frame_id": "f1", "user__split": "train"}])
@@ -120,6 +120,7 @@ def test_rows_changed_since_are_conflicts_and_left_alone(
     upload = changed.revert(2)
 
     assert (upload.status, upload.counts["rejected"]) == ("PARTIAL", 1)
+    assert upload.label_counts["deleted"] == upload.label_counts["rejected"] == 1
     assert widths(changed) == {("f1", "a"): 12.0}
     (problem,) = upload.errors().to_dicts()
     assert (problem["path"], problem["rule"]) == ("labels['a']", "revert.conflict")
