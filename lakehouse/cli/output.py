@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 __all__ = ["Output", "output_for", "written_as"]
@@ -21,6 +21,10 @@ class Output(Protocol):
 
     def facts(self, facts: Mapping[str, Any], title: str) -> None:
         """Print one thing."""
+        ...
+
+    def shown(self, what: RenderableType, facts: Mapping[str, Any]) -> None:
+        """Show a person what shows itself; machines get the facts."""
         ...
 
     def say(self, text: str) -> None:
@@ -50,6 +54,11 @@ class _Console:
         for name, value in facts.items():
             self._console.print(f"  {name}: {_cell(value)}", markup=False)
 
+    def shown(self, what: RenderableType, facts: Mapping[str, Any]) -> None:
+        """Print it as it shows itself."""
+        del facts
+        self._console.print(what, markup=False)
+
     def say(self, text: str) -> None:
         """Print a line."""
         self._console.print(text, markup=False)
@@ -69,6 +78,10 @@ class _Json:
         sys.stdout.write(
             json.dumps(dict(facts), default=str, ensure_ascii=False) + "\n"
         )
+
+    def shown(self, what: RenderableType, facts: Mapping[str, Any]) -> None:
+        """Print the facts as a JSON object."""
+        self.facts(facts, str(what))
 
     def say(self, text: str) -> None:
         """Say nothing."""

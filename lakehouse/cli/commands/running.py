@@ -1,15 +1,18 @@
-"""Commands that jobs call: run merge, run compact, run collect-garbage."""
+"""Commands that jobs call: run merge, compact, collect-garbage, verify."""
 
 import time
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
+from rich.console import Group
 
 from lakehouse.cli.app import Session, app, session
+from lakehouse.cli.progress import progress_bar
 from lakehouse.dataset import Dataset
 from lakehouse.engines.collector import GRACE, RETENTION
+from lakehouse.verify import Verification
 
 __all__ = ["run"]
 
@@ -112,6 +115,40 @@ def collect_garbage(
         typer.echo(text, err=True)
     if wrong:
         raise typer.Exit(1)
+
+
+@run.command("verify")
+def verify(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(help="project/dataset; all when left out")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Not every byte, nor every version.")
+    ] = False,
+) -> None:
+    """Find everything that is wrong, and exit with 1 if anything is: lakehouse run verify cells/hela."""
+    here = session(context)
+    found: dict[str, Verification] = {}
+    for dataset in _datasets(here, target):
+        name = f"{dataset.project_name}/{dataset.name}"
+        with progress_bar() as tell:
+            found[name] = dataset.verify(full=not quick, progress=tell)
+    here.output.shown(
+        Group(*(part for name, one in found.items() for part in (name, one))),
+        {name: _facts(one) for name, one in found.items()},
+    )
+    if not all(one.is_sound for one in found.values()):
+        raise typer.Exit(1)
+
+
+def _facts(found: Verification) -> dict[str, Any]:
+    return {
+        "sound": found.is_sound,
+        "checked": dict(found.checked),
+        "notes": list(found.notes),
+        "problems": found.problems.to_dicts(),
+    }
 
 
 def _datasets(here: Session, target: str | None) -> list[Dataset]:
