@@ -352,7 +352,7 @@ class Versioned(ABC):
             full: Read every byte and every row, and check every version, those
                 too whose files were collected; otherwise only the ledger, the
                 logs, the lists of files and the latest version's hashes.
-            progress: Called with the stage (`ledger`, `files`, `rows`), how much
+            progress: Called with the stage (`ledger`, `files`, `rows`, `keys`), how much
                 of it is done, and how much there is.
 
         Returns:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import polars as pl
 
 from lakehouse.verify.doubts import Doubts
-from lakehouse.verify.gather import LIVING, Gathered, Records
+from lakehouse.verify.gather import LIVING, Gathered
 from lakehouse.verify.lives import FOR_EVER
+from lakehouse.verify.spool import Records, take
 from lakehouse.verify.tally import Tally
 
 __all__ = ["compare", "orphans", "spans"]
@@ -45,9 +46,9 @@ def compare(
     Returns:
         The records of the live table.
     """
-    images = _sorted(gathered.images.load(part), _IMAGE)
-    images = images[images["version"] >= 0]
-    living = _sorted(gathered.living.load(part), (*_KEY, "start"))
+    images = _sorted(gathered.images.load(part), "version")
+    images = take(images, images["version"] >= 0)
+    living = _sorted(gathered.living.load(part), "start")
     twice = _same(living, _KEY) & (living["start"][1:] < living["end"][:-1])
     doubts.note("key.twice", living[1:][twice])
     if gathered.is_log_whole:
@@ -88,11 +89,10 @@ def spans(living: Records, of: Sequence[str]) -> pl.DataFrame:
         living: Sorted by key and start.
         of: What rows must have in common.
     """
-    living = _sorted(living, (*of, "start"))
     joined = _same(living, of) & (living["start"][1:] <= living["end"][:-1])
     begins = np.flatnonzero(np.append(True, ~joined))[: len(living)]
     names = dict.fromkeys((*of, "hash", "file", "start"))
-    frame = _frame(living[begins], list(names))
+    frame = _frame(take(living, begins), list(names))
     ends = np.maximum.reduceat(living["end"], begins) if len(begins) else living["end"]
     return frame.with_columns(end=pl.Series(ends, dtype=pl.Int32))
 
@@ -113,28 +113,26 @@ def orphans(children: Records, parents: Records, by: Sequence[str]) -> Records:
         parents: Rows of the table that they belong to.
         by: What both are told apart by.
     """
-    homes = spans(parents, by)
-    named = {
-        name: np.concatenate([homes[name].to_numpy(), children[name]])
-        for name in (*by, "start", "end")
-    }
-    is_child = np.arange(len(named["start"])) >= homes.height
-    order = np.lexsort(
-        [is_child, named["start"], *(named[name] for name in reversed(by))]
+    names = ["start", "end"]
+    homes = spans(parents, by).select(*by, pl.col(names).name.suffix("_home"))
+    known = _frame(children, (*by, *names)).with_row_index("_at")
+    housed = known.join(homes, on=list(by)).filter(
+        pl.col("start_home") <= pl.col("start"), pl.col("end") <= pl.col("end_home")
     )
-    # The last home that starts no later, if it is of the same key.
-    at = np.where(is_child[order], -1, np.arange(len(order)))
-    last = np.maximum.accumulate(at) if len(at) else at
-    mine = np.flatnonzero(is_child[order])
-    child, home = order[mine], order[np.maximum(last[mine], 0)]
-    housed = (last[mine] >= 0) & (named["end"][home] >= named["end"][child])
-    for name in by:
-        housed &= named[name][home] == named[name][child]
-    return children[child[~housed] - homes.height]
+    alone = known.join(
+        housed.select("_at"), on="_at", how="anti", maintain_order="left"
+    )
+    return take(children, alone["_at"].to_numpy())
 
 
-def _sorted(records: Records, by: Sequence[str]) -> Records:
-    return records[np.lexsort([records[name] for name in reversed(by)])]
+def _sorted(records: Records, minor: str) -> Records:
+    """By key, and what is of one key by `minor`.
+
+    One half of the key's hash is enough to bring each key's records together.
+    """
+    order = np.argsort(records[minor], kind="stable")
+    by_key = np.argsort(records["second"][order], kind="stable")
+    return take(records, order[by_key])
 
 
 def _same(records: Records, fields: Sequence[str]) -> Mask:

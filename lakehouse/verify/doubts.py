@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from lakehouse.verify.gather import Gathered, Records
+from lakehouse.verify.gather import Gathered
 from lakehouse.verify.report import Findings
 from lakehouse.verify.rows import UnreadableError
+from lakehouse.verify.spool import Records
 
 __all__ = ["Doubts"]
 

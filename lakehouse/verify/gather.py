@@ -5,24 +5,20 @@ and version that has it. What no whole copy is left of is unknown, and nothing i
 concluded from it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from lakehouse.verify.files import Copy
 from lakehouse.verify.lives import FOR_EVER, Spans
 from lakehouse.verify.report import Findings
 from lakehouse.verify.rows import Batch, RowReader, UnreadableError
-from lakehouse.verify.spool import Spool
+from lakehouse.verify.spool import Records, Spool, take
 from lakehouse.verify.tally import Tally
 
-__all__ = ["IMAGE", "LIVING", "Gathered", "Records", "gather"]
-
-Records = npt.NDArray[Any]
-"""`IMAGE`s or `LIVING`s."""
+__all__ = ["IMAGE", "LIVING", "Gathered", "gather"]
 
 IMAGE: Final = np.dtype(
     [
@@ -83,13 +79,19 @@ class Gathered:
         )
 
 
-def gather(gathered: Gathered, right: Iterable[Copy], findings: Findings) -> None:
+def gather(
+    gathered: Gathered,
+    right: Iterable[Copy],
+    findings: Findings,
+    done: Callable[[], None],
+) -> None:
     """Read the rows of every file, and make records of them.
 
     Args:
         gathered: Where they go.
         right: The files that are byte for byte right.
-        findings: Where files of whose rows nothing is known are counted.
+        findings: Where it is noted that something is unknown.
+        done: Called after every file.
     """
     whole = set(right)
     groups: dict[tuple[str, int], list[int]] = {}
@@ -101,6 +103,7 @@ def gather(gathered: Gathered, right: Iterable[Copy], findings: Findings) -> Non
         source = next((copy for copy in copies if copy in whole), None)
         if source is None or not _gather(gathered, source, numbers):
             gathered.unknown += copies
+        done()
     if gathered.unknown:
         findings.note(
             f"Versions whose rows of {gathered.table} are in damaged files were not "
@@ -137,7 +140,7 @@ def _take(
     records = _living(batch, number, copy.life.first, mine)
     gathered.living.add(records)
     gathered.tally.come(records["start"], records["hash"])
-    gone = records[records["end"] != FOR_EVER]
+    gone = take(records, records["end"] != FOR_EVER)
     gathered.tally.go(gone["end"], gone["hash"])
 
 

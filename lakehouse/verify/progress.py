@@ -5,8 +5,8 @@ from typing import Literal
 
 __all__ = ["Stage", "Tell", "silent"]
 
-Stage = Literal["ledger", "files", "rows"]
-"""Entries of the ledger, bytes of files, or parts of the keys."""
+Stage = Literal["ledger", "files", "rows", "keys"]
+"""What is counted: entries, bytes, rows, or parts of the keys."""
 
 Tell = Callable[[Stage, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""

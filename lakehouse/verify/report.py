@@ -125,20 +125,25 @@ class Verification:
         more = self.problems.height - len(told)
         told += [f"… and {more} more, in verification.problems."] if more else []
         raise FormatError(
-            f"{self.problems.height} problems:\n" + "\n".join(told),
+            f"{self._counted}:\n" + "\n".join(told),
             kind="verify.unsound",
         )
 
+    @property
+    def _counted(self) -> str:
+        count = self.problems.height
+        return "1 problem" if count == 1 else f"{count} problems"
+
     def __repr__(self) -> str:
         kind = "full" if self.full else "quick"
-        found = f"{self.problems.height} problems" if self.problems.height else "sound"
+        found = "sound" if self.is_sound else self._counted
         counts = ", ".join(f"{self.checked[name]:,} {name}" for name in CHECKED)
         return f"<Verification ({kind}): {found}; {counts}>"
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = []
         if not self.is_sound:
-            table = Table(title=f"{self.problems.height} problems", title_style="red")
+            table = Table(title=self._counted, title_style="red")
             for name in ("check", "where", "what", "way out"):
                 table.add_column(name, overflow="fold")
             for row in self.problems.iter_rows(named=True):
