@@ -31,6 +31,7 @@ EXPECTED = [
     "StorageError",
     "Upload",
     "UploadFailedError",
+    "Verification",
     "WaitTimeoutError",
     "connect",
 ]
@@ -44,6 +45,7 @@ DOORS = (
     "lakehouse.errors",
     "lakehouse.storage",
     "lakehouse.testing",
+    "lakehouse.verify",
 )
 
 
