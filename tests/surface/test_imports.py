@@ -10,6 +10,7 @@ HEAVY = {
     "deltalake",
     "duckdb",
     "faiss",
+    "faster_coco_eval",
     "hypothesis",
     "marimo",
     "matplotlib",

@@ -36,6 +36,7 @@ DOORS = (
     "lakehouse.demo",
     "lakehouse.engines",
     "lakehouse.errors",
+    "lakehouse.metrics",
     "lakehouse.storage",
     "lakehouse.testing",
 )
