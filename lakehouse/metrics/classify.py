@@ -18,6 +18,7 @@ from lakehouse.metrics.tables import (
     class_names,
     named,
     tidy,
+    without,
 )
 
 __all__ = ["classify"]
@@ -87,7 +88,7 @@ def _read(
     found = scope.only(tidied)
     kind = pl.col("label_type").is_in(_TYPES).fill_null(value=True)
     known = named(found.filter(kind), table, options.classes, faults)
-    kept = known.filter(~pl.col("class_name").is_in(options.ignored_classes))
+    kept = without(known, options.ignored_classes)
     check_keys(kept, table, faults)
     if table == "inferences":
         check_confidence(kept, faults)

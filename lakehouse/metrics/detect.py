@@ -33,6 +33,7 @@ from lakehouse.metrics.tables import (
     class_names,
     named,
     tidy,
+    without,
 )
 from lakehouse.model.label_types import BOX
 
@@ -137,7 +138,7 @@ def _read(
     needed, optional = (*_NEEDED, *extra[0]), (*_OPTIONAL, *extra[1])
     found = scope.only(tidy(rows, table, needed, optional, faults))
     known = named(shaped(found), table, options.classes, faults)
-    kept = known.filter(~pl.col("class_name").is_in(options.ignored_classes))
+    kept = without(known, options.ignored_classes)
     check_keys(kept, table, faults)
     check_shapes(kept, table, faults)
     if table == "inferences":

@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from lakehouse.metrics.averages import averages, class_averages
 from lakehouse.metrics.counting import counted, matrix, of_all, rates
 from lakehouse.metrics.explained import Matched
 from lakehouse.metrics.precision import CURVE
@@ -91,7 +92,7 @@ class Detection:
             rows = rows.filter(pl.col("frame_id").is_in(frames.implode()))
             images = self.images.is_in(frames.implode()).to_numpy()
         counts = rates(counted(rows, [])).row(0, named=True)
-        return {**counts, **self.ranking.averages(images)}
+        return {**counts, **averages(self.ranking, images)}
 
     def per_class(self) -> pl.DataFrame:
         """Counts, rates and COCO's averages of each class."""
@@ -99,7 +100,7 @@ class Detection:
         names = pl.Series(self.classes, dtype=pl.String)
         return rates(of_all("class_name", names, counts)).with_columns(
             pl.Series(name, values, pl.Float64)
-            for name, values in self.ranking.by_class().items()
+            for name, values in class_averages(self.ranking).items()
         )
 
     def per_frame(self) -> pl.DataFrame:

@@ -16,7 +16,7 @@ import polars as pl
 from lakehouse.metrics.arrays import Codes, Flags, Floats, Ints
 from lakehouse.metrics.matching import FALSE, TRUE
 
-__all__ = ["CURVE", "RECALLS", "THRESHOLDS", "Walk", "average", "walk"]
+__all__ = ["CURVE", "RECALLS", "THRESHOLDS", "Walk", "walk"]
 
 CURVE: Final = pl.Schema(
     {
@@ -85,8 +85,3 @@ def walk(became: Codes, confidence: Floats, labels: int) -> Walk:
         where[place, within] = confidence[reached[within]]
     last = recall[:, -1] if became.shape[1] else np.zeros(len(became))
     return Walk(at, last, where)
-
-
-def average(parts: list[Floats]) -> float | None:
-    """The mean over all entries of the classes' arrays; None without classes."""
-    return float(np.mean(np.stack(parts, axis=-1))) if parts else None

@@ -8,19 +8,15 @@ the same matching: it is by image, so no frame's outcome depends on another's.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 
 from lakehouse.metrics.arrays import Codes, Flags, Floats, Ints
 from lakehouse.metrics.matching import AREAS, within_class
 from lakehouse.metrics.overlap import Pairs, Side
-from lakehouse.metrics.precision import THRESHOLDS, Walk, average, walk
+from lakehouse.metrics.precision import THRESHOLDS, Walk, walk
 
 __all__ = ["Ranking"]
-
-_AT_75: Final = 5
-_FEW: Final = (1, 10)
 
 
 @dataclass(frozen=True)
@@ -132,59 +128,12 @@ class Ranking:
             mine = mine[images[self.inferences.image[mine]]]
         return walk(self.became[area][:, mine], self.confidence[mine], labels)
 
-    def averages(self, images: Flags | None = None) -> dict[str, float | None]:
-        """COCO's figures, by name: AP…, AR…; None where no class has labels.
+    def every_area(self, images: Flags | None = None) -> dict[str, list[Walk | None]]:
+        """The walks that COCO's figures are of, by the name of the range of sizes."""
+        if images is None:
+            return self._whole
+        return {area.name: self.walks(area.name, images, self.most) for area in AREAS}
 
-        Args:
-            images: Which images count; None: all.
-        """
-        known = {
-            area.name: [
-                found for found in self.walks(area.name, images, self.most) if found
-            ]
-            for area in AREAS
-        }
-        figures = {
-            "AP": average([one.precision for one in known["all"]]),
-            "AP50": average([one.precision[:1] for one in known["all"]]),
-            "AP75": average(
-                [one.precision[_AT_75 : _AT_75 + 1] for one in known["all"]]
-            ),
-        }
-        for area in AREAS[1:]:
-            figures[f"AP_{area.name}"] = average(
-                [one.precision for one in known[area.name]]
-            )
-        for few in _FEW:
-            if few < self.most:
-                found = [one for one in self.walks("all", images, few) if one]
-                figures[f"AR{few}"] = average([one.recall for one in found])
-        figures[f"AR{self.most}"] = average([one.recall for one in known["all"]])
-        for area in AREAS[1:]:
-            figures[f"AR_{area.name}"] = average(
-                [one.recall for one in known[area.name]]
-            )
-        return figures
-
-    def by_class(self) -> dict[str, list[float | None]]:
-        """`ap`, `ap50`, `ap75`, `ap_small` … and `ar` of each class."""
-        found: dict[str, list[float | None]] = {}
-        for area in AREAS:
-            walks = self.walks(area.name, most=self.most)
-            precision = [None if one is None else one.precision for one in walks]
-            if area.name != "all":
-                found[f"ap_{area.name}"] = [_mean(one) for one in precision]
-                continue
-            found["ap"] = [_mean(one) for one in precision]
-            found["ap50"] = [
-                None if one is None else _mean(one[0]) for one in precision
-            ]
-            found["ap75"] = [
-                None if one is None else _mean(one[_AT_75]) for one in precision
-            ]
-            found["ar"] = [None if one is None else _mean(one.recall) for one in walks]
-        return found
-
-
-def _mean(values: Floats | None) -> float | None:
-    return None if values is None else float(np.mean(values))
+    @cached_property
+    def _whole(self) -> dict[str, list[Walk | None]]:
+        return {area.name: self.walks(area.name, most=self.most) for area in AREAS}

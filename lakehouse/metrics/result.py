@@ -43,8 +43,8 @@ class Metrics:
     ...     pl.DataFrame({"frame_id": ["f"]}),
     ...     task="2D_OBJECT_DETECTION",
     ... )
-    >>> metrics["precision"], metrics["AP"]
-    (1.0, 1.0)
+    >>> metrics["tp"], metrics["precision"], metrics.matches()["iou"].item()
+    (1, 1.0, 1.0)
     """
 
     task: str

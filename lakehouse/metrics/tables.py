@@ -26,6 +26,7 @@ __all__ = [
     "class_names",
     "named",
     "tidy",
+    "without",
 ]
 
 Rows = pl.DataFrame | pl.LazyFrame
@@ -224,6 +225,12 @@ def named(
         table, bad, "class_name", rule="class.unknown", told=told, hint="Correct it."
     )
     return rows
+
+
+def without(rows: pl.DataFrame, classes: Collection[str]) -> pl.DataFrame:
+    """The rows that are of none of these classes."""
+    of_one = pl.col("class_name").is_in(list(classes))
+    return rows.filter(~of_one.fill_null(value=False))
 
 
 def class_names(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.benchmarks import ours, rivals, streaming
+from tests.benchmarks import evaluation, ours, rivals, streaming
 from tests.benchmarks.data import KEY, Data, applied, checksum
 from tests.benchmarks.measure import Measured, apart
 from tests.benchmarks.report import Line, Report
@@ -188,6 +188,7 @@ def main() -> None:
         reading(report, work, data)
         scaling(report, work, data)
         streams(report, work, data, wanted.versions)
+    evaluation.measure(report, data.frame_count // 10)
     report.show()
     if wanted.json:
         report.write(wanted.json)

@@ -155,7 +155,7 @@ def three_of(
 
 def test_candidates_come_in_parts_that_miss_nothing() -> None:
     draw = np.random.default_rng(1)
-    sizes = draw.integers(0, 40, 300)
+    sizes = draw.integers(0, 90, 300)
     image = np.repeat(np.arange(300), sizes)
     side = Side(image, *three_of(len(image)))
     boxes = draw.uniform(1, 40, (len(image), 4))
