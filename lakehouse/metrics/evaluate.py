@@ -42,7 +42,8 @@ def evaluate(
     way. Classes that the class map marks `ignore_in_eval` are left out.
 
     Args:
-        labels: Ground truth, in the columns of `tables/labels.toml`.
+        labels: Ground truth, in the columns of `tables/labels.toml`. They meet
+            inferences of their frame and `coordinate_frame`; null is `DEFAULT`.
         inferences: The same columns, and `confidence` (0 to 1; not for masks).
         frames: The frames of the version that the labels are of: `frame_id`, any
             metadata, and `width` and `height` in pixels for polygons.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Metrics"]
 
 _WHOLE: Final = frozenset(
-    {"frames", "labels", "inferences", "tp", "fp", "fn", "pixels"}
+    ("frames", "images", "labels", "inferences", "pixels", "tp", "fp", "fn", "tn")
 )
 _TOLD: Final = frozenset(
     {"tp", "fp", "fn", "AP", "AP50", "accuracy", "f1", "auroc", "mean_iou"}

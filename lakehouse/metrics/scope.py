@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from lakehouse.metrics.tables import Faults, Rows
+from lakehouse.metrics.tables import Faults, Rows, tidy
 
 __all__ = ["Over", "Scope"]
 
@@ -50,28 +50,25 @@ class Scope:
             over: Which frames count.
             faults: Where frames without an id, or with one twice, are told.
         """
-        table = frames.lazy().collect()
-        if "frame_id" not in table.columns:
-            lacks = f"frames need a column frame_id, and have {table.columns}."
-            faults.add("frames.frame_id", "column.missing", lacks, "Add it.")
-            table = pl.DataFrame(schema={"frame_id": pl.String})
-        ids = table.get_column("frame_id")
-        wrong = table.filter(ids.is_duplicated() | ids.is_null())
-        for frame_id in wrong.get_column("frame_id").unique().sort().to_list():
-            twice = f"frame {frame_id!r} is there more than once, or has no id."
-            faults.add(
-                "frames.frame_id", "id.duplicate", twice, "Keep one row a frame."
-            )
-        on = inferences.lazy().group_by("frame_id").len("inferences").collect()
-        told = pl.Series("frame_id", [] if seen is None else list(seen), pl.String)
-        known = pl.concat([told.to_frame(), on.select("frame_id")]).unique()
+        given = frames.lazy().collect()
+        ids = tidy(given, "frames", ["frame_id"], [], faults)["frame_id"]
+        known = ids.drop_nulls()
+        for frame_id in known.filter(known.is_duplicated()).unique().sort().to_list():
+            told = f"frame {frame_id!r} is there more than once."
+            faults.add("frames.frame_id", "id.duplicate", told, "Keep one row a frame.")
+        table = given.with_columns(ids)
+        # What is wrong with inferences is told where they are read.
+        rows = tidy(inferences, "inferences", ["frame_id"], [], Faults())
+        on = rows.drop_nulls().group_by("frame_id").len("inferences")
+        listed = pl.Series("frame_id", [] if seen is None else list(seen), pl.String)
+        met = pl.concat([listed.to_frame(), on.select("frame_id")]).unique()
         marked = table.with_columns(
-            seen=ids.is_in(known.get_column("frame_id").implode())
+            seen=ids.is_in(met.get_column("frame_id").implode())
         ).sort("frame_id")
         return cls(
             frames=marked if over == "all" else marked.filter("seen"),
             unseen=int((~marked["seen"]).sum()),
-            no_ground_truth=known.join(table, on="frame_id", how="anti")
+            no_ground_truth=met.join(table, on="frame_id", how="anti")
             .join(on, on="frame_id", how="left")
             .with_columns(pl.col("inferences").fill_null(0).cast(pl.Int64))
             .sort("frame_id"),

@@ -6,7 +6,6 @@ import polars as pl
 
 from lakehouse.metrics.counting import BACKGROUND
 from lakehouse.metrics.options import Options
-from lakehouse.metrics.pixels import compared
 from lakehouse.metrics.scope import Scope
 from lakehouse.metrics.segmentation import Segmentation
 from lakehouse.metrics.tables import UNIT, Faults, Rows, check_keys, tidy
@@ -41,6 +40,8 @@ def segment(
         InvalidInputError: If anything is wrong, in `faults`, in the rows, or in
             the files: all masks that cannot be read or differ in size are told.
     """
+    from lakehouse.metrics.pixels import compared  # noqa: PLC0415 - needs an extra
+
     theirs, left = _read(labels, "labels", scope, faults)
     mine, also = _read(inferences, "inferences", scope, faults)
     faults.refuse()

@@ -118,7 +118,8 @@ def tidy(
         table: What they are called in errors.
         needed: Columns that must be there.
         optional: Columns that are null where they are not there.
-        faults: Where columns that lack, or are of a wrong type, are told.
+        faults: Where columns that lack, or are of a wrong type, and rows that lack
+            an id are told.
     """
     known = {**contract("frames" if table == "frames" else "labels").schema(), **_EXTRA}
     schema = rows.collect_schema()
@@ -136,11 +137,25 @@ def tidy(
             columns.append(pl.lit(None, dtype).alias(name))
             told = f"is {schema[name]}, not {dtype}."
             faults.add(f"{table}.{name}", "column.type", told, "Cast it.")
-    tidied = rows.lazy().select(columns).collect()
+    # Not select(columns): nulls alone would be one row, whatever the table's height.
+    tidied = rows.lazy().with_columns(columns).select(*needed, *optional).collect()
+    _check_ids(tidied, table, faults)
     if "coordinate_frame" in tidied.columns:
         sensor = pl.col("coordinate_frame").fill_null(_DEFAULT_SENSOR)
         return tidied.with_columns(sensor)
     return tidied
+
+
+def _check_ids(rows: pl.DataFrame, table: str, faults: Faults) -> None:
+    """Every row has its ids, but for columns that are told already."""
+    told = {problem.path for problem in faults.problems}
+    for name in KEY:
+        path = f"{table}.{name}"
+        if name not in rows.columns or path in told:
+            continue
+        if missing := rows.get_column(name).null_count():
+            message = f"{missing} rows of {table} have no {name}."
+            faults.add(path, "id.missing", message, "Add the id.")
 
 
 def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
@@ -159,12 +174,7 @@ def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
 
 
 def check_keys(rows: pl.DataFrame, table: str, faults: Faults) -> None:
-    """Both ids are there, and no two rows share them."""
-    nameless = rows.filter(pl.any_horizontal(pl.col(KEY).is_null()))
-    told = "rows have both ids."
-    faults.rows(
-        table, nameless, "label_id", rule="id.missing", told=told, hint="Add the id."
-    )
+    """No two rows share both their ids."""
     twice = rows.filter(pl.struct(KEY).is_duplicated())
     told = "the row is there more than once."
     faults.rows(

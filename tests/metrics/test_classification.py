@@ -194,3 +194,23 @@ def test_the_order_of_rows_changes_nothing(task: str) -> None:
         assert other.matches().equals(first.matches())
         assert other.slices("user__split").equals(first.slices("user__split"))
     assert first.per_class()["class_name"].to_list() == ["dog", "cat", "cow"]
+
+
+def test_a_better_answer_explains_a_difference() -> None:
+    better = [
+        row if row[:2] != ("b", "cat") else ("b", "cat", 0.7) for row in INFERENCES
+    ]
+    this, other = (
+        metrics_of(LABELS, told, "CLASSIFICATION") for told in (INFERENCES, better)
+    )
+
+    changes = (
+        this.compare(other)
+        .changes()
+        .select("item", "id", "outcome_this", "outcome_other", "cause")
+    )
+
+    assert changes.rows() == [
+        ("label", "l1", "FN", "TP", "other class"),
+        ("inference", "i3", "FP", None, "low confidence"),
+    ]

@@ -87,32 +87,35 @@ def test_arguments_out_of_range_are_told_at_once() -> None:
 
 def test_rows_at_fault_are_told_at_once() -> None:
     labels = TABLES.labels.head(3).with_columns(
+        frame_id=pl.Series(["f00000", "f00000", "f00001"]),
         label_id=pl.Series(["l0", "l0", None]),
         width=pl.Series([1.0, -1.0, float("nan")]),
         class_name=pl.Series(["class_00", "unheard", None]),
     )
     inferences = TABLES.inferences.head(4).with_columns(
-        confidence=pl.Series([0.5, 1.5, None, float("nan")])
+        frame_id=pl.Series(["f00000", "f00000", "f00001", None]),
+        confidence=pl.Series([0.5, 1.5, float("nan"), None]),
     )
     frames = pl.concat([TABLES.frames, TABLES.frames.head(1)])
 
     with pytest.raises(InvalidInputError) as caught:
         evaluate(labels, inferences, frames, classes=[f"class_0{n}" for n in range(3)])
+    assert "And " in str(caught.value)
 
     rules = [problem.rule for problem in caught.value.problems]
     counts = {rule: rules.count(rule) for rule in rules}
     assert counts == {
         "id.duplicate": 3,
-        "id.missing": 1,
+        "id.missing": 2,
         "box.invalid": 2,
         "class.unknown": 2,
-        "confidence.range": 3,
+        "confidence.range": 2,
     }
 
 
 def test_columns_that_lack_or_are_of_a_wrong_type_are_told() -> None:
     labels = TABLES.labels.drop("class_name").with_columns(top=pl.lit("upper"))
-    inferences = TABLES.inferences.drop("confidence")
+    inferences = TABLES.inferences.drop("confidence", "frame_id")
     with pytest.raises(InvalidInputError) as caught:
         evaluate(labels, inferences, TABLES.frames.drop("frame_id"))
 
@@ -121,6 +124,7 @@ def test_columns_that_lack_or_are_of_a_wrong_type_are_told() -> None:
         "frames.frame_id": "column.missing",
         "labels.class_name": "column.missing",
         "labels.top": "column.type",
+        "inferences.frame_id": "column.missing",
         "inferences.confidence": "column.missing",
     }
 
@@ -199,3 +203,9 @@ def test_lazy_frames_and_other_columns_are_fine(metrics: Metrics) -> None:
     )
 
     assert again.to_dict() == metrics.to_dict()
+
+
+def test_a_row_alone_without_an_id_is_told() -> None:
+    labels = TABLES.labels.head(1).with_columns(frame_id=pl.lit(None, pl.String))
+    with pytest.raises(InvalidInputError, match="1 rows of labels have no frame_id"):
+        evaluate(labels, TABLES.inferences, TABLES.frames)

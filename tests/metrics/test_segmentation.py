@@ -131,3 +131,25 @@ def test_masks_have_no_curve(tmp_path: Path) -> None:
     label = mask(tmp_path / "label.png", LABEL)
     with pytest.raises(InvalidInputError, match="no confidence"):
         metrics_of({"a": label}, {"a": label}).curve()
+
+
+def test_frames_and_classes_whose_overlap_differs_are_told(tmp_path: Path) -> None:
+    label = mask(tmp_path / "label.png", LABEL)
+    found = mask(tmp_path / "found.png", FOUND)
+    this, other = (
+        metrics_of({"a": label, "b": label}, {"a": url, "b": label})
+        for url in (found, label)
+    )
+
+    changes = (
+        this.compare(other)
+        .changes()
+        .select("frame_id", "class_name", "iou", "iou_other")
+    )
+
+    assert changes.rows() == [
+        ("a", "car", 0.0, None),
+        ("a", "road", 5 / 6, 1.0),
+        ("a", "tree", 3 / 5, 1.0),
+    ]
+    assert this.compare(other).frames()["frame_id"].to_list() == ["a"]
