@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.benchmarks import ours, rivals, streaming, versions
+from tests.benchmarks import evaluation, ours, rivals, streaming, versions
 from tests.benchmarks.data import KEY, Data, applied, checksum
 from tests.benchmarks.measure import Measured, apart
 from tests.benchmarks.report import Line, Report
@@ -219,6 +219,7 @@ def main() -> None:
         scaling(report, work, data)
         streams(report, work, data, wanted.versions)
         looking_back(report, work, data, wanted.versions)
+    evaluation.measure(report, data.frame_count // 10)
     report.show()
     if wanted.json:
         report.write(wanted.json)

@@ -14,7 +14,7 @@ PACKAGE = Path(lakehouse.__file__).parent
 LAYERS = (
     {"_project", "errors", "typing"},
     {"contracts", "model", "settings"},
-    {"intake", "merging", "storage"},
+    {"intake", "merging", "metrics", "storage"},
     {"decision", "fingerprint", "plotting", "retry"},
     {"delta"},
     {"prepared"},

@@ -43,6 +43,7 @@ DOORS = (
     "lakehouse.diff",
     "lakehouse.engines",
     "lakehouse.errors",
+    "lakehouse.metrics",
     "lakehouse.storage",
     "lakehouse.testing",
     "lakehouse.verify",
