@@ -52,8 +52,7 @@ class TableDiff:
 
     def _rows(self, side: Side, absent: str) -> pl.DataFrame:
         there = self.keys.filter(pl.col("change") != absent).drop("change")
-        rows = side.rows(there).drop(_HIDDEN)
-        return there.join(rows, on=there.columns, how="left", maintain_order="left")
+        return side.rows(there).drop(_HIDDEN).sort(there.columns)
 
     @cached_property
     def sides(self) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -103,9 +102,9 @@ def compared_by_log(
     forward = start.version <= end.version
     earlier, later = (start, end) if forward else (end, start)
     logged, held = InLog(later, table, uploads), AtVersion(earlier, table)
-    new = logged.hashes()
-    old = held.hashes(new.drop("row_hash"))
     key = list(contract(table).key)
+    new = logged.images.drop("upload_id")
+    old = held.hashes(new.select(key))
     # The left side has every key, sorted.
     both = new.join(old, on=key, how="left", maintain_order="left", suffix="_earlier")
     names = ("row_hash_earlier", "row_hash")
