@@ -42,6 +42,7 @@ def check_contents(
     right: Sequence[Copy],
     *,
     uploads: Uploads,
+    gone: Callable[[Copy], None],
     findings: Findings,
     tell: Tell,
 ) -> None:
@@ -53,6 +54,7 @@ def check_contents(
         copies: All files.
         right: Those that are byte for byte right.
         uploads: Those that rows may name.
+        gone: Called when a file went meanwhile.
         findings: Where problems are noted.
         tell: Told how far it is.
     """
@@ -66,7 +68,7 @@ def check_contents(
             schema = _schema(history, f"{table}_changes", findings)
             gathered = Gathered(
                 table=table,
-                reader=RowReader(store, table, schema, uploads, findings),
+                reader=RowReader(store, table, schema, uploads, findings, gone),
                 files=mine,
                 images=stack.enter_context(Spool(IMAGE, parts, rows[table])),
                 living=stack.enter_context(Spool(LIVING, parts, rows[table])),
@@ -115,7 +117,7 @@ def _counter(
 ) -> Callable[[], None]:
     """What tells how many of the rows were read."""
     contents = {
-        (copy.checksum, copy.file.size): copy.file.rows
+        (table, copy.checksum, copy.file.size): copy.file.rows
         for table in LIVE_TABLES
         for copy in _of(table, right)
     }

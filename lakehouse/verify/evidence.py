@@ -30,7 +30,7 @@ from lakehouse.ledger import (
 from lakehouse.storage import Store
 from lakehouse.verify.report import Findings
 
-__all__ = ["Decided", "Raw", "content_of", "judge", "read_raw"]
+__all__ = ["Decided", "Raw", "collected_of", "content_of", "judge", "read_raw"]
 
 _FROM_BACKUP: Final = "Restore the file from a backup; no other copy of it exists."
 
@@ -164,7 +164,7 @@ def _stand_in(
         commit_id=str(info.get("txnId")),
         time=datetime.fromtimestamp(0, UTC) if before is None else before.time,
         content_version=content_of(raw.version, kind, before),
-        collected=before.collected if kind != "collect" and before else raw.version,
+        collected=collected_of(raw.version, kind, before),
         actions={
             table: tuple(action for action in log if "commitInfo" not in action)
             for table, log in sound.items()
@@ -177,6 +177,13 @@ def content_of(version: int, kind: EntryKind, before: Entry | None) -> int:
     if kind in {"create", "data"} or before is None:
         return version
     return before.content_version
+
+
+def collected_of(version: int, kind: EntryKind, before: Entry | None) -> int | None:
+    """The newest garbage collection up to an entry of that kind."""
+    if kind == "collect":
+        return version
+    return None if before is None else before.collected
 
 
 # ----------------------------------- THE LOGS ------------------------------- #

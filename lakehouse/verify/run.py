@@ -12,7 +12,7 @@ from functools import partial
 from lakehouse.collection import Collection
 from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
-from lakehouse.verify.files import check_bytes, check_presence, copies_of
+from lakehouse.verify.files import FileCheck, copies_of
 from lakehouse.verify.latest import check_latest
 from lakehouse.verify.progress import Tell, silent
 from lakehouse.verify.records import check_records
@@ -41,9 +41,10 @@ def verify(
     look = partial(check_checkpoints, collection, findings) if full else None
     history = walk(collection, findings, progress, look)
     copies = copies_of(collection, history)
-    right = check_presence(collection, history, copies, findings)
+    files = FileCheck(collection, history, findings)
+    right = files.presence(copies)
     if full:
-        right = check_bytes(collection.store, right, findings, progress)
+        right = files.bytes(right, progress)
     else:
         findings.counts["bytes"] = sum(copy.file.size for copy in right)
     uploads = check_records(collection, history, right, findings)
@@ -54,9 +55,10 @@ def verify(
             copies,
             right,
             uploads=uploads,
+            gone=files.gone,
             findings=findings,
             tell=progress,
         )
     else:
-        check_latest(collection, history, findings)
+        check_latest(collection, history, right, findings)
     return Verification.of(findings, full=full)

@@ -16,6 +16,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.delta.actions import written_paths
 from lakehouse.delta.table_state import TableState
+from lakehouse.errors import StorageError
 from lakehouse.ledger import Entry, entry_name, log_path
 from lakehouse.verify.chain import Chain
 from lakehouse.verify.evidence import Decided, Raw, content_of, judge, read_raw
@@ -23,7 +24,7 @@ from lakehouse.verify.lives import Lives
 from lakehouse.verify.progress import Tell
 from lakehouse.verify.report import Findings
 
-__all__ = ["History", "closed_ranges", "walk"]
+__all__ = ["History", "closed_ranges", "entries_after", "walk"]
 
 _ENTRY: Final = re.compile(r"(\d{20})\.json")
 _READERS: Final = 8
@@ -165,12 +166,12 @@ def _head(collection: Collection, findings: Findings) -> int:
         for table in COLLECTION_TABLES
     }
     head = max(_numbers(collection, "ledger"), default=-1)
-    if head < 0:
-        head = collection.head().version
     votes = Counter(n for numbers in commits.values() for n in numbers if n > head)
     # What most tables were given was decided, and its entry was lost.
     lost = [n for n, count in votes.items() if count > len(COLLECTION_TABLES) // 2]
     head = max([head, *lost])
+    if head < 0:  # this raises, unless it was created just now
+        return collection.head().version
     for table, numbers in commits.items():
         for number in sorted(n for n in numbers if n > head):
             findings.add(
@@ -191,18 +192,35 @@ def _numbers(collection: Collection, folder: str) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
+def entries_after(collection: Collection, head: int) -> list[Entry]:
+    """The entries that were decided since a head; damaged ones are left out."""
+    numbers = sorted(_numbers(collection, "ledger"))
+    found = (_entry(collection, number) for number in numbers if number > head)
+    return [entry for entry in found if entry is not None]
+
+
 def closed_ranges(collection: Collection) -> tuple[tuple[int, int], ...]:
     """The versions whose files may be gone by now, as ranges with both ends."""
-
-    def entry(number: int) -> Entry:
-        return Entry.decode(
-            collection.store.read(f"{collection.path}/ledger/{entry_name(number)}")
-        )
-
     for number in sorted(_numbers(collection, "ledger"), reverse=True):
-        try:
-            collected = entry(number).collected
-            return () if collected is None else entry(collected).closed
-        except Exception:  # noqa: BLE001, S112 - a damaged entry: told by the walk
+        entry = _entry(collection, number)
+        if entry is None:
             continue
+        if entry.collected is None:
+            return ()
+        collected = _entry(collection, entry.collected)
+        if collected is not None:
+            return collected.closed
     return ()
+
+
+def _entry(collection: Collection, number: int) -> Entry | None:
+    """An entry as it lies there; None if it is damaged, which the walk tells."""
+    path = f"{collection.path}/ledger/{entry_name(number)}"
+    try:
+        return Entry.decode(collection.store.read(path))
+    except StorageError as error:
+        if error.retryable:
+            raise
+        return None
+    except Exception:  # noqa: BLE001 - whatever it is, it is no entry
+        return None
