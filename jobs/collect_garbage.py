@@ -1,4 +1,4 @@
-"""Collect the garbage of every dataset of a lake, as a scheduled job would."""
+"""Collect the garbage of every dataset and inference set of a lake, as a scheduled job would."""
 
 from datetime import timedelta
 
@@ -15,18 +15,15 @@ def collect_garbage(
     grace: timedelta = GRACE,
     dry_run: bool = True,
 ) -> dict[str, lakehouse.Garbage]:
-    """Remove what only old versions need; what went, by project/dataset.
+    """Remove what only old versions need; what went, by address.
 
     Raises:
         StorageError: If the store failed; datasets done before stay collected.
     """
     lake = lakehouse.connect(root, merge="deferred", compaction="manual")
     return {
-        f"{project.name}/{dataset.name}": dataset.collect_garbage(
-            retention=retention, grace=grace, dry_run=dry_run
-        )
-        for project in lake.projects()
-        for dataset in project.datasets()
+        name: found.collect_garbage(retention=retention, grace=grace, dry_run=dry_run)
+        for name, found in lake.collections()
     }
 
 

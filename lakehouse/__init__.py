@@ -12,6 +12,7 @@ version N of every table, in any engine.
 
 from lakehouse.checkpoints import Checkpoint
 from lakehouse.dataset import Dataset
+from lakehouse.diff import Diff
 from lakehouse.draft import Draft
 from lakehouse.engines import Garbage
 from lakehouse.errors import (
@@ -26,6 +27,7 @@ from lakehouse.errors import (
     UploadFailedError,
     WaitTimeoutError,
 )
+from lakehouse.inference_set import InferenceDraft, InferenceSet
 from lakehouse.lake import Lake, connect
 from lakehouse.model.class_map import ClassMap, LabelClass
 from lakehouse.model.problems import Problem
@@ -41,9 +43,12 @@ __all__ = [
     "ClassMap",
     "ConflictError",
     "Dataset",
+    "Diff",
     "Draft",
     "FormatError",
     "Garbage",
+    "InferenceDraft",
+    "InferenceSet",
     "InvalidInputError",
     "LabelClass",
     "Lake",

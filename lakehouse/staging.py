@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Layout
 from lakehouse.decision import put_once
 from lakehouse.delta.actions import Action, data_file_name
 from lakehouse.delta.plan import file_rows, without_nulls
@@ -107,8 +107,9 @@ class Manifest:
 class Staging:
     """The uploads of one collection that wait, or keep rejected rows."""
 
-    def __init__(self, store: Store, path: str) -> None:
+    def __init__(self, store: Store, path: str, layout: Layout) -> None:
         self._store = store
+        self._layout = layout
         self._path = f"{path}/staging"
         self._settled: set[str] = set()
         self._newest = ""
@@ -162,7 +163,7 @@ class Staging:
         def write(part: pl.DataFrame, file: str) -> Action:
             path = self._file(manifest.upload_id, file)
             written = self._store.write_table(path, without_nulls(part), durable=True)
-            return add_action(file, written, part, contract(name))
+            return add_action(file, written, part, self._layout.contract(name))
 
         # One file is synced to the disk while the next is encoded.
         with ThreadPoolExecutor(_WRITERS) as pool:

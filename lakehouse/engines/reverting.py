@@ -17,7 +17,7 @@ from typing import Final, Literal
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.contracts import LIVE_TABLES
 from lakehouse.engines.undoing import change_towards, manifest_of, outcome_of, settle
 from lakehouse.ledger import Entry
 from lakehouse.merging.outcome import OLD_HASH, Outcome
@@ -134,7 +134,7 @@ def _work(
     version: int,
     uploads: Sequence[str],
 ) -> _Work:
-    key = list(contract(table).key)
+    key = list(collection.contract(table).key)
     after = images_of(collection, table, uploads).rename({"row_hash": _AFTER})
     keys = after.select(key)
     then = rows_at(collection, table, version - 1, keys)
@@ -177,16 +177,16 @@ def _settle_deletions(
     # What is blocked blocks its owner; what is taken along takes along its own.
     for table in order if conflicts == "overwrite" else reversed(order):
         owner = work[str(_OWNERS[table])]
-        shared = list(contract(str(_OWNERS[table])).key)
+        shared = list(collection.contract(str(_OWNERS[table])).key)
         lookup = collection.lookup(table, head.version)
         going = owner.goes.select(shared)
         held = (
             lookup.keys(going)
-            if shared == list(contract(table).key)
+            if shared == list(collection.contract(table).key)
             else lookup.frames(going.get_column("frame_id"))
         )
         part = work[table]
-        key = list(contract(table).key)
+        key = list(collection.contract(table).key)
         staying = held.join(part.goes, on=key, how="anti")
         if conflicts == "overwrite":
             _take_along(part, staying, key)
@@ -224,7 +224,7 @@ def _settle_additions(
     left: list[pl.DataFrame] = []
     for table in ("labels", "frame_embeddings", "label_embeddings"):
         name = str(_OWNERS[table])
-        owner, shared = work[name], list(contract(name).key)
+        owner, shared = work[name], list(collection.contract(name).key)
         part = work[table]
         needed = part.comes.select(shared).unique()
         there = pl.concat(
@@ -234,7 +234,9 @@ def _settle_additions(
             ]
         ).join(owner.goes, on=shared, how="anti")
         orphaned = part.comes.join(there, on=shared, how="anti")
-        part.keys = part.keys.join(orphaned, on=list(contract(table).key), how="anti")
+        part.keys = part.keys.join(
+            orphaned, on=list(collection.contract(table).key), how="anti"
+        )
         left.append(
             found(
                 orphaned,

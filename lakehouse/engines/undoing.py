@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import contract
 from lakehouse.engines.background import checkpoint_later, compact_later
 from lakehouse.engines.landing import Planned, land
 from lakehouse.engines.pending import Pending, settled_row
@@ -93,7 +92,7 @@ def change_towards(
         now: Key, hash and place of what is there; what `then` lacks goes.
         upload_id: The upload that does it.
     """
-    key = list(contract(table).key)
+    key = list(collection.contract(table).key)
     schema = collection.state(table, version).schema
     op = pl.when(pl.col(OLD_HASH).is_null()).then(pl.lit("ADD"))
     images = (

@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from lakehouse.contracts import LIVE_TABLES, contract
-from lakehouse.dataset import Dataset
 from lakehouse.errors import NotFoundError
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.merging.row_hash import row_hash
@@ -19,6 +18,7 @@ from lakehouse.snapshot import Snapshot
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.rows import exact, plain
 from lakehouse.testing.state import Key, State
+from lakehouse.versioned import Versioned
 
 __all__ = [
     "assert_equals_model",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-def assert_ledger_linear(dataset: Dataset) -> None:
+def assert_ledger_linear(dataset: Versioned) -> None:
     """Entries are numbered without gaps, in the order of time; no upload is in two."""
     head = dataset.collection.head().version
     entries = [dataset.collection.ledger.read(version) for version in range(head + 1)]
@@ -49,7 +49,7 @@ def assert_sound(snapshot: Snapshot) -> None:
     entry = collection.ledger.read(snapshot.version)
     for table in LIVE_TABLES:
         rows = content(collection, table, snapshot.version).collect()
-        shape = contract(table)
+        shape = collection.contract(table)
         assert not rows.select(pl.struct(shape.key).is_duplicated().any()).item()
         assert rows.height == entry.rows[table]
         columns = logical_columns(shape, shape.extras(rows.schema))
@@ -103,7 +103,7 @@ def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
         assert theirs.select(ours.columns).equals(ours.sort(key))
 
 
-def assert_log_replays(dataset: Dataset) -> None:
+def assert_log_replays(dataset: Versioned) -> None:
     """At each version, the last image of each key in the change log is the live row."""
     for table in LIVE_TABLES:
         key = list(contract(table).key)
@@ -119,7 +119,7 @@ def assert_log_replays(dataset: Dataset) -> None:
 
 
 def assert_history(
-    dataset: Dataset, frame_id: str, model: ModelDataset, uploads: Sequence[str]
+    dataset: Versioned, frame_id: str, model: ModelDataset, uploads: Sequence[str]
 ) -> None:
     """A frame's history is what the model did to it, upload by upload.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.benchmarks import ours, rivals, streaming
+from tests.benchmarks import evaluation, ours, rivals, streaming, versions
 from tests.benchmarks.data import KEY, Data, applied, checksum
 from tests.benchmarks.measure import Measured, apart
 from tests.benchmarks.report import Line, Report
@@ -165,6 +165,36 @@ def scaling(report: Report, work: Path, data: Data) -> None:
     )
 
 
+def looking_back(report: Report, work: Path, data: Data, count: int) -> None:
+    """Old versions, histories and diffs, once there are many versions."""
+    root, cache = copied(work / "ours", work / "copy"), work / "cache"
+    name = data.frames().get_column("frame_id")[data.frame_count // 5]
+
+    def opened(version: int) -> tuple[Measured, Measured]:
+        read = apart(versions.opened_at, root, name, version, 20, cache=cache)
+        return read, apart(versions.scanned_at, root, name, version, 20, cache=cache)
+
+    versions.aged(root, data, 10)
+    few = opened(5)
+    large = versions.aged(root, data, count)
+    many = opened(count // 2)
+    for place, (what, target) in enumerate(
+        (("open and point-read", 2.0), ("open and filter by frame", None))
+    ):
+        mine, theirs = many[place].median * 1000, few[place].median * 1000
+        what = f"{what} version {count // 2} of {count}"  # noqa: PLW2901
+        report.add(Line(what, mine, "ms", "version 5 of 10", theirs, target))
+    warm = apart(versions.told, root, data, 20, cache=cache)
+    cold = apart(versions.told_anew, root, data, 20, cache=cache)
+    what = f"history of a frame at {count} versions"
+    report.add(Line(what, warm.median * 1000, "ms", target=50.0))
+    report.add(Line(f"{what}, by a new connection", cold.median * 1000, "ms"))
+    diff, whole = apart_pair(versions.compared, root, large, 3)
+    what = "diff of versions 1 % apart"
+    report.add(Line(what, diff.best, "s", target=1.0))
+    report.add(Line(what, diff.best, "s", "comparing both whole", whole.best))
+
+
 def main() -> None:
     """Measure, print, and maybe write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,6 +218,8 @@ def main() -> None:
         reading(report, work, data)
         scaling(report, work, data)
         streams(report, work, data, wanted.versions)
+        looking_back(report, work, data, wanted.versions)
+    evaluation.measure(report, data.frame_count // 10)
     report.show()
     if wanted.json:
         report.write(wanted.json)

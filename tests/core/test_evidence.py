@@ -113,7 +113,8 @@ def test_publishing_names_the_bytes_that_lie_in_the_store(lake_root: str) -> Non
     for table in COLLECTION_TABLES:
         store.delete(log_path(collection.table_path(table), 1))
 
-    ledger = Ledger(store, collection.path, COLLECTION_TABLES)
+    folders = {table: table for table in COLLECTION_TABLES}
+    ledger = Ledger(store, collection.path, folders)
     ledger.publish(ledger.read(1))
 
     digest = hashlib.blake2b(store.read(path), digest_size=16).hexdigest()

@@ -10,6 +10,7 @@ HEAVY = {
     "deltalake",
     "duckdb",
     "faiss",
+    "faster_coco_eval",
     "hypothesis",
     "marimo",
     "matplotlib",
@@ -24,7 +25,10 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("module", ["lakehouse", "lakehouse.aquarium", "lakehouse.cli"])
+@pytest.mark.parametrize(
+    "module",
+    ["lakehouse", "lakehouse.aquarium", "lakehouse.cli", "lakehouse.metrics"],
+)
 def test_importing_loads_nothing_heavy(module: str) -> None:
     code = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run(

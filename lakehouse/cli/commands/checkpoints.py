@@ -33,7 +33,7 @@ def create(
     """Name a version: lakehouse checkpoint create cells/hela@3 baseline."""
     here = session(context)
     made = here.dataset(target).checkpoint(
-        name, split_target(target)[2], message=message, metadata=_object(metadata)
+        name, split_target(target).ref, message=message, metadata=_object(metadata)
     )
     facts = {"name": made.name, "version": made.version, "message": made.message}
     here.output.facts(facts, "Checkpoint")

@@ -8,9 +8,8 @@ import polars as pl
 import typer
 from rich.console import Group
 
-from lakehouse.cli.app import Session, app, session
+from lakehouse.cli.app import app, session
 from lakehouse.cli.progress import progress_bar
-from lakehouse.dataset import Dataset
 from lakehouse.engines.collector import GRACE, RETENTION
 from lakehouse.verify import Verification
 
@@ -29,7 +28,8 @@ def work() -> None:
 def merge(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,
     every: Annotated[
@@ -41,8 +41,8 @@ def merge(
     while True:
         settled = [
             upload
-            for dataset in _datasets(here, target)
-            for upload in dataset.merge_pending()
+            for _, found in here.everything(target)
+            for upload in found.merge_pending()
         ]
         rows = [
             {
@@ -64,16 +64,15 @@ def merge(
 def compact(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
 ) -> None:
     """Join small files and drop dead rows: lakehouse run compact cells/hela."""
     here = session(context)
     reports = [
-        dataset.compact()
-        .to_frame()
-        .select(pl.lit(f"{dataset.project_name}/{dataset.name}").alias("dataset"), "*")
-        for dataset in _datasets(here, target)
+        found.compact().to_frame().select(pl.lit(name).alias("target"), "*")
+        for name, found in here.everything(target)
     ]
     here.output.table(pl.concat(reports) if reports else pl.DataFrame(), "Compacted")
 
@@ -82,7 +81,8 @@ def compact(
 def collect_garbage(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
     retention: Annotated[
         float, typer.Option(help="Days that a version keeps its files.")
@@ -98,14 +98,13 @@ def collect_garbage(
     here = session(context)
     rows: list[pl.DataFrame] = []
     wrong: list[str] = []
-    for dataset in _datasets(here, target):
-        found = dataset.collect_garbage(
+    for name, one in here.everything(target):
+        found = one.collect_garbage(
             retention=timedelta(days=retention),
             grace=timedelta(days=grace),
             dry_run=not remove,
         )
-        name = f"{dataset.project_name}/{dataset.name}"
-        rows.append(found.to_frame().select(pl.lit(name).alias("dataset"), "*"))
+        rows.append(found.to_frame().select(pl.lit(name).alias("target"), "*"))
         wrong += [f"{name}: {text}" for text in found.damaged]
         closed = len(found.closed)
         here.output.say(f"{name}: {closed} versions move to the change log")
@@ -121,7 +120,8 @@ def collect_garbage(
 def verify(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Not every byte, nor every version.")
@@ -130,11 +130,10 @@ def verify(
     """Find everything that is wrong, and exit with 1 if anything is: lakehouse run verify cells/hela."""
     here = session(context)
     found: dict[str, Verification] = {}
-    for dataset in _datasets(here, target):
-        name = f"{dataset.project_name}/{dataset.name}"
+    for name, one in here.everything(target):
         with progress_bar() as tell:
-            found[name] = dataset.verify(full=not quick, progress=tell)
-    here.output.shown(
+            found[name] = one.verify(full=not quick, progress=tell)
+    here.output.drawn(
         Group(*(part for name, one in found.items() for part in (name, one))),
         {name: _facts(one) for name, one in found.items()},
     )
@@ -149,11 +148,3 @@ def _facts(found: Verification) -> dict[str, Any]:
         "notes": list(found.notes),
         "problems": found.problems.to_dicts(),
     }
-
-
-def _datasets(here: Session, target: str | None) -> list[Dataset]:
-    """The dataset named, or all."""
-    if target:
-        return [here.dataset(target, inline=False)]
-    projects = here.lake(inline=False).projects()
-    return [dataset for project in projects for dataset in project.datasets()]

@@ -16,14 +16,16 @@ __all__ = ["sql"]
 def sql(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="SQL; tables are frames, labels, …")],
-    target: Annotated[str, typer.Argument(help="project/dataset[@version]")],
+    target: Annotated[
+        str, typer.Argument(help="project/dataset[/inference_set][@version]")
+    ],
     kind: Annotated[
         str, typer.Option("--format", help="table, json, jsonl or csv")
     ] = "table",
 ) -> None:
     """Ask a version: lakehouse sql "select class_name, count(*) from labels group by 1" cells/hela@3."""
     here = session(context)
-    snapshot = here.dataset(target).at(split_target(target)[2])
+    snapshot = here.versioned(target).at(split_target(target).ref)
     tables = {
         "frames": snapshot.frames(),
         "labels": snapshot.labels(),

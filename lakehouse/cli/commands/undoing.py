@@ -16,21 +16,23 @@ Message = Annotated[str | None, typer.Option("--message", "-m", help="Why.")]
 @app.command()
 def restore(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset@version")],
+    target: Annotated[
+        str, typer.Argument(help="project/dataset[/inference_set]@version")
+    ],
     message: Message = None,
 ) -> None:
     """Make an earlier version the latest again: lakehouse restore cells/hela@baseline."""
     here = session(context)
     if "@" not in target:
         raise typer.BadParameter("name what to restore: project/dataset@version")
-    dataset = here.dataset(target)
-    told(here, dataset.restore(split_target(target)[2], message=message))
+    found = here.versioned(target)
+    told(here, found.restore(split_target(target).ref, message=message))
 
 
 @app.command()
 def revert(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset")],
+    target: Annotated[str, typer.Argument(help="project/dataset[/inference_set]")],
     change: Annotated[str, typer.Argument(help="An upload's id, or a version number.")],
     conflicts: Annotated[
         str, typer.Option(help="keep or overwrite rows that were changed since")
@@ -43,7 +45,7 @@ def revert(
         raise typer.BadParameter("--conflicts is keep or overwrite")
     told(
         here,
-        here.dataset(target).revert(
+        here.versioned(target).revert(
             int(change) if change.isdecimal() else change,
             conflicts=cast("Conflicts", conflicts),
             message=message,

@@ -1,0 +1,255 @@
+"""Rows in: the columns that evaluation needs, typed, checked, all faults at once.
+
+Columns have the names and types of `tables/labels.toml` and `tables/frames.toml`;
+inferences add `confidence`. What else the tables hold is left alone.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+
+from lakehouse.contracts import contract
+from lakehouse.errors import InvalidInputError
+from lakehouse.model.class_map import ClassMap
+from lakehouse.model.problems import Problem
+
+__all__ = [
+    "IGNORE",
+    "KEY",
+    "UNIT",
+    "Faults",
+    "Rows",
+    "check_confidence",
+    "check_keys",
+    "class_names",
+    "named",
+    "tidy",
+    "without",
+]
+
+Rows = pl.DataFrame | pl.LazyFrame
+"""A table: as read, or still to be collected."""
+
+KEY: Final = ("frame_id", "label_id")
+UNIT: Final = ("frame_id", "coordinate_frame")
+"""What rows of labels and inferences must share to meet: an image of a frame."""
+
+IGNORE: Final = "user__ignore_in_eval"
+"""Labels where this is true are neither asked for nor held against a model."""
+
+_DEFAULT_SENSOR: Final = "DEFAULT"
+_EXTRA: Final[dict[str, pl.DataType]] = {
+    "confidence": pl.Float64(),
+    IGNORE: pl.Boolean(),
+}
+_MOST_TOLD: Final = 100
+_MOST_SHOWN: Final = 5
+
+
+@dataclass(slots=True)
+class Faults:
+    """Collects what is wrong, to refuse it in one error."""
+
+    problems: list[Problem] = field(default_factory=list[Problem])
+    count: int = 0
+
+    def add(self, path: str, rule: str, message: str, hint: str) -> None:
+        """A fault of a whole table."""
+        self.problems.append(Problem(None, None, path, rule, message, hint))
+        self.count += 1
+
+    def rows(
+        self,
+        table: str,
+        bad: pl.DataFrame,
+        path: str,
+        *,
+        rule: str,
+        told: str,
+        hint: str,
+    ) -> None:
+        """A fault of each of these rows; the first hundred are named.
+
+        Args:
+            table: `labels` or `inferences`.
+            bad: The rows at fault, with their keys and the column of `path`.
+            path: The column.
+            rule: A dotted code.
+            told: What the rule is, behind "is 7: ".
+            hint: What to do.
+        """
+        self.count += bad.height
+        for row in bad.head(_MOST_TOLD).iter_rows(named=True):
+            where = f"{table}[{row['frame_id']!r}, {row['label_id']!r}].{path}"
+            message = f"is {row[path]!r}: {told}"
+            keys = (str(row["frame_id"]), str(row["label_id"]))
+            self.problems.append(Problem(*keys, where, rule, message, hint))
+
+    def refuse(self) -> None:
+        """Raise what was collected.
+
+        Raises:
+            InvalidInputError: If anything was; `problems` holds all of it.
+        """
+        if not self.count:
+            return
+        shown = [str(problem) for problem in self.problems[:_MOST_SHOWN]]
+        more = self.count - len(shown)
+        raise InvalidInputError(
+            " ".join([*shown, f"And {more} more." if more else ""]).strip(),
+            kind="metrics.input",
+            problems=self.problems,
+        )
+
+
+def tidy(
+    rows: Rows,
+    table: str,
+    needed: Sequence[str],
+    optional: Sequence[str],
+    faults: Faults,
+) -> pl.DataFrame:
+    """The columns named, in the types of the contract; optional ones may be null.
+
+    Args:
+        rows: Rows of labels, inferences or frames.
+        table: What they are called in errors.
+        needed: Columns that must be there.
+        optional: Columns that are null where they are not there.
+        faults: Where columns that lack, or are of a wrong type, and rows that lack
+            an id are told.
+    """
+    known = {**contract("frames" if table == "frames" else "labels").schema(), **_EXTRA}
+    schema = rows.collect_schema()
+    columns: list[pl.Expr] = []
+    for name in (*needed, *optional):
+        dtype = known[name]
+        if name not in schema:
+            columns.append(pl.lit(None, dtype).alias(name))
+            if name in needed:
+                told = f"{table} need a column {name}, and have {schema.names()}."
+                faults.add(f"{table}.{name}", "column.missing", told, "Add it.")
+        elif _fits(schema[name], dtype):
+            columns.append(pl.col(name).cast(dtype))
+        else:
+            columns.append(pl.lit(None, dtype).alias(name))
+            told = f"is {schema[name]}, not {dtype}."
+            faults.add(f"{table}.{name}", "column.type", told, "Cast it.")
+    # Not select(columns): nulls alone would be one row, whatever the table's height.
+    tidied = rows.lazy().with_columns(columns).select(*needed, *optional).collect()
+    _check_ids(tidied, table, faults)
+    if "coordinate_frame" in tidied.columns:
+        sensor = pl.col("coordinate_frame").fill_null(_DEFAULT_SENSOR)
+        return tidied.with_columns(sensor)
+    return tidied
+
+
+def _check_ids(rows: pl.DataFrame, table: str, faults: Faults) -> None:
+    """Every row has its ids, but for columns that are told already."""
+    told = {problem.path for problem in faults.problems}
+    for name in KEY:
+        path = f"{table}.{name}"
+        if name not in rows.columns or path in told:
+            continue
+        if missing := rows.get_column(name).null_count():
+            message = f"{missing} rows of {table} have no {name}."
+            faults.add(path, "id.missing", message, "Add the id.")
+
+
+def _fits(found: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether a cast loses nothing that matters."""
+    if found in (wanted, pl.Null()):
+        return True
+    if wanted.is_numeric():
+        return found.is_integer() or (found.is_float() and wanted.is_float())
+    if wanted.is_nested() and found.is_nested():
+        try:
+            pl.Series(dtype=found).cast(wanted)
+        except pl.exceptions.PolarsError:
+            return False
+        return True
+    return wanted == pl.String() and isinstance(found, pl.Categorical | pl.Enum)
+
+
+def check_keys(rows: pl.DataFrame, table: str, faults: Faults) -> None:
+    """No two rows share both their ids."""
+    twice = rows.filter(pl.struct(KEY).is_duplicated())
+    told = "the row is there more than once."
+    faults.rows(
+        table,
+        twice,
+        "label_id",
+        rule="id.duplicate",
+        told=told,
+        hint="Keep one of them.",
+    )
+
+
+def check_confidence(rows: pl.DataFrame, faults: Faults) -> None:
+    """Every inference has a confidence from 0 to 1."""
+    fine = pl.col("confidence").is_between(0, 1)
+    bad = rows.filter(~fine.fill_null(value=False))
+    told = "a confidence is a number from 0 to 1."
+    faults.rows(
+        "inferences",
+        bad,
+        "confidence",
+        rule="confidence.range",
+        told=told,
+        hint="Set a confidence.",
+    )
+
+
+def named(
+    rows: pl.DataFrame,
+    table: str,
+    classes: "ClassMap | Collection[str] | None",
+    faults: Faults,
+) -> pl.DataFrame:
+    """The rows under the names that their classes have now.
+
+    Args:
+        rows: With `class_name` and `class_id`.
+        table: What they are called in errors.
+        classes: A class map gives each `class_id` its name, so a renamed class is
+            one class; names alone are taken as they are; None allows any.
+        faults: Where rows of no known class are told.
+    """
+    if isinstance(classes, ClassMap):
+        names = {number: name for name, number in classes.ids.items()}
+        now = pl.col("class_id").replace_strict(
+            names, default=None, return_dtype=pl.String
+        )
+        rows = rows.with_columns(pl.coalesce(now, "class_name").alias("class_name"))
+    known = pl.col("class_name").is_not_null()
+    if classes is not None:
+        listed = classes.ids if isinstance(classes, ClassMap) else classes
+        known &= pl.col("class_name").is_in(list(listed))
+    told = (
+        "is no class that was given." if classes is not None else "rows have a class."
+    )
+    bad = rows.filter(~known.fill_null(value=False))
+    faults.rows(
+        table, bad, "class_name", rule="class.unknown", told=told, hint="Correct it."
+    )
+    return rows
+
+
+def without(rows: pl.DataFrame, classes: Collection[str]) -> pl.DataFrame:
+    """The rows that are of none of these classes."""
+    of_one = pl.col("class_name").is_in(list(classes))
+    return rows.filter(~of_one.fill_null(value=False))
+
+
+def class_names(
+    tables: Iterable[pl.DataFrame], classes: "ClassMap | Collection[str] | None"
+) -> tuple[str, ...]:
+    """The classes in their order: that of the map or the names given, else by name."""
+    if isinstance(classes, ClassMap):
+        return tuple(classes.ids)
+    if classes is not None:
+        return tuple(dict.fromkeys(classes))
+    found = [rows.get_column("class_name").unique().to_list() for rows in tables]
+    return tuple(sorted(set().union(*found)))
