@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Contract
 from lakehouse.delta.key_index import key_lanes
 from lakehouse.errors import NotFoundError, StorageError
 from lakehouse.merging.row_hash import Lanes, row_hash
@@ -72,7 +72,7 @@ class RowReader:
 
     Args:
         store: Where they lie.
-        table: The live table.
+        shape: The live table's contract.
         schema: The change log's, which has every column of either.
         uploads: Those that rows may name.
         findings: Where problems are noted.
@@ -82,7 +82,7 @@ class RowReader:
     def __init__(  # noqa: PLR0917 - what reading rows needs
         self,
         store: Store,
-        table: str,
+        shape: Contract,
         schema: pl.Schema,
         uploads: Uploads,
         findings: Findings,
@@ -91,8 +91,7 @@ class RowReader:
         self._gone = gone
         self._store = store
         self._schema = schema
-        self._key = list(contract(table).key)
-        shape = contract(table)
+        self._key = list(shape.key)
         self._logical = list(logical_columns(shape, shape.extras(schema)))
         self._findings = findings
         self._knows_uploads = uploads.are_all_known

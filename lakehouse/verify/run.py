@@ -37,7 +37,7 @@ def verify(
         NotFoundError: If the collection was never created.
         StorageError: If the store failed and may not fail again.
     """
-    findings = Findings()
+    findings = Findings(collection.layout)
     look = partial(check_checkpoints, collection, findings) if full else None
     history = walk(collection, findings, progress, look)
     copies = copies_of(collection, history)
@@ -50,7 +50,7 @@ def verify(
     uploads = check_records(collection, history, right, findings)
     if full:
         check_contents(
-            collection.store,
+            collection,
             history,
             copies,
             right,

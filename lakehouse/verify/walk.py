@@ -134,7 +134,8 @@ def _take(
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no action
             findings.add(
                 "ledger.actions",
-                f"What entry {raw.version} does to {table} makes no sense: "
+                f"What entry {raw.version} does to {findings.layout.folder(table)} makes no "
+                f"sense: "
                 f"{type(error).__name__}: {error}.",
                 "Restore the ledger entry from a backup.",
                 version=raw.version,
@@ -152,7 +153,7 @@ def _take(
 
 def _read_ahead(collection: Collection, head: int) -> Iterator[Raw]:
     """Every entry with its commits, in order, some of them read side by side."""
-    read = partial(read_raw, collection.store, collection.path)
+    read = partial(read_raw, collection)
     with ThreadPoolExecutor(_READERS) as pool:
         for start in range(0, head + 1, _AHEAD):
             yield from pool.map(read, range(start, min(start + _AHEAD, head + 1)))
@@ -162,7 +163,7 @@ def _head(collection: Collection, findings: Findings) -> int:
     """The newest entry's number; commits that no entry stands behind are told."""
     # Logs first: what is decided meanwhile is then in the ledger's list, at least.
     commits = {
-        table: _numbers(collection, f"{table}/_delta_log")
+        table: _numbers(collection, f"{collection.layout.folder(table)}/_delta_log")
         for table in COLLECTION_TABLES
     }
     head = max(_numbers(collection, "ledger"), default=-1)
@@ -176,7 +177,7 @@ def _head(collection: Collection, findings: Findings) -> int:
         for number in sorted(n for n in numbers if n > head):
             findings.add(
                 "log.undecided",
-                f"Commit {number} of {table} follows from no ledger entry: the newest "
+                f"Commit {number} of {findings.layout.folder(table)} follows from no ledger entry: the newest "
                 f"is {head}. Something else wrote to the table.",
                 "Move the file away: the ledger never decided it.",
                 version=number,

@@ -143,3 +143,24 @@ def test_verification_beside_writers(lake_root: str) -> None:
             thread.join()
     assert not failed
     assert dataset.verify().is_sound
+
+
+def test_inference_sets_are_verified_by_their_own_names(copied: Path) -> None:
+    dataset = opened(copied)
+    inferences = dataset.create_inference_set("model_a")
+    inferences.add([box(f"f0{n}", "a", confidence=0.5) for n in range(5)])
+    inferences.upsert_inferences([box("f01", "a", confidence=0.75)])
+    inferences.compact()
+    assert inferences.verify().is_sound
+    assert opened(copied).verify().is_sound  # with a pin among its tags
+    collection = inferences.collection
+    path = f"{collection.table_path('labels')}/"
+    path += next(iter(collection.state("labels", collection.head().version).files))
+    collection.store.put(path, b"nonsense")
+
+    result = run(copied, "--json", "run", "verify")
+
+    found = json.loads(result.stdout)
+    assert found["cells/hela"]["sound"]
+    (problem,) = found["cells/hela/model_a"]["problems"]
+    assert (problem["table"], problem["file"]) == ("inferences", path)
