@@ -1,4 +1,4 @@
-"""Verify every dataset of a lake, as a scheduled job would."""
+"""Verify every dataset and inference set of a lake, as a scheduled job would."""
 
 import lakehouse
 
@@ -6,7 +6,7 @@ __all__ = ["verify"]
 
 
 def verify(root: str, *, full: bool = True) -> dict[str, lakehouse.Verification]:
-    """Look for everything that is wrong in the lake; by project/dataset.
+    """Look for everything that is wrong in the lake at `root`; by address.
 
     Args:
         root: Where the lake lies.
@@ -16,11 +16,7 @@ def verify(root: str, *, full: bool = True) -> dict[str, lakehouse.Verification]
         StorageError: If the store failed.
     """
     lake = lakehouse.connect(root, merge="deferred", compaction="manual")
-    return {
-        f"{project.name}/{dataset.name}": dataset.verify(full=full)
-        for project in lake.projects()
-        for dataset in project.datasets()
-    }
+    return {name: found.verify(full=full) for name, found in lake.collections()}
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ an entry says of its content agrees with the entry before.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.ledger import Entry, entry_name
-from lakehouse.verify.evidence import Decided, content_of
+from lakehouse.verify.evidence import Decided, collected_of, content_of
 from lakehouse.verify.report import Findings
 
 __all__ = ["Chain"]
@@ -44,7 +45,12 @@ class Chain:
                 )
             self._latest = entry
             self.settled |= dict.fromkeys(entry.uploads, number)
-        self._before = entry
+        # What follows is held against what should be, so one fault is told once.
+        self._before = replace(
+            entry,
+            content_version=content_of(number, entry.kind, self._before),
+            collected=collected_of(number, entry.kind, self._before),
+        )
 
     def _faults(self, number: int, entry: Entry) -> Iterator[tuple[str, str]]:
         """Check and message of everything wrong with an entry."""
@@ -63,7 +69,9 @@ class Chain:
         if entry.content_version != content:
             message = f"has content {entry.content_version}; its kind, {entry.kind}, "
             yield "ledger.content", f"{message}has that of version {content} here"
-        yield from _content_faults(number, entry, latest if latest is before else None)
+        # What a damaged entry said of its rows is not known.
+        known = before if before is not None and before.rows else None
+        yield from _content_faults(number, entry, known)
         yield from _collect_faults(number, entry, before)
 
 
@@ -84,8 +92,7 @@ def _content_faults(
 def _collect_faults(
     number: int, entry: Entry, before: Entry | None
 ) -> Iterator[tuple[str, str]]:
-    known = before.collected if before is not None else None
-    wanted = number if entry.kind == "collect" else known
+    wanted = collected_of(number, entry.kind, before)
     if entry.collected != wanted:
         yield (
             "ledger.collected",

@@ -10,8 +10,8 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import LIVE_TABLES, contract
-from lakehouse.storage import Store
+from lakehouse.collection import Collection
+from lakehouse.contracts import LIVE_TABLES
 from lakehouse.verify.compare import compare, orphans
 from lakehouse.verify.doubts import Doubts
 from lakehouse.verify.files import Copy
@@ -36,23 +36,25 @@ _HOMES: Final = (
 
 
 def check_contents(
-    store: Store,
+    collection: Collection,
     history: History,
     copies: Sequence[Copy],
     right: Sequence[Copy],
     *,
     uploads: Uploads,
+    gone: Callable[[Copy], None],
     findings: Findings,
     tell: Tell,
 ) -> None:
     """Read the rows of all live tables and change logs, and compare every version.
 
     Args:
-        store: Where they lie.
+        collection: Whose tables.
         history: What the ledger says.
         copies: All files.
         right: Those that are byte for byte right.
         uploads: Those that rows may name.
+        gone: Called when a file went meanwhile.
         findings: Where problems are noted.
         tell: Told how far it is.
     """
@@ -63,10 +65,13 @@ def check_contents(
     with ExitStack() as stack:
         tables: list[Gathered] = []
         for table, mine in files.items():
-            schema = _schema(history, f"{table}_changes", findings)
+            schema = _schema(collection, history, f"{table}_changes", findings)
+            shape = collection.contract(table)
             gathered = Gathered(
                 table=table,
-                reader=RowReader(store, table, schema, uploads, findings),
+                reader=RowReader(
+                    collection.store, shape, schema, uploads, findings, gone
+                ),
                 files=mine,
                 images=stack.enter_context(Spool(IMAGE, parts, rows[table])),
                 living=stack.enter_context(Spool(LIVING, parts, rows[table])),
@@ -115,7 +120,7 @@ def _counter(
 ) -> Callable[[], None]:
     """What tells how many of the rows were read."""
     contents = {
-        (copy.checksum, copy.file.size): copy.file.rows
+        (table, copy.checksum, copy.file.size): copy.file.rows
         for table in LIVE_TABLES
         for copy in _of(table, right)
     }
@@ -123,7 +128,9 @@ def _counter(
     return lambda: tell("rows", findings.counts["rows"], total)
 
 
-def _schema(history: History, table: str, findings: Findings) -> pl.Schema:
+def _schema(
+    collection: Collection, history: History, table: str, findings: Findings
+) -> pl.Schema:
     """The columns of a table; those of its contract where its log is damaged."""
     state = history.states[table]
     if "schemaString" in state.metadata:
@@ -134,4 +141,4 @@ def _schema(history: History, table: str, findings: Findings) -> pl.Schema:
         "Restore its log from a backup.",
         table=table,
     )
-    return contract(table).schema()
+    return collection.contract(table).schema()

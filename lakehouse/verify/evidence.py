@@ -12,10 +12,11 @@ are lost with an entry, and those are then held against nothing.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
+from lakehouse.collection import Collection
 from lakehouse.contracts import COLLECTION_TABLES
 from lakehouse.delta.actions import LEDGER_ENTRY, Action, read_commit
 from lakehouse.errors import FormatError, NotFoundError, StorageError
@@ -30,7 +31,7 @@ from lakehouse.ledger import (
 from lakehouse.storage import Store
 from lakehouse.verify.report import Findings
 
-__all__ = ["Decided", "Raw", "content_of", "judge", "read_raw"]
+__all__ = ["Decided", "Raw", "collected_of", "content_of", "judge", "read_raw"]
 
 _FROM_BACKUP: Final = "Restore the file from a backup; no other copy of it exists."
 
@@ -39,8 +40,7 @@ _FROM_BACKUP: Final = "Restore the file from a backup; no other copy of it exist
 class Raw:
     """What lies in the store of one entry; None for what is not there."""
 
-    path: str
-    """The collection's."""
+    collection: Collection
     version: int
     entry: bytes | None
     logs: Mapping[str, bytes | None]
@@ -49,11 +49,11 @@ class Raw:
     @property
     def file(self) -> str:
         """Where the entry lies."""
-        return f"{self.path}/ledger/{entry_name(self.version)}"
+        return f"{self.collection.path}/ledger/{entry_name(self.version)}"
 
     def log_file(self, table: str) -> str:
         """Where a table's commit lies."""
-        return log_path(f"{self.path}/{table}", self.version)
+        return log_path(self.collection.table_path(table), self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,16 @@ class Decided:
     """Whether its header is as it was decided; otherwise only kind and actions are."""
 
 
-def read_raw(store: Store, path: str, version: int) -> Raw:
+def read_raw(collection: Collection, version: int) -> Raw:
     """Read an entry and its commits as they lie there.
 
     Raises:
         StorageError: If the store failed and may not fail again.
     """
-    raw = Raw(path, version, None, {})
+    raw = Raw(collection, version, None, {})
+    store = collection.store
     logs = {table: _bytes(store, raw.log_file(table)) for table in COLLECTION_TABLES}
-    return Raw(path, version, _bytes(store, raw.file), logs)
+    return replace(raw, entry=_bytes(store, raw.file), logs=logs)
 
 
 def _bytes(store: Store, path: str) -> bytes | None:
@@ -164,7 +165,7 @@ def _stand_in(
         commit_id=str(info.get("txnId")),
         time=datetime.fromtimestamp(0, UTC) if before is None else before.time,
         content_version=content_of(raw.version, kind, before),
-        collected=before.collected if kind != "collect" and before else raw.version,
+        collected=collected_of(raw.version, kind, before),
         actions={
             table: tuple(action for action in log if "commitInfo" not in action)
             for table, log in sound.items()
@@ -177,6 +178,13 @@ def content_of(version: int, kind: EntryKind, before: Entry | None) -> int:
     if kind in {"create", "data"} or before is None:
         return version
     return before.content_version
+
+
+def collected_of(version: int, kind: EntryKind, before: Entry | None) -> int | None:
+    """The newest garbage collection up to an entry of that kind."""
+    if kind == "collect":
+        return version
+    return None if before is None else before.collected
 
 
 # ----------------------------------- THE LOGS ------------------------------- #
@@ -193,7 +201,8 @@ def _report_missing(raw: Raw, head: int, findings: Findings) -> None:
     for table in missing:
         findings.add(
             "log.missing",
-            f"Commit {raw.version} of {table} is not there, though later ones are.",
+            f"Commit {raw.version} of {findings.layout.folder(table)} is not there, though "
+            "later ones are.",
             _publish_again(raw.version),
             version=raw.version,
             table=table,
@@ -204,7 +213,7 @@ def _report_missing(raw: Raw, head: int, findings: Findings) -> None:
 def _report_altered(raw: Raw, table: str, findings: Findings) -> None:
     findings.add(
         "log.altered",
-        f"Commit {raw.version} of {table} is not what follows from its ledger "
+        f"Commit {raw.version} of {findings.layout.folder(table)} is not what follows from its ledger "
         "entry: it was altered after it was published.",
         f"Move the file away. {_publish_again(raw.version)}",
         version=raw.version,

@@ -13,14 +13,15 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import APPEND_TABLES, COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.delta.actions import CHECKSUM
 from lakehouse.delta.table_state import DataFile
-from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.errors import LakehouseError, NotFoundError
+from lakehouse.ledger import Entry
 from lakehouse.storage import Store, Written
 from lakehouse.verify.lives import FileLife
 from lakehouse.verify.progress import Tell
 from lakehouse.verify.report import Findings
-from lakehouse.verify.walk import History, closed_ranges
+from lakehouse.verify.walk import History, closed_ranges, entries_after
 
-__all__ = ["Copy", "check_bytes", "check_presence", "copies_of"]
+__all__ = ["Copy", "FileCheck", "copies_of"]
 
 _READERS = 4
 
@@ -64,64 +65,83 @@ def copies_of(collection: Collection, history: History) -> list[Copy]:
     ]
 
 
-def check_presence(
-    collection: Collection,
-    history: History,
-    copies: Sequence[Copy],
-    findings: Findings,
-) -> list[Copy]:
-    """Find files that are gone or of another size; the others are returned.
+class FileCheck:
+    """Looks at data files, and tells what is wrong with them.
 
-    A file that garbage collection removed meanwhile, having closed every version
-    that named it, is no problem.
+    A file that garbage collection removed meanwhile, since no version needs it any
+    more, is no problem.
     """
-    sizes = {
-        file.path: file.size
-        for table in COLLECTION_TABLES
-        for file in collection.store.files(collection.table_path(table))
-    }
-    right = [copy for copy in copies if sizes.get(copy.path) == copy.file.size]
-    wrong = [copy for copy in copies if sizes.get(copy.path) != copy.file.size]
-    for copy in _without_collected(collection, history, wrong):
-        size, there = sizes.get(copy.path), copy.path in sizes
-        findings.add(
-            "file.size" if there else "file.missing",
-            f"The file has {size} bytes, not {copy.file.size}."
-            if there
-            else "The file is not there, though a version names it.",
-            _way_out(copy, right),
-            version=copy.version,
-            table=copy.table,
-            file=copy.path,
-        )
-    findings.counts["files"] = len(copies)
-    return right
 
+    def __init__(
+        self, collection: Collection, history: History, findings: Findings
+    ) -> None:
+        self._collection = collection
+        self._history = history
+        self._findings = findings
 
-def check_bytes(
-    store: Store, copies: Sequence[Copy], findings: Findings, tell: Tell
-) -> list[Copy]:
-    """Read every file and hold it against its checksum; the right ones are returned."""
-    total = sum(copy.file.size for copy in copies)
-    right: list[Copy] = []
-    wrong: list[tuple[Copy, str, str]] = []
-    for copy, found in _checksums(store, copies):
-        findings.counts["bytes"] += copy.file.size
-        tell("files", findings.counts["bytes"], total)
-        if copy.checksum is None:
-            wrong.append((copy, "file.no_checksum", "The log has no checksum of it."))
-        elif isinstance(found, str):
-            wrong.append((copy, "file.unreadable", found))
-        elif found == Written(copy.file.size, copy.checksum):
-            right.append(copy)
+    def presence(self, copies: Sequence[Copy]) -> list[Copy]:
+        """Tell which files are gone or of another size; the others are returned."""
+        sizes = {
+            file.path: file.size
+            for table in COLLECTION_TABLES
+            for file in self._collection.store.files(self._collection.table_path(table))
+        }
+        right = [copy for copy in copies if sizes.get(copy.path) == copy.file.size]
+        for copy in copies:
+            size = sizes.get(copy.path)
+            if size is None:
+                self.gone(copy, right)
+            elif size != copy.file.size:
+                message = f"The file has {size} bytes, not {copy.file.size}."
+                self._tell(copy, "file.size", message, right)
+        self._findings.counts["files"] = len(copies)
+        return right
+
+    def bytes(self, copies: Sequence[Copy], tell: Tell) -> list[Copy]:
+        """Read every file and hold it against its checksum; the right are returned."""
+        total = sum(copy.file.size for copy in copies)
+        found: dict[Copy, Written | LakehouseError] = {}
+        for copy, read in _checksums(self._collection.store, copies):
+            found[copy] = read
+            self._findings.counts["bytes"] += copy.file.size
+            tell("files", self._findings.counts["bytes"], total)
+        right = [
+            copy
+            for copy, read in found.items()
+            if copy.checksum and read == Written(copy.file.size, copy.checksum)
+        ]
+        for copy in found.keys() - set(right):
+            self._judge(copy, found[copy], right)
+        return right
+
+    def gone(self, copy: Copy, right: Iterable[Copy] = ()) -> None:
+        """Tell that a file is not there, if it is still needed."""
+        if self._is_needed(copy):
+            message = "The file is not there, though a version names it."
+            self._tell(copy, "file.missing", message, right)
+
+    def _judge(
+        self, copy: Copy, read: Written | LakehouseError, right: Sequence[Copy]
+    ) -> None:
+        """Tell what is wrong with the bytes of a file."""
+        if isinstance(read, NotFoundError):
+            self.gone(copy, right)
+        elif isinstance(read, LakehouseError):
+            self._tell(copy, "file.unreadable", str(read), right)
+        elif copy.checksum is None:
+            message = "The log has no checksum of the file."
+            self._tell(copy, "file.no_checksum", message, right)
         else:
             message = (
-                f"The file's bytes come to the checksum {found.checksum}, not "
+                f"The file's bytes come to the checksum {read.checksum}, not "
                 f"{copy.checksum} as when it was written: it was altered."
             )
-            wrong.append((copy, "file.bytes", message))
-    for copy, check, message in wrong:
-        findings.add(
+            self._tell(copy, "file.bytes", message, right)
+
+    def _tell(
+        self, copy: Copy, check: str, message: str, right: Iterable[Copy]
+    ) -> None:
+        self._findings.add(
             check,
             message,
             _way_out(copy, right),
@@ -129,23 +149,43 @@ def check_bytes(
             table=copy.table,
             file=copy.path,
         )
-    return right
+
+    def _is_needed(self, copy: Copy) -> bool:
+        """Whether a version needs a file, after what was decided meanwhile."""
+        later = entries_after(self._collection, self._history.head)
+        if copy.life is None:
+            return not self._was_removed(copy, later)
+        ranges = closed_ranges(self._collection)
+        latest = self._history.contents[-1]
+        # The latest version may have been compacted since, and is read there.
+        same = [entry for entry in later if entry.content_version == latest]
+        return any(
+            not any(first <= version <= last for first, last in ranges)
+            and not (version == latest and self._was_removed(copy, same))
+            for version in self._history.open[copy.life.first : copy.life.end]
+        )
+
+    @staticmethod
+    def _was_removed(copy: Copy, entries: Iterable[Entry]) -> bool:
+        return any(
+            action.get("remove", {}).get("path") == copy.file.path
+            for entry in entries
+            for action in entry.actions.get(copy.table, ())
+        )
 
 
 def _checksums(
     store: Store, copies: Sequence[Copy]
-) -> Iterator[tuple[Copy, Written | str]]:
+) -> Iterator[tuple[Copy, Written | LakehouseError]]:
     """Each file with what its bytes come to, or the reason why they do not."""
 
-    def read(copy: Copy) -> Written | str:
+    def read(copy: Copy) -> Written | LakehouseError:
         try:
             return store.checksum(copy.path)
-        except NotFoundError:
-            return "The file went while it was looked at."
-        except StorageError as error:
+        except LakehouseError as error:
             if error.retryable:
                 raise
-            return str(error)
+            return error
 
     with ThreadPoolExecutor(_READERS) as pool:
         yield from zip(copies, pool.map(read, copies), strict=True)
@@ -165,20 +205,3 @@ def _is_twin(one: Copy, other: Copy) -> bool:
         and one.table != other.table
         and (one.file.size, one.checksum) == (other.file.size, other.checksum)
     )
-
-
-def _without_collected(
-    collection: Collection, history: History, copies: Sequence[Copy]
-) -> Iterator[Copy]:
-    """Those that a version still needs which is open by now."""
-    if not copies:
-        return
-    ranges = closed_ranges(collection)
-    closed = [
-        any(first <= version <= last for first, last in ranges)
-        for version in history.open
-    ]
-    for copy in copies:
-        life = copy.life
-        if life is None or not all(closed[life.first : life.end]):
-            yield copy

@@ -106,8 +106,8 @@ def gather(
         done()
     if gathered.unknown:
         findings.note(
-            f"Versions whose rows of {gathered.table} are in damaged files were not "
-            "compared row by row."
+            f"Versions whose rows of {findings.layout.folder(gathered.table)} are in "
+            "damaged files were not compared row by row."
         )
 
 

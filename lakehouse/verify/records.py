@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.delta.reading import scan_files
 from lakehouse.engines.records import version_row
-from lakehouse.errors import StorageError
+from lakehouse.errors import NotFoundError, StorageError
 from lakehouse.storage import collect
 from lakehouse.verify.files import Copy
 from lakehouse.verify.report import Findings
@@ -83,6 +83,8 @@ def _rows(
     try:
         files = list(state.files.values())
         return collect(scan_files(collection.store, path, files, state.schema))
+    except NotFoundError:
+        return None  # it went meanwhile: compacted, and collected
     except StorageError as error:
         if error.retryable:
             raise

@@ -15,6 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lakehouse.contracts import DATASET, Layout
 from lakehouse.errors import FormatError
 
 __all__ = ["CHECKED", "PROBLEM_SCHEMA", "Findings", "Verification"]
@@ -41,6 +42,8 @@ _SHOWN: Final = 5
 class Findings:
     """Problems and counts, as they are found."""
 
+    layout: Layout = DATASET
+    """What tables are called: code names them by the parts they play."""
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     notes: list[str] = field(default_factory=list[str])
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -69,7 +72,7 @@ class Findings:
             {
                 "check": check,
                 "version": version,
-                "table": table,
+                "table": None if table is None else self.layout.folder(table),
                 "file": file,
                 "message": message,
                 "hint": hint,

@@ -4,7 +4,7 @@ A live table and its change log have most files in common, byte for byte, so wha
 has one checksum is decoded once for both. A few row groups are held at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Contract
 from lakehouse.delta.key_index import key_lanes
-from lakehouse.errors import StorageError
+from lakehouse.errors import NotFoundError, StorageError
 from lakehouse.merging.row_hash import Lanes, row_hash
 from lakehouse.merging.rows import logical_columns
 from lakehouse.storage import Store, collect
@@ -72,24 +72,26 @@ class RowReader:
 
     Args:
         store: Where they lie.
-        table: The live table.
+        shape: The live table's contract.
         schema: The change log's, which has every column of either.
         uploads: Those that rows may name.
         findings: Where problems are noted.
+        gone: Called when a file went meanwhile.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what reading rows needs
         self,
         store: Store,
-        table: str,
+        shape: Contract,
         schema: pl.Schema,
         uploads: Uploads,
         findings: Findings,
+        gone: Callable[[Copy], None],
     ) -> None:
+        self._gone = gone
         self._store = store
         self._schema = schema
-        self._key = list(contract(table).key)
-        shape = contract(table)
+        self._key = list(shape.key)
         self._logical = list(logical_columns(shape, shape.extras(schema)))
         self._findings = findings
         self._knows_uploads = uploads.are_all_known
@@ -134,11 +136,14 @@ class RowReader:
         per_row = max(1, copy.file.size // max(1, copy.file.rows))
         groups = max(1, _READ_BYTES // (per_row * ROW_GROUP_ROWS))
         step, start = groups * ROW_GROUP_ROWS, 0
-        scan = self._store.scan([copy.path], self._schema)
         while True:
             try:
+                scan = self._store.scan([copy.path], self._schema)
                 lazy = scan if columns is None else scan.select(columns)
                 rows = collect(lazy.slice(start, step))
+            except NotFoundError as error:
+                self._gone(copy)
+                raise UnreadableError(copy.path) from error
             except StorageError as error:
                 if error.retryable:
                     raise

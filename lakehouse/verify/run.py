@@ -12,7 +12,7 @@ from functools import partial
 from lakehouse.collection import Collection
 from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
-from lakehouse.verify.files import check_bytes, check_presence, copies_of
+from lakehouse.verify.files import FileCheck, copies_of
 from lakehouse.verify.latest import check_latest
 from lakehouse.verify.progress import Tell, silent
 from lakehouse.verify.records import check_records
@@ -37,26 +37,28 @@ def verify(
         NotFoundError: If the collection was never created.
         StorageError: If the store failed and may not fail again.
     """
-    findings = Findings()
+    findings = Findings(collection.layout)
     look = partial(check_checkpoints, collection, findings) if full else None
     history = walk(collection, findings, progress, look)
     copies = copies_of(collection, history)
-    right = check_presence(collection, history, copies, findings)
+    files = FileCheck(collection, history, findings)
+    right = files.presence(copies)
     if full:
-        right = check_bytes(collection.store, right, findings, progress)
+        right = files.bytes(right, progress)
     else:
         findings.counts["bytes"] = sum(copy.file.size for copy in right)
     uploads = check_records(collection, history, right, findings)
     if full:
         check_contents(
-            collection.store,
+            collection,
             history,
             copies,
             right,
             uploads=uploads,
+            gone=files.gone,
             findings=findings,
             tell=progress,
         )
     else:
-        check_latest(collection, history, findings)
+        check_latest(collection, history, right, findings)
     return Verification.of(findings, full=full)

@@ -16,6 +16,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.delta.actions import written_paths
 from lakehouse.delta.table_state import TableState
+from lakehouse.errors import StorageError
 from lakehouse.ledger import Entry, entry_name, log_path
 from lakehouse.verify.chain import Chain
 from lakehouse.verify.evidence import Decided, Raw, content_of, judge, read_raw
@@ -23,7 +24,7 @@ from lakehouse.verify.lives import Lives
 from lakehouse.verify.progress import Tell
 from lakehouse.verify.report import Findings
 
-__all__ = ["History", "closed_ranges", "walk"]
+__all__ = ["History", "closed_ranges", "entries_after", "walk"]
 
 _ENTRY: Final = re.compile(r"(\d{20})\.json")
 _READERS: Final = 8
@@ -133,7 +134,8 @@ def _take(
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no action
             findings.add(
                 "ledger.actions",
-                f"What entry {raw.version} does to {table} makes no sense: "
+                f"What entry {raw.version} does to {findings.layout.folder(table)} makes no "
+                f"sense: "
                 f"{type(error).__name__}: {error}.",
                 "Restore the ledger entry from a backup.",
                 version=raw.version,
@@ -151,7 +153,7 @@ def _take(
 
 def _read_ahead(collection: Collection, head: int) -> Iterator[Raw]:
     """Every entry with its commits, in order, some of them read side by side."""
-    read = partial(read_raw, collection.store, collection.path)
+    read = partial(read_raw, collection)
     with ThreadPoolExecutor(_READERS) as pool:
         for start in range(0, head + 1, _AHEAD):
             yield from pool.map(read, range(start, min(start + _AHEAD, head + 1)))
@@ -161,21 +163,21 @@ def _head(collection: Collection, findings: Findings) -> int:
     """The newest entry's number; commits that no entry stands behind are told."""
     # Logs first: what is decided meanwhile is then in the ledger's list, at least.
     commits = {
-        table: _numbers(collection, f"{table}/_delta_log")
+        table: _numbers(collection, f"{collection.layout.folder(table)}/_delta_log")
         for table in COLLECTION_TABLES
     }
     head = max(_numbers(collection, "ledger"), default=-1)
-    if head < 0:
-        head = collection.head().version
     votes = Counter(n for numbers in commits.values() for n in numbers if n > head)
     # What most tables were given was decided, and its entry was lost.
     lost = [n for n, count in votes.items() if count > len(COLLECTION_TABLES) // 2]
     head = max([head, *lost])
+    if head < 0:  # this raises, unless it was created just now
+        return collection.head().version
     for table, numbers in commits.items():
         for number in sorted(n for n in numbers if n > head):
             findings.add(
                 "log.undecided",
-                f"Commit {number} of {table} follows from no ledger entry: the newest "
+                f"Commit {number} of {findings.layout.folder(table)} follows from no ledger entry: the newest "
                 f"is {head}. Something else wrote to the table.",
                 "Move the file away: the ledger never decided it.",
                 version=number,
@@ -191,18 +193,35 @@ def _numbers(collection: Collection, folder: str) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
+def entries_after(collection: Collection, head: int) -> list[Entry]:
+    """The entries that were decided since a head; damaged ones are left out."""
+    numbers = sorted(_numbers(collection, "ledger"))
+    found = (_entry(collection, number) for number in numbers if number > head)
+    return [entry for entry in found if entry is not None]
+
+
 def closed_ranges(collection: Collection) -> tuple[tuple[int, int], ...]:
     """The versions whose files may be gone by now, as ranges with both ends."""
-
-    def entry(number: int) -> Entry:
-        return Entry.decode(
-            collection.store.read(f"{collection.path}/ledger/{entry_name(number)}")
-        )
-
     for number in sorted(_numbers(collection, "ledger"), reverse=True):
-        try:
-            collected = entry(number).collected
-            return () if collected is None else entry(collected).closed
-        except Exception:  # noqa: BLE001, S112 - a damaged entry: told by the walk
+        entry = _entry(collection, number)
+        if entry is None:
             continue
+        if entry.collected is None:
+            return ()
+        collected = _entry(collection, entry.collected)
+        if collected is not None:
+            return collected.closed
     return ()
+
+
+def _entry(collection: Collection, number: int) -> Entry | None:
+    """An entry as it lies there; None if it is damaged, which the walk tells."""
+    path = f"{collection.path}/ledger/{entry_name(number)}"
+    try:
+        return Entry.decode(collection.store.read(path))
+    except StorageError as error:
+        if error.retryable:
+            raise
+        return None
+    except Exception:  # noqa: BLE001 - whatever it is, it is no entry
+        return None

@@ -32,9 +32,9 @@ def prepare(root: Path) -> None:
     dataset.compact()
     dataset.modify(labels=[{"frame_id": "f09", "label_id": "b", "user__sure": True}])
     dataset.add([frame("g1"), {"frame_id": "g2"}], [box("g1", "a", class_name="x")])
+    dataset.restore(4)
     with dataset.open_upload(message="mixed") as draft:
         draft.add([frame("g3")], [box("g3", "a")])
         draft.delete(["f10"])
-    dataset.restore(4)
     dataset.upsert_labels([box("f11", "a", width=5.0)])
     finish()

@@ -1,22 +1,14 @@
 """Whatever is damaged is found, and named; nothing else is."""
 
 import random
-import shutil
 from pathlib import Path
 
 import pytest
 
 from lakehouse.testing.corrupting import KINDS, Kind, corrupt
-from tests.verify.prepared import opened, prepare
+from tests.verify.prepared import opened
 
 TIMES = 9
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("verify") / "lake"
-    prepare(root)
-    return root
 
 
 @pytest.mark.parametrize("full", [True, False], ids=["full", "quick"])
@@ -32,14 +24,11 @@ def test_what_is_untouched_is_sound(prepared: Path, *, full: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(TIMES))
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_corruption_is_named(
-    prepared: Path, tmp_path: Path, kind: Kind, seed: int
-) -> None:
-    shutil.copytree(prepared, tmp_path / "lake")
+def test_a_corruption_is_named(copied: Path, kind: Kind, seed: int) -> None:
     draw = random.Random(f"{kind} {seed}")
-    done = corrupt(opened(tmp_path / "lake").collection, kind, draw)
+    done = corrupt(opened(copied).collection, kind, draw)
 
-    found = opened(tmp_path / "lake").verify(full=True)
+    found = opened(copied).verify(full=True)
 
     problems = found.problems
     assert set(problems["file"]) == done.files, (done, problems.to_dicts())
