@@ -4,7 +4,7 @@ BIN := .venv/bin
 SPARK := .spark/jars
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-spark state sequences check format bench clean
+.PHONY: help demo test test-slow test-spark test-ceph state sequences histories check format bench clean
 
 help: ## Show what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,10 +19,10 @@ demo: .venv/.ready ## Real frames go in, change, go wrong, get mended, are read 
 	$(BIN)/lakehouse demo
 
 test: .venv/.ready ## The tests, in a few minutes
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not spark'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not spark and not ceph'
 
 test-slow: .venv/.ready ## The tests that take longer
-	$(BIN)/python -m pytest -n 2 -m 'slow and not spark'
+	$(BIN)/python -m pytest -n 2 -m 'slow and not spark and not ceph'
 
 .venv/.spark: .venv/.ready pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group spark
@@ -35,11 +35,18 @@ $(SPARK)/.ready: tests/spark/pom.xml
 test-spark: .venv/.spark $(SPARK)/.ready ## Spark reads every version, and cannot write (needs Java 17 and Maven)
 	$(BIN)/python -m pytest tests/spark
 
+test-ceph: .venv/.ready ## The tests on a real object store (needs Debian packages, and gets them)
+	command -v radosgw ceph-mon ceph-osd > /dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends radosgw ceph-mon ceph-osd)
+	$(BIN)/python -m pytest tests/ceph
+
 state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/state -q
 
 sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
 	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 tests/sequences -q
+
+histories: .venv/.ready ## A thousand random histories, each collected and read again
+	HISTORIES=1000 $(BIN)/python -m pytest tests/garbage/test_histories.py -q
 
 check: .venv/.ready ## Formatting, linting, types, spelling
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Compact every dataset of a lake, as a scheduled job would."""
+"""Compact every dataset and inference set of a lake, as a scheduled job would."""
 
 import lakehouse
 from lakehouse.engines import Compaction
@@ -7,17 +7,13 @@ __all__ = ["compact"]
 
 
 def compact(root: str) -> dict[str, Compaction]:
-    """Compact everything in the lake at `root`; what was done, by project/dataset.
+    """Compact everything in the lake at `root`; what was done, by address.
 
     Raises:
         StorageError: If the store failed; datasets done before stay compacted.
     """
     lake = lakehouse.connect(root, merge="deferred", compaction="manual")
-    return {
-        f"{project.name}/{dataset.name}": dataset.compact()
-        for project in lake.projects()
-        for dataset in project.datasets()
-    }
+    return {name: found.compact() for name, found in lake.collections()}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Merge what is staged in every dataset of a lake, as a scheduled job would."""
+"""Merge what is staged in every dataset and inference set of a lake, as a scheduled job would."""
 
 import lakehouse
 from lakehouse.upload import Upload
@@ -14,10 +14,7 @@ def merge(root: str) -> list[Upload]:
     """
     lake = lakehouse.connect(root, merge="deferred")
     return [
-        upload
-        for project in lake.projects()
-        for dataset in project.datasets()
-        for upload in dataset.merge_pending()
+        upload for _, found in lake.collections() for upload in found.merge_pending()
     ]
 
 

@@ -10,8 +10,11 @@ One rule: the ledger decides, the tables follow. Dataset version N is Delta
 version N of every table, in any engine.
 """
 
+from lakehouse.checkpoints import Checkpoint
 from lakehouse.dataset import Dataset
+from lakehouse.diff import Diff
 from lakehouse.draft import Draft
+from lakehouse.engines import Garbage
 from lakehouse.errors import (
     AlreadyExistsError,
     ArchivedError,
@@ -24,6 +27,7 @@ from lakehouse.errors import (
     UploadFailedError,
     WaitTimeoutError,
 )
+from lakehouse.inference_set import InferenceDraft, InferenceSet
 from lakehouse.lake import Lake, connect
 from lakehouse.model.class_map import ClassMap, LabelClass
 from lakehouse.model.problems import Problem
@@ -34,11 +38,16 @@ from lakehouse.upload import Upload
 __all__ = [
     "AlreadyExistsError",
     "ArchivedError",
+    "Checkpoint",
     "ClassMap",
     "ConflictError",
     "Dataset",
+    "Diff",
     "Draft",
     "FormatError",
+    "Garbage",
+    "InferenceDraft",
+    "InferenceSet",
     "InvalidInputError",
     "LabelClass",
     "Lake",

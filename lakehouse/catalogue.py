@@ -6,14 +6,15 @@ next commit if absent; whoever loses reads again and recomputes, so a uniqueness
 check inside the change holds.
 """
 
+import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Kind, contract
 from lakehouse.decision import put_once
 from lakehouse.delta.actions import Action, commit_info, commit_line, remove_action
 from lakehouse.delta.create import creation_actions
@@ -24,7 +25,7 @@ from lakehouse.errors import ConflictError
 from lakehouse.ledger import log_path
 from lakehouse.storage import Store, collect
 
-__all__ = ["SingleTable"]
+__all__ = ["SingleTable", "register"]
 
 _MOST_RACES: Final = 64
 
@@ -101,3 +102,44 @@ class SingleTable:
             actions += writer.append(rows)
         path = log_path(self._path, version)
         return put_once(self._store, path, commit_line(actions), durable=True)
+
+
+def register(
+    registry: SingleTable,
+    name: str,
+    kind: Kind,
+    *,
+    mode: str,
+    metadata: Mapping[str, Any] | None,
+    dataset: str | None = None,
+    awaits: Sequence[str] = (),
+) -> None:
+    """Make a collection visible, unless it is already.
+
+    Args:
+        registry: The project's.
+        name: A dataset's name; of an inference set `<dataset>/<name>`.
+        kind: What it is.
+        mode: STREAMING or BATCH.
+        metadata: Anything JSON can hold.
+        dataset: The dataset that an inference set belongs to.
+        awaits: The uploads that an inference set's pin waits for.
+    """
+    row: dict[str, Any] = {
+        "name": name,
+        "kind": kind,
+        "dataset": dataset,
+        "mode": mode,
+        "metadata": json.dumps(dict(metadata or {})),
+        "awaits": json.dumps(list(awaits)) if awaits else None,
+        "archived": False,
+        "created_at": datetime.now(UTC),
+    }
+
+    def add(rows: pl.DataFrame) -> pl.DataFrame:
+        if rows.filter(name=name).height:
+            return rows
+        full = {column: row.get(column) for column in rows.columns}
+        return pl.concat([rows, pl.DataFrame([full], schema=rows.schema)])
+
+    registry.update(add)

@@ -14,7 +14,13 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES, contract
+from lakehouse.contracts import (
+    COLLECTION_TABLES,
+    DATASET,
+    LIVE_TABLES,
+    Contract,
+    Layout,
+)
 from lakehouse.delta.create import creation_actions
 from lakehouse.delta.index_cache import IndexCache
 from lakehouse.delta.lookup import Lookup
@@ -40,13 +46,21 @@ class Collection:
     """The tables, ledger and staging area at one path of a store."""
 
     def __init__(
-        self, store: Store, path: str, classes: Callable[[], ClassMap]
+        self,
+        store: Store,
+        path: str,
+        classes: Callable[[], ClassMap],
+        layout: Layout = DATASET,
     ) -> None:
         self.store = store
         self.path = path
         self.classes = classes
-        self.ledger = Ledger(store, path, COLLECTION_TABLES)
-        self.staging = Staging(store, path)
+        self.layout = layout
+        self.base: Collection | None = None
+        """The dataset that an inference set belongs to."""
+        folders = {table: layout.folder(table) for table in COLLECTION_TABLES}
+        self.ledger = Ledger(store, path, folders)
+        self.staging = Staging(store, path, layout)
         self.leases = Leases(store, path)
         self.lock = threading.RLock()
         self.indexes = IndexCache()
@@ -55,8 +69,9 @@ class Collection:
 
     def twin(self) -> "Collection":
         """The same collection with a memory of its own, for another thread."""
-        twin = Collection(self.store, self.path, self.classes)
+        twin = Collection(self.store, self.path, self.classes, self.layout)
         twin.lock, twin.indexes = self.lock, self.indexes
+        twin.base = self.base
         return twin
 
     # ------------------------------- CREATION ------------------------------- #
@@ -82,8 +97,8 @@ class Collection:
         actions = {
             table: tuple(
                 creation_actions(
-                    f"{self.path}/{table}",
-                    contract(table),
+                    self.table_path(table),
+                    self.contract(table),
                     extra_columns=extras.get(_live(table), {}),
                     column_metadata=_model_note(models.get(_live(table))),
                 )
@@ -151,7 +166,11 @@ class Collection:
 
     def table_path(self, table: str) -> str:
         """Where a table lies, relative to the root of the lake."""
-        return f"{self.path}/{table}"
+        return f"{self.path}/{self.layout.folder(table)}"
+
+    def contract(self, table: str) -> Contract:
+        """What a table promises."""
+        return self.layout.contract(table)
 
     def state(self, table: str, version: int) -> TableState:
         """The schema and files of a table at an entry.
@@ -216,7 +235,7 @@ class Collection:
             columns: Only these; all of the schema when None.
         """
         state = self.state(table, version)
-        first_key = contract(table).key[0]
+        first_key = self.contract(table).key[0]
         names = columns or state.schema.names()
         files = state.prune(keys) if keys is not None else tuple(state.files.values())
         if not files:
@@ -232,14 +251,14 @@ class Collection:
             self.store,
             self.table_path(table),
             self.state(table, version),
-            contract(table),
+            self.contract(table),
             self.indexes,
         )
 
     def writer(self, table: str) -> TableWriter:
         """Writes files of a table."""
         return TableWriter(
-            self.store, self.table_path(table), contract(table), self.indexes
+            self.store, self.table_path(table), self.contract(table), self.indexes
         )
 
     # --------------------------------- RULES -------------------------------- #
@@ -247,6 +266,7 @@ class Collection:
     def rules(self, version: int) -> Rules:
         """What the rows of a merge on top of `version` are held against."""
         return Rules(
+            layout=self.layout,
             class_ids=self.classes().ids,
             frame_metadata=self.metadata_types("frames", version),
             label_metadata=self.metadata_types("labels", version),
@@ -256,7 +276,7 @@ class Collection:
 
     def metadata_types(self, table: str, version: int) -> dict[str, pl.DataType]:
         """The metadata fields of a table, `user__` included, and their types."""
-        prefix = contract(table).open_prefix or "user__"
+        prefix = self.contract(table).open_prefix or "user__"
         schema = self.state(table, version).schema
         return {
             name: dtype for name, dtype in schema.items() if name.startswith(prefix)
@@ -283,6 +303,8 @@ def _model_note(model: str | None) -> dict[str, dict[str, object]]:
 
 def _among(column: str, keys: pl.Series) -> pl.Expr:
     """Whether a key is one of `keys`; the range lets statistics prune row groups."""
+    if len(keys) == 1:
+        return pl.col(column) == pl.lit(keys[0])
     among = pl.col(column).is_in(keys.implode())
     if len(keys) > _FEW_FRAMES or not len(keys):
         return among

@@ -20,9 +20,13 @@ from lakehouse.errors import FormatError, NotFoundError
 __all__ = [
     "APPEND_TABLES",
     "COLLECTION_TABLES",
+    "DATASET",
+    "INFERENCE_SET",
     "LIVE_TABLES",
     "Column",
     "Contract",
+    "Kind",
+    "Layout",
     "contract",
     "contract_names",
     "parse_type",
@@ -42,6 +46,9 @@ APPEND_TABLES: Final = (
 
 COLLECTION_TABLES: Final = (*LIVE_TABLES, *APPEND_TABLES)
 """Every table under a collection's ledger."""
+
+Kind = Literal["dataset", "inference_set"]
+"""What a collection is."""
 
 Role = Literal["key", "value", "provenance"]
 
@@ -81,6 +88,11 @@ class Contract:
     open_prefix: str | None = None
     """Columns of this prefix may come and are user metadata."""
     append_only: bool = False
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it holds the latest state: rows are replaced, and have a hash."""
+        return "row_hash" in self.provenance and not self.append_only
 
     @property
     def logical(self) -> tuple[str, ...]:
@@ -190,6 +202,40 @@ def contract(name: str) -> Contract:
         open_prefix=said.get("open_prefix", base.open_prefix if base else None),
         append_only=said.get("append_only", False),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the tables of a kind of collection are called.
+
+    Code names them by the parts they play, which are called as a dataset's
+    tables are: an inference set's `labels` lie in its table `inferences`.
+
+    >>> INFERENCE_SET.folder("labels_changes")
+    'inferences_changes'
+    """
+
+    kind: Kind
+
+    def folder(self, table: str) -> str:
+        """The folder of a table."""
+        if self.kind == "dataset":
+            return table
+        return table.replace("labels", "inferences").replace("label_", "inference_")
+
+    def contract(self, table: str) -> Contract:
+        """The contract of a table."""
+        if self.kind == "dataset" or table not in _WITH_ROWS:
+            return contract(table)
+        if table.startswith("frames"):
+            return contract(f"inference_{table}")
+        return contract(self.folder(table))
+
+
+_WITH_ROWS: Final = (*LIVE_TABLES, *(f"{table}_changes" for table in LIVE_TABLES))
+
+DATASET: Final = Layout("dataset")
+INFERENCE_SET: Final = Layout("inference_set")
 
 
 def contract_names() -> list[str]:

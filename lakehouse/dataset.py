@@ -12,15 +12,27 @@ from typing import Any, Literal, Unpack
 
 import polars as pl
 
-from lakehouse.catalogue import SingleTable
+from lakehouse.catalogue import SingleTable, register
+from lakehouse.checkpoints import (
+    Checkpoint,
+    checkpoints_table,
+    create_checkpoint,
+    find_checkpoint,
+)
 from lakehouse.collection import Collection
+from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import ArchivedError, InvalidInputError
+from lakehouse.errors import AlreadyExistsError, ArchivedError, InvalidInputError
+from lakehouse.inference_set import InferenceSet
+from lakehouse.model.ids import check_name
+from lakehouse.model.metadata import metadata_columns
+from lakehouse.pinning import awaited, take_pin
 from lakehouse.settings import Settings, changed_row, pick
-from lakehouse.typing import FrameLike, LabelLike
+from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
 from lakehouse.uploads import uploads_table
 from lakehouse.versioned import SubmitOptions, Versioned
+from lakehouse.versions import resolve
 
 __all__ = ["Dataset"]
 
@@ -147,13 +159,16 @@ class Dataset(Versioned):
         yield draft
         draft.upload = self.submit(draft.operations(), **options)
 
-    def _require_writable(self, upload_id: str | None) -> None:
+    def _require_active(self) -> None:
         if self.is_archived:
             raise ArchivedError(
                 f"Dataset {self.name!r} is archived. Undo it with "
                 f"dataset.archive(archived=False).",
                 kind="dataset.archived",
             )
+
+    def _require_writable(self, upload_id: str | None) -> None:
+        self._require_active()
         if self.mode == "BATCH" and upload_id is None and self._is_loaded():
             raise InvalidInputError(
                 f"Dataset {self.name!r} is a BATCH dataset and was loaded already: it "
@@ -165,6 +180,155 @@ class Dataset(Versioned):
     def _is_loaded(self) -> bool:
         rows = uploads_table(self.collection, self.name, "BATCH")
         return bool(rows.filter(pl.col("status") != "FAILED").height)
+
+    # ------------------------------ CHECKPOINTS ----------------------------- #
+
+    def checkpoint(
+        self,
+        name: str,
+        at: VersionLike = "latest",
+        *,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
+        """Name a version, for ever.
+
+        The very same call made again changes nothing.
+
+        Args:
+            name: A letter, then letters, digits, `_`, `.` and `-`; unique in the
+                dataset.
+            at: The version, as `at` takes it.
+            message: Why.
+            metadata: Anything JSON can hold.
+
+        Raises:
+            InvalidInputError: If the name cannot be one.
+            AlreadyExistsError: If the name is taken.
+            NotFoundError: If there is no such version.
+        """
+        return create_checkpoint(
+            self.collection,
+            name,
+            at,
+            author=self._settings.author,
+            message=message,
+            metadata=dict(metadata or {}),
+        )
+
+    def get_checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of that name, archived ones too.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        return find_checkpoint(self.collection, name, self._settings.author)
+
+    def checkpoints(self, *, archived: bool = False) -> pl.DataFrame:
+        """The checkpoints by the time of their versions.
+
+        Args:
+            archived: List archived ones too.
+
+        Returns:
+            A row each: name, version, its time, author, message, metadata; the
+            frames and labels there are; and what uploads did since the one before.
+        """
+        return checkpoints_table(self.collection, archived=archived)
+
+    # ----------------------------- INFERENCE SETS --------------------------- #
+
+    def create_inference_set(
+        self,
+        name: str,
+        at: VersionLike | None = None,
+        *,
+        frame_metadata: Mapping[str, str] | None = None,
+        inference_metadata: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> InferenceSet:
+        """Create an empty inference set, pinned to a version of this dataset.
+
+        Args:
+            name: Letters, digits and underscores; unique in the dataset.
+            at: The version to pin it to, as `at` takes it; the latest when left
+                out, once everything acknowledged before is merged.
+            frame_metadata: Field to type, as for `create_dataset`.
+            inference_metadata: The same for inferences.
+            metadata: Anything JSON can hold.
+            exist_ok: Return the set that is there instead of raising.
+
+        Raises:
+            InvalidInputError: If a name or a type is unusable.
+            AlreadyExistsError: If the name is taken and `exist_ok` is not set.
+            NotFoundError: If there is no such version.
+            ArchivedError: If the dataset is archived.
+        """
+        check_name("inference set", name)
+        self._require_active()
+        key = f"{self.name}/{name}"
+        taken = self._registry.rows().filter(name=key).height
+        if taken and not exist_ok:
+            raise AlreadyExistsError(
+                f"There is an inference set {name!r} of dataset {self.name!r} already. "
+                "Choose another name, or pass exist_ok=True to use it.",
+                kind="inference_set.exists",
+            )
+        if not taken:
+            waits_for = self._pin(name, at)
+            self._set_collection(name).create(
+                frame_metadata=metadata_columns(frame_metadata),
+                label_metadata=metadata_columns(inference_metadata),
+                author=self._settings.author,
+            )
+            register(
+                self._registry,
+                key,
+                "inference_set",
+                dataset=self.name,
+                mode="STREAMING",
+                metadata=metadata,
+                awaits=waits_for,
+            )
+        return self.inference_set(name)
+
+    def inference_set(self, name: str) -> InferenceSet:
+        """The inference set of that name.
+
+        Raises:
+            NotFoundError: If there is none; the nearest name is suggested.
+        """
+        pick(self._registry.rows(), "inference_set", f"{self.name}/{name}")
+        return InferenceSet(
+            name,
+            self._set_collection(name),
+            self.collection,
+            self._registry,
+            self._settings,
+        )
+
+    def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:
+        """All inference sets by name; archived ones only when asked for."""
+        rows = self._registry.rows().filter(kind="inference_set", dataset=self.name)
+        keys = rows.filter(pl.col("archived") <= archived).get_column("name").sort()
+        return [self.inference_set(key.partition("/")[2]) for key in keys]
+
+    def _pin(self, name: str, at: VersionLike | None) -> list[str]:
+        """Take the pin of a new set; the uploads it waits for instead, if any."""
+        if at is None:
+            if self._settings.inline:
+                self.merge_pending()
+            if waits_for := awaited(self.collection):
+                return waits_for
+        version = resolve(self.collection, "latest" if at is None else at)
+        take_pin(self.collection, name, version, self._settings.author)
+        return []
+
+    def _set_collection(self, name: str) -> Collection:
+        path = f"{self.collection.path}/inference_sets/{name}"
+        collection = self.collection
+        return Collection(collection.store, path, collection.classes, INFERENCE_SET)
 
     # ------------------------------ THE DATASET ----------------------------- #
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import polars as pl
 
+from lakehouse.contracts import DATASET, Layout
 from lakehouse.intake import combine, frame_operations, label_operations
 from lakehouse.model.operations import Operations
 from lakehouse.typing import FrameLike, LabelLike
@@ -19,8 +20,10 @@ __all__ = ["Draft"]
 class Draft:
     """Collects operations; `dataset.open_upload()` submits them as one upload."""
 
-    def __init__(self) -> None:
-        self._parts: list[Operations] = []
+    def __init__(self, layout: Layout = DATASET) -> None:
+        self._layout = layout
+        self.parts: list[Operations] = []
+        """What was drafted, call by call."""
         self.upload: Upload | None = None
         """The upload, once the draft was submitted."""
 
@@ -32,7 +35,9 @@ class Draft:
         if_exists: Literal["replace", "reject", "skip"] = "replace",
     ) -> None:
         """Add frames with their labels, or replace frames wholly."""
-        rows, problems = frame_operations(frames, op="ADD", if_exists=if_exists)
+        rows, problems = frame_operations(
+            frames, op="ADD", if_exists=if_exists, layout=self._layout
+        )
         self._take(Operations(rows, pl.DataFrame(), problems))
         if labels is not None:
             self.upsert_labels(labels)
@@ -46,15 +51,19 @@ class Draft:
     ) -> None:
         """Merge the fields given into frames and labels that are there."""
         if frames is not None:
-            rows, problems = frame_operations(frames, op="MODIFY", nulls=nulls)
+            rows, problems = frame_operations(
+                frames, op="MODIFY", nulls=nulls, layout=self._layout
+            )
             self._take(Operations(rows, pl.DataFrame(), problems))
         if labels is not None:
-            rows, problems = label_operations(labels, op="MODIFY", nulls=nulls)
+            rows, problems = label_operations(
+                labels, op="MODIFY", nulls=nulls, layout=self._layout
+            )
             self._take(Operations(pl.DataFrame(), rows, problems))
 
     def upsert_labels(self, labels: LabelLike) -> None:
         """Create labels, or replace those there wholly."""
-        rows, problems = label_operations(labels, op="ADD")
+        rows, problems = label_operations(labels, op="ADD", layout=self._layout)
         self._take(Operations(pl.DataFrame(), rows, problems))
 
     def delete(
@@ -64,10 +73,10 @@ class Draft:
     ) -> None:
         """Take frames, or single labels, out of the latest version."""
         if frames is not None:
-            rows, problems = frame_operations(frames, op="DELETE")
+            rows, problems = frame_operations(frames, op="DELETE", layout=self._layout)
             self._take(Operations(rows, pl.DataFrame(), problems))
         if labels is not None:
-            rows, problems = label_operations(labels, op="DELETE")
+            rows, problems = label_operations(labels, op="DELETE", layout=self._layout)
             self._take(Operations(pl.DataFrame(), rows, problems))
 
     def operations(self) -> Operations:
@@ -77,7 +86,7 @@ class Draft:
             InvalidInputError: If a frame is both added and modified or deleted,
                 or a frame or label is named twice.
         """
-        return combine(self._parts)
+        return combine(self.parts)
 
     def _take(self, part: Operations) -> None:
-        self._parts.append(part)
+        self.parts.append(part)

@@ -15,7 +15,7 @@ from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.errors import NotFoundError
 from lakehouse.storage import collect, collect_all
 
-__all__ = ["HISTORY_SCHEMA", "frame_history"]
+__all__ = ["HISTORY_SCHEMA", "as_json", "frame_history"]
 
 _TEXT: Final = pl.String()
 
@@ -124,10 +124,20 @@ def _difference(
 
 
 def _json(value: Any) -> str | None:  # noqa: ANN401 - a cell of any type
-    if value is None:
-        return None
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    return None if value is None else as_json(value)
 
 
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+_encoder: Final = json.JSONEncoder(ensure_ascii=False, default=_plain)
+
+
+def as_json(value: Any) -> str:  # noqa: ANN401 - a cell of any type
+    """A value as histories and diffs tell it.
+
+    >>> as_json("é"), as_json(date(2026, 1, 31))
+    ('"é"', '"2026-01-31"')
+    """
+    return _encoder.encode(value)

@@ -10,14 +10,16 @@ first write probes that the store honours conditional writes, and leaves
 import getpass
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import polars as pl
 
 from lakehouse.catalogue import SingleTable
+from lakehouse.dataset import Dataset
 from lakehouse.errors import AlreadyExistsError, FormatError, InvalidInputError
+from lakehouse.inference_set import InferenceSet
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
 from lakehouse.project import Project
@@ -188,6 +190,18 @@ class Lake:
         rows = self._projects.rows().sort("name")
         names = rows.filter(pl.col("archived") <= archived).get_column("name")
         return [self.project(name) for name in names]
+
+    def collections(self) -> Iterator[tuple[str, Dataset | InferenceSet]]:
+        """Every dataset and inference set that is not archived, with its address.
+
+        Addresses are `project/dataset` and `project/dataset/inference_set`.
+        """
+        for project in self.projects():
+            for dataset in project.datasets():
+                name = f"{project.name}/{dataset.name}"
+                yield name, dataset
+                for one in dataset.inference_sets():
+                    yield f"{name}/{one.name}", one
 
     def prepare(self) -> None:
         """Make sure that the store can hold a lake; called before every write.

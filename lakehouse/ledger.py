@@ -14,7 +14,7 @@ whoever comes next can finish what a crashed writer began.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -163,12 +163,17 @@ class Ledger:
 
     Entries never change, so they are remembered; the head is found by probing
     upwards from the last one known.
+
+    Args:
+        store: Where it lies.
+        path: The collection's folder.
+        tables: The tables as entries name them, and their folders.
     """
 
-    def __init__(self, store: Store, path: str, tables: Iterable[str]) -> None:
+    def __init__(self, store: Store, path: str, tables: Mapping[str, str]) -> None:
         self._store = store
         self._path = path
-        self._tables = tuple(tables)
+        self._tables = dict(tables)
         self._entries: dict[int, Entry] = {}
         self._known_head = -1
         self._published: set[int] = set()
@@ -227,8 +232,8 @@ class Ledger:
         """
         if entry.version in self._published:
             return
-        for table in self._tables:
-            path = log_path(f"{self._path}/{table}", entry.version)
+        for table, folder in self._tables.items():
+            path = log_path(f"{self._path}/{folder}", entry.version)
             self._store.put_new(path, _commit(entry, table))
         self._published.add(entry.version)
 
@@ -237,8 +242,8 @@ class Ledger:
         if version in self._published:
             return True
         done = all(
-            self._store.exists(log_path(f"{self._path}/{table}", version))
-            for table in reversed(self._tables)
+            self._store.exists(log_path(f"{self._path}/{folder}", version))
+            for folder in reversed(self._tables.values())
         )
         if done:
             self._published.add(version)

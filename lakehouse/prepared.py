@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Contract, Layout
 from lakehouse.delta.plan import sort_rows
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.merging.row_hash import Lanes, hashes_of, row_sums
@@ -46,15 +46,22 @@ class Prepared:
     """The classes of the labels, with the ids that they were given."""
 
 
-def prepare(operations: Operations, class_ids: Mapping[str, int]) -> Prepared:
+def prepare(
+    operations: Operations, class_ids: Mapping[str, int], layout: Layout
+) -> Prepared:
     """Put what is large and added whole into the form of its table.
 
     Args:
         operations: As the intake made them.
         class_ids: Known classes.
+        layout: What the tables hold.
     """
-    frames, frame_hash, _ = _part(operations.frames, "frames", class_ids)
-    labels, label_hash, classes = _part(operations.labels, "labels", class_ids)
+    frames, frame_hash, _ = _part(
+        operations.frames, layout.contract("frames"), class_ids
+    )
+    labels, label_hash, classes = _part(
+        operations.labels, layout.contract("labels"), class_ids
+    )
     return Prepared(
         operations=replace(operations, frames=frames, labels=labels),
         content_hash=f"{frame_hash}-{label_hash}",
@@ -83,14 +90,14 @@ def as_sent(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _part(
-    rows: pl.DataFrame, table: str, class_ids: Mapping[str, int]
+    rows: pl.DataFrame, shape: Contract, class_ids: Mapping[str, int]
 ) -> tuple[pl.DataFrame, str, Mapping[str, int]]:
     if not rows.height:
         return rows, _hash_of(None), {}
     classes = _classes(rows, class_ids)
-    if not _is_image(rows, table) or classes is None:
+    if not _is_image(rows, shape) or classes is None:
         return rows, _hash_of(row_sums(rows, _content(rows))), {}
-    rows = sort_rows(rows, contract(table))
+    rows = sort_rows(rows, shape)
     sums = row_sums(rows, [name for name in _content(rows) if name != OP])
     # Every operation is the same, so one row tells what it adds.
     said = _hash_of(sums + row_sums(rows.head(1), [OP]))
@@ -104,13 +111,13 @@ def _part(
     return rows, said, classes
 
 
-def _is_image(rows: pl.DataFrame, table: str) -> bool:
+def _is_image(rows: pl.DataFrame, shape: Contract) -> bool:
     """Whether the rows are images but for the columns that are made here."""
     if rows.height < PREPARED_ROWS or not (rows.get_column(OP) == "ADD").all():
         return False
     if not _KERNEL_CHANGES.isdisjoint(rows.columns):
         return False
-    known = logical_columns(contract(table), {})
+    known = logical_columns(shape, {})
     return all(
         name == OP or name.startswith(PREFIX) or rows.schema[name] == known.get(name)
         for name in rows.columns

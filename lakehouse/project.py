@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import polars as pl
 
-from lakehouse.catalogue import SingleTable
+from lakehouse.catalogue import SingleTable, register
 from lakehouse.collection import Collection
 from lakehouse.dataset import Dataset
 from lakehouse.errors import (
@@ -18,7 +17,7 @@ from lakehouse.errors import (
 )
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
-from lakehouse.model.metadata import MetadataType
+from lakehouse.model.metadata import metadata_columns
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.storage import Store
 from lakehouse.upload import Upload
@@ -171,13 +170,13 @@ class Project:
             )
         if not taken:
             self._collection(name).create(
-                frame_metadata=_columns(frame_metadata),
-                label_metadata=_columns(label_metadata),
+                frame_metadata=metadata_columns(frame_metadata),
+                label_metadata=metadata_columns(label_metadata),
                 frame_embedding_model=frame_embedding_model,
                 label_embedding_model=label_embedding_model,
                 author=self._settings.author,
             )
-            self._register(name, mode, metadata)
+            register(self._registry, name, "dataset", mode=mode, metadata=metadata)
         return self.dataset(name)
 
     def dataset(self, name: str) -> Dataset:
@@ -200,26 +199,6 @@ class Project:
     def _collection(self, name: str) -> Collection:
         path = f"{self.name}/datasets/{name}"
         return Collection(self._store, path, lambda: self.class_map)
-
-    def _register(
-        self, name: str, mode: Mode, metadata: Mapping[str, Any] | None
-    ) -> None:
-        row = {
-            "name": name,
-            "kind": "dataset",
-            "mode": mode,
-            "metadata": json.dumps(dict(metadata or {})),
-            "archived": False,
-            "created_at": datetime.now(UTC),
-        }
-
-        def add(rows: pl.DataFrame) -> pl.DataFrame:
-            if rows.filter(name=name).height:
-                return rows
-            full = {column: row.get(column) for column in rows.columns}
-            return pl.concat([rows, pl.DataFrame([full], schema=rows.schema)])
-
-        self._registry.update(add)
 
     def _require_active(self) -> None:
         if self.is_archived:
@@ -265,12 +244,3 @@ class Project:
 
     def __repr__(self) -> str:
         return f"<Project {self.name}: {len(self.classes)} classes>"
-
-
-def _columns(fields: Mapping[str, str] | None) -> dict[str, pl.DataType]:
-    return {
-        name if name.startswith("user__") else f"user__{name}": (
-            MetadataType.from_name(type_name).dtype
-        )
-        for name, type_name in (fields or {}).items()
-    }

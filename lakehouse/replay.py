@@ -6,13 +6,24 @@ has a version at or below v. That is how a version is read whose files garbage
 collection removed: slower, and with equal rows.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import contract
 from lakehouse.storage import collect
 
-__all__ = ["content", "replayed", "rows_at", "touched"]
+__all__ = [
+    "content",
+    "images_of",
+    "last_images",
+    "place_of",
+    "replayed",
+    "replayed_at",
+    "rows_at",
+    "touched",
+    "uploads_between",
+]
 
 
 def content(
@@ -32,14 +43,14 @@ def content(
         keys: Frame ids; None for all rows.
         columns: Only these; all of the table when None.
     """
-    place = _place(collection, version)
+    place = place_of(collection, version)
     if place is None:
         said = collection.ledger.read(version).content_version
         return replayed(collection, table, said, keys=keys, columns=columns)
     return collection.scan(table, place, keys=keys, columns=columns)
 
 
-def _place(collection: Collection, version: int) -> int | None:
+def place_of(collection: Collection, version: int) -> int | None:
     """The entry at which a version is read; None once its files may be gone.
 
     The newest entry with the same content is read, since compaction may have been
@@ -54,6 +65,27 @@ def _place(collection: Collection, version: int) -> int | None:
     return None if collection.is_closed(said) else newest
 
 
+def rows_at(
+    collection: Collection, table: str, version: int, keys: pl.DataFrame
+) -> pl.DataFrame:
+    """The full rows, provenance included, of those keys that a version has.
+
+    Args:
+        collection: Whose table.
+        table: A live table.
+        version: The entry's number.
+        keys: The columns of the table's key, each key once.
+    """
+    place = place_of(collection, version)
+    if place is None:
+        return replayed_at(collection, table, version, keys)
+    lookup = collection.lookup(table, place)
+    return lookup.rows(lookup.keys(keys))
+
+
+# ------------------------------- THE CHANGE LOG ------------------------------ #
+
+
 def replayed(
     collection: Collection,
     table: str,
@@ -64,7 +96,7 @@ def replayed(
 ) -> pl.LazyFrame:
     """The rows of a live table at a version, put together from its change log."""
     names = columns or collection.state(table, version).schema.names()
-    key = list(contract(table).key)
+    key = list(collection.contract(table).key)
     head = collection.head().version
     uploads = collection.scan("uploads", head, columns=["upload_id", "version"])
     return (
@@ -79,6 +111,35 @@ def replayed(
     )
 
 
+def replayed_at(
+    collection: Collection,
+    table: str,
+    version: int,
+    keys: pl.DataFrame,
+    columns: list[str] | None = None,
+) -> pl.DataFrame:
+    """Those of some keys that a version had, put together from the change log."""
+    said = collection.ledger.read(version).content_version
+    frames = keys.get_column("frame_id").unique()
+    rows = replayed(collection, table, said, keys=frames, columns=columns)
+    return collect(
+        rows.join(keys.lazy(), on=list(collection.contract(table).key), how="semi")
+    )
+
+
+def uploads_between(collection: Collection, after: int, until: int) -> pl.DataFrame:
+    """The uploads settled after one version, up to another: `upload_id`, `version`.
+
+    Args:
+        collection: Whose uploads.
+        after: Later versions count.
+        until: This version still counts.
+    """
+    head = collection.head().version
+    rows = collection.scan("uploads", head, columns=["upload_id", "version"])
+    return collect(rows.filter(pl.col("version") > after, pl.col("version") <= until))
+
+
 def touched(collection: Collection, table: str, after: int, until: int) -> pl.DataFrame:
     """The keys of a live table that versions after one, up to another, changed.
 
@@ -91,39 +152,62 @@ def touched(collection: Collection, table: str, after: int, until: int) -> pl.Da
     Returns:
         The columns of the key, each key once, sorted.
     """
-    key = list(contract(table).key)
-    head = collection.head().version
-    uploads = collect(
-        collection.scan("uploads", head, columns=["upload_id", "version"]).filter(
-            pl.col("version") > after, pl.col("version") <= until
-        )
-    ).get_column("upload_id")
-    if not len(uploads):
-        return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
-    mine = pl.col("upload_id")
-    # Statistics of row groups leave out those of other uploads.
-    among = mine.is_between(pl.lit(uploads.min()), pl.lit(uploads.max()))
-    rows = collection.scan(f"{table}_changes", head, columns=[*key, "upload_id"])
-    found = collect(rows.filter(among, mine.is_in(uploads.implode())).select(key))
-    return found.unique().sort(key)
+    key = list(collection.contract(table).key)
+    uploads = uploads_between(collection, after, until)
+    rows = _images(collection, table, uploads, key)
+    return collect(rows.select(key).unique()).sort(key)
 
 
-def rows_at(
-    collection: Collection, table: str, version: int, keys: pl.DataFrame
+def images_of(
+    collection: Collection, table: str, uploads: Sequence[str]
 ) -> pl.DataFrame:
-    """The full rows, provenance included, of those keys that a version has.
+    """What uploads left in the change log of a live table.
+
+    Returns:
+        The columns of the key, and `row_hash`: null where a row was deleted.
+    """
+    columns = [*collection.contract(table).key, "row_hash"]
+    ids = pl.DataFrame({"upload_id": uploads}, schema={"upload_id": pl.String})
+    return collect(_images(collection, table, ids, columns).select(columns))
+
+
+def last_images(
+    collection: Collection, table: str, uploads: pl.DataFrame, *, columns: list[str]
+) -> pl.LazyFrame:
+    """The last image that some uploads gave to each key they changed.
+
+    Where they are all uploads between two versions, that is the state at the later
+    one of the keys that differ; a `DELETE` has a null `row_hash`.
 
     Args:
         collection: Whose table.
         table: A live table.
-        version: The entry's number.
-        keys: The columns of the table's key, each key once.
+        uploads: `upload_id` and `version`.
+        columns: Of the change log.
     """
-    place = _place(collection, version)
-    if place is None:
-        said = collection.ledger.read(version).content_version
-        frames = keys.get_column("frame_id").unique()
-        rows = replayed(collection, table, said, keys=frames)
-        return collect(rows.join(keys.lazy(), on=list(contract(table).key), how="semi"))
-    lookup = collection.lookup(table, place)
-    return lookup.rows(lookup.keys(keys))
+    rows = _images(collection, table, uploads, columns)
+    if uploads.height > 1:
+        rows = (
+            rows.join(uploads.lazy(), on="upload_id", how="inner")
+            .sort("version")
+            .unique(list(collection.contract(table).key), keep="last")
+        )
+    return rows.select(columns)
+
+
+def _images(
+    collection: Collection, table: str, uploads: pl.DataFrame, columns: list[str]
+) -> pl.LazyFrame:
+    """Every image that some uploads made: the key, the upload, and other columns."""
+    head = collection.head().version
+    names = list(
+        dict.fromkeys((*collection.contract(table).key, *columns, "upload_id"))
+    )
+    rows = collection.scan(f"{table}_changes", head, columns=names)
+    ids = uploads.get_column("upload_id")
+    if not len(ids):
+        return rows.clear()
+    mine = pl.col("upload_id")
+    # Statistics of row groups leave out those of other uploads.
+    within = mine.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
+    return rows.filter(within, mine.is_in(ids.implode()))

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from lakehouse.contracts import Layout
 from lakehouse.errors import InvalidInputError
 from lakehouse.intake import combine, frame_operations, label_operations, rows_of
 from lakehouse.model.operations import CLEAR, IF_EXISTS, OP, Operations
@@ -60,6 +61,8 @@ def corrected(
     frame_ids: pl.Series,
     frames: FrameLike | None,
     labels: LabelLike | None,
+    *,
+    layout: Layout,
 ) -> Operations:
     """The operations that mend an upload.
 
@@ -85,7 +88,7 @@ def corrected(
         if data is not None:
             rows = rows_of(data)
             _require_rejected(upload_id, rows, frame_ids)
-            parts += _as_sent_before(name, rows, old, key)
+            parts += _as_sent_before(name, rows, old, key, layout)
             given = _keys(rows, key)
             old_problems = _without(old_problems, given, key)
             if old.height:
@@ -97,7 +100,7 @@ def corrected(
 
 
 def _as_sent_before(
-    name: str, rows: _Rows, old: pl.DataFrame, key: list[str]
+    name: str, rows: _Rows, old: pl.DataFrame, key: list[str], layout: Layout
 ) -> list[Operations]:
     """The corrected rows through the intake, each the way its row was sent."""
     ways = _ways(old, key)
@@ -110,7 +113,7 @@ def _as_sent_before(
     groups: dict[tuple[_Way, tuple[str, ...]], _Rows] = {}
     for at, some in groupby(rows, key=way_of):
         groups.setdefault(at, []).extend(some)
-    return [_taken_in(name, some, way) for (way, _), some in groups.items()]
+    return [_taken_in(name, some, way, layout) for (way, _), some in groups.items()]
 
 
 def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
@@ -125,11 +128,15 @@ def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
     }
 
 
-def _taken_in(name: str, rows: _Rows, way: _Way) -> Operations:
+def _taken_in(name: str, rows: _Rows, way: _Way, layout: Layout) -> Operations:
     nulls = "clear" if way.clears else "keep"
     if name == "labels":
-        return _part(name, *label_operations(rows, op=way.op, nulls=nulls))
-    taken = frame_operations(rows, op=way.op, if_exists=way.if_exists, nulls=nulls)
+        return _part(
+            name, *label_operations(rows, op=way.op, nulls=nulls, layout=layout)
+        )
+    taken = frame_operations(
+        rows, op=way.op, if_exists=way.if_exists, nulls=nulls, layout=layout
+    )
     return _part(name, *taken)
 
 

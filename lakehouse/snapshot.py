@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES
-from lakehouse.errors import NotFoundError
+from lakehouse.contracts import LIVE_TABLES, Layout
+from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.model.class_map import ClassMap
 from lakehouse.replay import content
 from lakehouse.storage import collect_all
@@ -96,6 +96,23 @@ class Snapshot:
             rows = rows.filter(self.labels_where)
         return self._of_chosen_frames(rows)
 
+    def inferences(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The inferences of an inference set: `labels()` by their own name.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+
+        Raises:
+            InvalidInputError: If this is a version of a dataset.
+        """
+        if self.collection.layout.kind == "dataset":
+            raise InvalidInputError(
+                "A dataset has labels, and no inferences: snapshot.labels() reads them. "
+                "Inferences are in the versions of an inference set.",
+                kind="snapshot.no_inferences",
+            )
+        return self.labels(provenance=provenance)
+
     def frame_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
         """The frames' vectors: `frame_id`, `embedding` (float32 list)."""
         rows = self._scan("frame_embeddings", provenance=provenance)
@@ -146,7 +163,7 @@ class Snapshot:
     @property
     def counts(self) -> dict[str, int]:
         """How many frames and labels there are."""
-        if self.frames_where is None and self.labels_where is None:
+        if not self.is_filtered:
             return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
         found = collect_all(
             [self.frames().select(pl.len()), self.labels().select(pl.len())]
@@ -154,6 +171,11 @@ class Snapshot:
         return dict(
             zip(("frames", "labels"), (table.item() for table in found), strict=True)
         )
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it is a part of its version: see `filter`."""
+        return self.frames_where is not None or self.labels_where is not None
 
     @property
     def schema(self) -> dict[str, pl.Schema]:
@@ -234,19 +256,20 @@ class Snapshot:
             self.collection.store,
             self.collection.path,
             self.collection.classes(),
+            self.collection.layout,
         )
         return _rebuild, (origin, facts, self.read_version, rows, where)
 
 
 def _rebuild(
-    origin: tuple[Any, str, ClassMap],
+    origin: tuple[Any, str, ClassMap, Layout],
     facts: tuple[Any, ...],
     read_version: int,
     rows: dict[str, int],
     where: tuple[pl.Expr | None, pl.Expr | None],
 ) -> Snapshot:
-    store, path, classes = origin
-    collection = Collection(store, path, lambda: classes)
+    store, path, classes, layout = origin
+    collection = Collection(store, path, lambda: classes, layout)
     version, time, author, message, fingerprint = facts
     return Snapshot(
         version=version,

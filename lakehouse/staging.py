@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Layout
 from lakehouse.decision import put_once
 from lakehouse.delta.actions import Action, data_file_name
 from lakehouse.delta.plan import file_rows, without_nulls
@@ -42,6 +42,7 @@ FORMAT: Final = 1
 """The format of manifests that this release writes, and the newest it reads."""
 
 _WRITERS: Final = 2
+_ABANDONED: Final = "abandoned"
 _PARTS: Final = ("frames", "labels", "problems")
 
 
@@ -68,7 +69,7 @@ class Manifest:
     mode: str = "STREAMING"
     """STREAMING or BATCH, as the dataset is."""
     kind: str = "write"
-    """What made the upload: `write`, or a maintenance verb."""
+    """What made the upload: `write`, `restore`, `revert`; or `abandoned`: nothing did."""
     author: str | None = None
     message: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -106,8 +107,9 @@ class Manifest:
 class Staging:
     """The uploads of one collection that wait, or keep rejected rows."""
 
-    def __init__(self, store: Store, path: str) -> None:
+    def __init__(self, store: Store, path: str, layout: Layout) -> None:
         self._store = store
+        self._layout = layout
         self._path = f"{path}/staging"
         self._settled: set[str] = set()
         self._newest = ""
@@ -140,7 +142,7 @@ class Staging:
         path = self._file(manifest.upload_id, "manifest.json")
         if put_once(self._store, path, ours.encode(), durable=True):
             return ours
-        theirs = self.manifest(manifest.upload_id)
+        theirs = self._read_manifest(manifest.upload_id)
         for part in itertools.chain.from_iterable(ours.parts.values()):
             self._store.delete(self._file(manifest.upload_id, part))
         require_same_content(theirs.content_hash, ours)
@@ -161,7 +163,7 @@ class Staging:
         def write(part: pl.DataFrame, file: str) -> Action:
             path = self._file(manifest.upload_id, file)
             size = self._store.write_table(path, without_nulls(part), durable=True)
-            return add_action(file, size, part, contract(name))
+            return add_action(file, size, part, self._layout.contract(name))
 
         # One file is synced to the disk while the next is encoded.
         with ThreadPoolExecutor(_WRITERS) as pool:
@@ -173,7 +175,35 @@ class Staging:
         Raises:
             NotFoundError: If no such upload is staged.
         """
+        found = self._read_manifest(upload_id)
+        if found.kind == _ABANDONED:
+            raise missing_upload(upload_id)
+        return found
+
+    def _read_manifest(self, upload_id: str) -> Manifest:
         return Manifest.decode(self._store.read(self._file(upload_id, "manifest.json")))
+
+    def abandon(self, upload_id: str) -> bool:
+        """Declare that an upload was never acknowledged; False if it was."""
+        manifest = Manifest(
+            upload_id=upload_id,
+            content_hash=_ABANDONED,
+            submitted_at=datetime.now(UTC),
+            frame_count=0,
+            label_count=0,
+            parts={},
+            kind=_ABANDONED,
+        )
+        path = self._file(upload_id, "manifest.json")
+        put_once(self._store, path, manifest.encode(), durable=True)
+        return self.is_abandoned(upload_id)
+
+    def is_abandoned(self, upload_id: str) -> bool:
+        """Whether it was declared that the upload was never acknowledged."""
+        try:
+            return self._read_manifest(upload_id).kind == _ABANDONED
+        except NotFoundError:
+            return False
 
     def read(self, manifest: Manifest) -> Operations:
         """The rows of a staged upload.
@@ -249,7 +279,8 @@ class Staging:
 
         A writer that died amid staging leaves parts without one.
         """
-        return self._store.exists(self._file(upload_id, "manifest.json"))
+        path = self._file(upload_id, "manifest.json")
+        return self._store.exists(path) and not self.is_abandoned(upload_id)
 
     def is_kept(self, upload_id: str) -> bool:
         """Whether the upload is settled and only its rejected rows are kept."""
@@ -291,6 +322,20 @@ def require_same_content(found: str, manifest: Manifest) -> None:
         raise InvalidInputError(
             f"Upload id {manifest.upload_id!r} is taken by an upload with other "
             "rows. Send the same rows again, or leave upload_id out to get a new id.",
+            kind="upload.id_taken",
+        )
+
+
+def require_untaken(staging: Staging, upload_id: str) -> None:
+    """Refuse an upload id that is taken by an upload that waits.
+
+    Raises:
+        InvalidInputError: If there is one.
+    """
+    if staging.is_acknowledged(upload_id):
+        raise InvalidInputError(
+            f"Upload id {upload_id!r} is taken by an upload that waits to be merged. "
+            "Leave upload_id out to get a new id.",
             kind="upload.id_taken",
         )
 

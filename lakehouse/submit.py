@@ -38,7 +38,9 @@ def submit(collection: Collection, submission: Submission) -> tuple[str, Operati
         InvalidInputError: If the id is taken by other rows.
     """
     staging = collection.staging
-    prepared = prepare(submission.operations, collection.classes().ids)
+    prepared = prepare(
+        submission.operations, collection.classes().ids, collection.layout
+    )
     operations = prepared.operations
     manifest = Manifest(
         upload_id=submission.upload_id or staging.new_id(),

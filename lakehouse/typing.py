@@ -3,11 +3,18 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import polars as pl
 
-__all__ = ["ArrowStream", "FrameLike", "LabelLike", "TableLike", "VersionLike"]
+__all__ = [
+    "ArrowStream",
+    "FrameLike",
+    "LabelLike",
+    "LiveTable",
+    "TableLike",
+    "VersionLike",
+]
 
 
 class ArrowStream(Protocol):
@@ -37,3 +44,6 @@ LabelLike = TableLike
 
 VersionLike = int | str | datetime
 """A version number, a name such as `latest`, or an aware datetime."""
+
+LiveTable = Literal["frames", "labels", "frame_embeddings", "label_embeddings"]
+"""A table that holds the latest state, one row a key."""

@@ -4,6 +4,7 @@ upload = dataset.add(frames, labels)
 upload.status, upload.version, upload.counts
 upload.errors()                 every problem, one a row
 upload.rejected()               the rows at fault, as sent
+upload.diff()                   what it changed, before and after
 upload.retry(labels=corrected)  the rejected frames again, mended
 """
 
@@ -16,10 +17,16 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.contracts import LIVE_TABLES
+from lakehouse.diff import Diff, diff_of_upload
 from lakehouse.engines.pending import settled_row
 from lakehouse.engines.records import COUNTS
-from lakehouse.errors import NotFoundError, UploadFailedError, WaitTimeoutError
+from lakehouse.errors import (
+    InvalidInputError,
+    NotFoundError,
+    UploadFailedError,
+    WaitTimeoutError,
+)
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import problems_from_frame
 from lakehouse.retry import corrected, rejected_rows
@@ -27,7 +34,7 @@ from lakehouse.staging import Manifest, missing_upload
 from lakehouse.storage import collect
 from lakehouse.typing import FrameLike, LabelLike
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "settled_change"]
 
 _POLL_SECONDS: Final = 0.05
 _SHOWN_PROBLEMS: Final = 10
@@ -217,6 +224,24 @@ class Upload:
         ).with_columns(outcome.alias("outcome"))
         return pl.concat([landed, rest]).sort("frame_id", "label_id", nulls_last=False)
 
+    def diff(self) -> Diff:
+        """What the upload changed: its own rows before its version, and at it.
+
+        Uploads that share its version are left out. What was sent and changed
+        nothing, or was rejected, is no difference.
+
+        Raises:
+            InvalidInputError: If it is not merged yet.
+        """
+        version = self.version
+        if version is None:
+            raise InvalidInputError(
+                f"Upload {self.id} is pending and has changed nothing yet. "
+                "upload.wait() returns when it is merged.",
+                kind="upload.pending",
+            )
+        return diff_of_upload(self._collection, self.id, version)
+
     def _landed(self) -> pl.DataFrame:
         version = self._collection.head().version
         mine = pl.col("upload_id") == self.id
@@ -225,7 +250,11 @@ class Upload:
             if not self._collection.state(f"{table}_changes", version).files:
                 continue
             changes = self._collection.scan(f"{table}_changes", version).filter(mine)
-            keys = [name for name in contract(table).key if name != "frame_id"]
+            keys = [
+                name
+                for name in self._collection.contract(table).key
+                if name != "frame_id"
+            ]
             label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
             parts.append(
                 collect(changes.select("frame_id", label.alias("label_id"), "op"))
@@ -295,7 +324,12 @@ class Upload:
                 nothing was rejected.
         """
         operations = corrected(
-            self.id, self._operations(), self._rejected_frames(), frames, labels
+            self.id,
+            self._operations(),
+            self._rejected_frames(),
+            frames,
+            labels,
+            layout=self._collection.layout,
         )
         return self._submit(operations, retry_of=self.id, **options)
 
@@ -305,3 +339,38 @@ class Upload:
         )
         at = f" version {self.version}" if self.version is not None else ""
         return f"<Upload {self.id} {self.status}{at}: {told or 'nothing changed'}>"
+
+
+def settled_change(
+    collection: Collection, change: Upload | int | str
+) -> tuple[int, list[str]]:
+    """The version of a change, and the uploads that make it up.
+
+    Args:
+        collection: Whose change.
+        change: An upload or its id, or a version's number: all its uploads.
+
+    Raises:
+        NotFoundError: If there is no such upload or version.
+        InvalidInputError: If the upload waits to be merged, or the version
+            changed nothing.
+    """
+    if isinstance(change, int):
+        entry = collection.ledger.read(change)
+        if not entry.uploads:
+            raise InvalidInputError(
+                f"Version {change} settled no upload, so there is nothing to undo. "
+                "dataset.versions() lists the versions with their uploads.",
+                kind="revert.nothing",
+            )
+        return change, list(entry.uploads)
+    upload_id = change if isinstance(change, str) else change.id
+    row = settled_row(collection, collection.head().version, upload_id)
+    if row is not None:
+        return int(row["version"]), [upload_id]
+    if not collection.staging.is_acknowledged(upload_id):
+        raise missing_upload(upload_id)
+    raise InvalidInputError(
+        f"Upload {upload_id} waits to be merged, so there is nothing to undo yet.",
+        kind="revert.pending",
+    )

@@ -6,20 +6,25 @@ The part that datasets and inference sets have in common. Every write ends in
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.engines import Compaction, Merger, compact
+from lakehouse.diff import Diff, diff_between
+from lakehouse.engines import Compaction, Garbage, Merger, collect_garbage, compact
+from lakehouse.engines.collector import GRACE, RETENTION
 from lakehouse.engines.pending import unsettled
+from lakehouse.engines.restoring import restore
+from lakehouse.engines.reverting import Conflicts, revert
 from lakehouse.history import frame_history
 from lakehouse.model.operations import Operations
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
 from lakehouse.submit import Submission, submit
-from lakehouse.typing import VersionLike
-from lakehouse.upload import Upload
+from lakehouse.typing import LiveTable, VersionLike
+from lakehouse.upload import Upload, settled_change
 from lakehouse.uploads import uploads_table
 from lakehouse.versions import resolve, versions_table
 
@@ -119,11 +124,11 @@ class Versioned(ABC):
         return self.at("latest")
 
     def at(self, ref: VersionLike) -> Snapshot:
-        """The dataset as it was: at a version, or at a time.
+        """The dataset as it was: at a version, a checkpoint, or a time.
 
         Args:
-            ref: A version number, `"latest"`, or an aware datetime: the last
-                version at or before it.
+            ref: A version number, the name of a checkpoint, `"latest"`, or an
+                aware datetime: the last version at or before it.
 
         Raises:
             NotFoundError: If there never was such a version.
@@ -152,13 +157,33 @@ class Versioned(ABC):
         """
         return frame_history(self.collection, frame_id, label_id)
 
+    def diff(
+        self, a: VersionLike | Snapshot, b: VersionLike | Snapshot = "latest"
+    ) -> Diff:
+        """What differs from one version to another, in either direction.
+
+        It takes as long as there are changes between the two, whatever the
+        dataset's size. Filtered snapshots are honoured: what they hold is
+        compared wholly, so that takes as long as reading them.
+
+        Args:
+            a: Where to start: as `at` takes it, or a snapshot.
+            b: Where to end.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            InvalidInputError: If a datetime has no zone, or a snapshot is of
+                another dataset.
+        """
+        start = a if isinstance(a, Snapshot) else self.at(a)
+        end = b if isinstance(b, Snapshot) else self.at(b)
+        return diff_between(start, end)
+
     def changes(
         self,
         *,
         after: int = 0,
-        table: Literal[
-            "frames", "labels", "frame_embeddings", "label_embeddings"
-        ] = "labels",
+        table: LiveTable = "labels",
     ) -> pl.LazyFrame:
         """The change log: every row image since a version, with its version.
 
@@ -176,6 +201,86 @@ class Versioned(ABC):
             .filter(pl.col("version") > after)
             .drop("row_hash")
         )
+
+    # -------------------------------- UNDOING ------------------------------- #
+
+    def restore(
+        self,
+        ref: VersionLike,
+        *,
+        message: str | None = None,
+        upload_id: str | None = None,
+    ) -> Upload:
+        """Make the content of an earlier version the newest, as a new version.
+
+        Nothing is forgotten: the versions between stay, and the restore shows in
+        histories. What is staged is merged first. It costs what changed since.
+
+        Args:
+            ref: As `at` takes it.
+            message: Why.
+            upload_id: An id of one's own, so that the call can be repeated.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            ConflictError: If other writers were always first.
+        """
+        self._require_writable(upload_id)
+        version = resolve(self.collection, ref)
+        self.merge_pending()
+        settled = restore(
+            self.collection,
+            version,
+            author=self._settings.author,
+            message=message or f"restore of version {version}",
+            upload_id=upload_id,
+            mode=self.mode,
+            compacts=self._settings.compacts,
+        )
+        return Upload(self.collection, settled, self.submit)
+
+    def revert(
+        self,
+        change: Upload | int | str,
+        *,
+        conflicts: Conflicts = "keep",
+        message: str | None = None,
+        upload_id: str | None = None,
+    ) -> Upload:
+        """Undo exactly one change, and keep later work.
+
+        Rows that were changed again since are conflicts: they are left alone and
+        listed in `errors()` of the upload that is returned, which is then PARTIAL,
+        or FAILED where nothing could be undone.
+
+        Args:
+            change: An upload or its id, or a version's number: all its uploads.
+            conflicts: `keep` rows that were changed since, or `overwrite` them.
+            message: Why.
+            upload_id: An id of one's own, so that the call can be repeated.
+
+        Raises:
+            NotFoundError: If there is no such upload or version.
+            InvalidInputError: If the upload waits to be merged, or the version
+                changed nothing.
+            ConflictError: If other writers were always first.
+        """
+        self._require_writable(upload_id)
+        self.merge_pending()
+        version, uploads = settled_change(self.collection, change)
+        named = change.id if isinstance(change, Upload) else change
+        settled = revert(
+            self.collection,
+            version,
+            uploads,
+            conflicts=conflicts,
+            author=self._settings.author,
+            message=message or f"revert of {named}",
+            upload_id=upload_id,
+            mode=self.mode,
+            compacts=self._settings.compacts,
+        )
+        return Upload(self.collection, settled, self.submit)
 
     # -------------------------------- UPLOADS ------------------------------- #
 
@@ -222,6 +327,39 @@ class Versioned(ABC):
             StorageError: If the store failed; nothing has changed then.
         """
         return compact(self.collection, full=True)
+
+    def collect_garbage(
+        self,
+        *,
+        retention: timedelta = RETENTION,
+        grace: timedelta = GRACE,
+        dry_run: bool = True,
+    ) -> Garbage:
+        """Remove files that only old versions need, and what dead writers left.
+
+        The latest version, checkpoints, pins, versions within the retention time
+        and those that somebody is reading keep their files. All others stay
+        readable by the same calls, from the change log. Safe beside writers.
+
+        Args:
+            retention: How long a version keeps its files once it is not the
+                latest any more.
+            grace: Younger files are let be.
+            dry_run: Only tell what would go.
+
+        Returns:
+            What went, or would go; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; what is left is found the next time.
+        """
+        return collect_garbage(
+            self.collection,
+            retention=retention,
+            grace=grace,
+            dry_run=dry_run,
+            author=self._settings.author,
+        )
 
     @property
     def is_processing(self) -> bool:

@@ -1,16 +1,21 @@
 """Versions: which there are, and which one a reference means."""
 
+import difflib
 import re
 from datetime import UTC, datetime
+from typing import Final
 
 import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.storage import collect
+from lakehouse.tags import CHECKPOINT, checkpoint_row, tags_at
 from lakehouse.typing import VersionLike
 
 __all__ = ["resolve", "versions_table"]
+
+_SHOWN: Final = 10
 
 
 def versions_table(collection: Collection) -> pl.DataFrame:
@@ -58,15 +63,30 @@ def resolve(collection: Collection, ref: VersionLike) -> int:
 def _named(collection: Collection, name: str) -> int:
     if name == "latest":
         return collection.head().content_version
+    tag = checkpoint_row(collection, name)
+    if tag is not None:
+        return int(tag["version"])
     try:
         time = datetime.fromisoformat(name)
     except ValueError:
         raise NotFoundError(
-            f"There is no version named {name!r}. Use a number, 'latest', or a time "
-            "such as 2026-01-31T12:00:00+00:00; dataset.versions() lists what is there.",
+            f"There is no version or checkpoint {name!r}. {_known(collection, name)}Use a "
+            "number, a checkpoint, 'latest', or a time such as "
+            "2026-01-31T12:00:00+00:00; dataset.versions() lists the versions.",
             kind="version.unknown",
         ) from None
     return _at_time(collection, time)
+
+
+def _known(collection: Collection, name: str) -> str:
+    """What may have been meant, as the start of a hint."""
+    tags = tags_at(collection, collection.head().version)
+    names = tags.filter(kind=CHECKPOINT).get_column("name").sort().to_list()
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}? "
+    shown = ", ".join(names[:_SHOWN])
+    return f"Checkpoints are: {shown}. " if names else ""
 
 
 def _at_time(collection: Collection, time: datetime) -> int:

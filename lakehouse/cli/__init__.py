@@ -10,12 +10,26 @@ import sys
 from rich.console import Console
 
 from lakehouse.cli.app import app
-from lakehouse.cli.commands import demo, projects, reading, running, uploads, writing
+from lakehouse.cli.commands import (
+    checkpoints,
+    demo,
+    diffing,
+    inference_sets,
+    projects,
+    reading,
+    running,
+    sql,
+    undoing,
+    uploads,
+    writing,
+)
 from lakehouse.errors import LakehouseError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (demo, projects, reading, running, uploads, writing)
+_COMMANDS = (
+    checkpoints, demo, diffing, inference_sets, projects, reading, running, sql, undoing, uploads, writing,
+)  # fmt: skip
 
 
 def main() -> None:

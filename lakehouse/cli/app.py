@@ -1,15 +1,16 @@
 """The application: its global options, and what commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
 import lakehouse
 from lakehouse.cli.output import Output, output_for
 from lakehouse.dataset import Dataset
+from lakehouse.inference_set import InferenceSet
 
-__all__ = ["PARTLY", "Session", "app", "session", "split_target"]
+__all__ = ["PARTLY", "Session", "Target", "app", "session", "split_target"]
 
 PARTLY: Final = 3
 """Exit code: some frames were rejected."""
@@ -20,6 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # targets are written with brackets
 )
 
 
@@ -38,9 +40,37 @@ class Session:
         )
 
     def dataset(self, target: str, *, inline: bool = True) -> Dataset:
-        """The dataset of a target."""
-        project, name, _ = split_target(target)
-        return self.lake(inline=inline).project(project).dataset(name)
+        """The dataset of a target, which names no inference set."""
+        named = split_target(target)
+        if named.inference_set:
+            raise typer.BadParameter(
+                f"{target!r} names an inference set: name a dataset"
+            )
+        return self.lake(inline=inline).project(named.project).dataset(named.dataset)
+
+    def inference_set(self, target: str, *, inline: bool = True) -> InferenceSet:
+        """The inference set of a target."""
+        named = split_target(target)
+        if not named.inference_set:
+            raise typer.BadParameter(
+                f"{target!r} names no inference set: project/dataset/inference_set"
+            )
+        project = self.lake(inline=inline).project(named.project)
+        return project.dataset(named.dataset).inference_set(named.inference_set)
+
+    def versioned(self, target: str, *, inline: bool = True) -> Dataset | InferenceSet:
+        """The dataset or inference set of a target."""
+        if split_target(target).inference_set:
+            return self.inference_set(target, inline=inline)
+        return self.dataset(target, inline=inline)
+
+    def everything(
+        self, target: str | None
+    ) -> list[tuple[str, Dataset | InferenceSet]]:
+        """What a target names; without one, all datasets and their inference sets."""
+        if target:
+            return [(target, self.versioned(target, inline=False))]
+        return list(self.lake(inline=False).collections())
 
 
 @app.callback()
@@ -68,19 +98,32 @@ def session(context: typer.Context) -> Session:
     return found
 
 
-def split_target(target: str) -> tuple[str, str, str]:
-    """`project/dataset@ref` in its parts; the ref is `latest` when left out.
+class Target(NamedTuple):
+    """What a command is about."""
+
+    project: str
+    dataset: str
+    ref: str
+    """A version, as `dataset.at` takes it."""
+    inference_set: str | None = None
+
+
+def split_target(target: str) -> Target:
+    """`project/dataset[/inference_set]@ref` in its parts.
+
+    The ref is `latest` when left out.
 
     Raises:
         typer.BadParameter: If it is not of that form.
 
     >>> split_target("cells/hela@3")
-    ('cells', 'hela', '3')
+    Target(project='cells', dataset='hela', ref='3', inference_set=None)
     """
     path, _, ref = target.partition("@")
     parts = path.split("/")
-    if len(parts) != 2 or not all(parts):  # noqa: PLR2004 - project and dataset
+    if len(parts) not in {2, 3} or not all(parts):
         raise typer.BadParameter(
-            f"{target!r} is not of the form project/dataset[@version]."
+            f"{target!r} is not of the form project/dataset[/inference_set][@version]."
         )
-    return parts[0], parts[1], ref or "latest"
+    inference_set = parts[2] if len(parts) > 2 else None  # noqa: PLR2004 - the third
+    return Target(parts[0], parts[1], ref or "latest", inference_set)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
-__all__ = ["Output", "output_for", "written_as"]
+__all__ = ["Output", "arrows", "as_table", "output_for", "written_as"]
 
 
 class Output(Protocol):
@@ -23,6 +23,10 @@ class Output(Protocol):
         """Print one thing."""
         ...
 
+    def drawn(self, thing: RenderableType, facts: Mapping[str, Any]) -> None:
+        """Print what draws itself; machines get its facts."""
+        ...
+
     def say(self, text: str) -> None:
         """Tell a person something; machines are told nothing."""
         ...
@@ -34,21 +38,18 @@ class _Console:
 
     def table(self, rows: pl.DataFrame, title: str) -> None:
         """Print rows as a table."""
-        if not rows.height:
-            self._console.print(f"{title}: none")
-            return
-        table = Table(title=title, title_justify="left")
-        for name in rows.columns:
-            table.add_column(name, overflow="fold")
-        for row in rows.iter_rows():
-            table.add_row(*(_cell(value) for value in row))
-        self._console.print(table)
+        self._console.print(as_table(rows, title))
 
     def facts(self, facts: Mapping[str, Any], title: str) -> None:
         """Print one thing as lines."""
         self._console.print(title, style="bold", markup=False)
         for name, value in facts.items():
             self._console.print(f"  {name}: {_cell(value)}", markup=False)
+
+    def drawn(self, thing: RenderableType, facts: Mapping[str, Any]) -> None:
+        """Print it as it draws itself."""
+        del facts
+        self._console.print(thing)
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -70,6 +71,11 @@ class _Json:
             json.dumps(dict(facts), default=str, ensure_ascii=False) + "\n"
         )
 
+    def drawn(self, thing: RenderableType, facts: Mapping[str, Any]) -> None:
+        """Print its facts as a JSON object."""
+        del thing
+        self.facts(facts, "")
+
     def say(self, text: str) -> None:
         """Say nothing."""
 
@@ -87,6 +93,33 @@ def written_as(rows: pl.DataFrame, kind: str) -> str:
         json.dumps(row, default=str, ensure_ascii=False) for row in rows.to_dicts()
     ]
     return "\n".join(texts) + "\n" if kind == "jsonl" else f"[{', '.join(texts)}]\n"
+
+
+def as_table(rows: pl.DataFrame, title: str) -> RenderableType:
+    """Rows as a table for people."""
+    if not rows.height:
+        return f"{title}: none"
+    table = Table(title=title, title_justify="left")
+    for name in rows.columns:
+        table.add_column(name, overflow="fold")
+    for row in rows.iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def arrows(fields: str) -> pl.Expr:
+    """A column of fields with their values before and after, as text.
+
+    Args:
+        fields: The column: lists of `field`, `before` and `after`.
+    """
+    told = pl.format(
+        "{}: {} → {}",
+        pl.element().struct.field("field"),
+        pl.element().struct.field("before").fill_null("–"),
+        pl.element().struct.field("after").fill_null("–"),
+    )
+    return pl.col(fields).list.eval(told).list.join(", ")
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - a cell of any type

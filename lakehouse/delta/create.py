@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.contracts import LIVE_TABLES, Contract
+from lakehouse.contracts import Contract
 from lakehouse.delta.actions import Action
 from lakehouse.delta.schema import ColumnMetadata, schema_string
 from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState
@@ -56,7 +56,7 @@ def creation_actions(
 
 
 def _protocol(contract: Contract) -> Action:
-    if contract.name in LIVE_TABLES:
+    if contract.is_live:
         return {
             "protocol": {
                 "minReaderVersion": 3,

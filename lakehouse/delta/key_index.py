@@ -152,8 +152,8 @@ class KeyIndex:
 def _buckets(runs: Lanes) -> tuple[np.uint64, npt.NDArray[np.int64]]:
     bits = max(1, min(24, len(runs).bit_length()))
     shift = np.uint64(64 - bits)
-    firsts = np.arange(1 << bits, dtype=np.uint64) << shift
-    return shift, np.append(np.searchsorted(runs, firsts), len(runs))
+    held = np.bincount((runs >> shift).astype(np.int64), minlength=1 << bits)
+    return shift, np.concatenate(([0], np.cumsum(held)))
 
 
 def _spread(

@@ -6,11 +6,9 @@ written first, and named only if those they stand for are still there unchanged.
 """
 
 import logging
-import uuid
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
@@ -21,7 +19,7 @@ from lakehouse.delta.actions import Action, remove_action
 from lakehouse.delta.compaction import due_groups, every_group, is_due
 from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import DataFile, TableState
-from lakehouse.engines.ready import ready_head
+from lakehouse.engines.ready import following, ready_head
 from lakehouse.errors import LakehouseError, NotFoundError
 from lakehouse.ledger import Entry
 from lakehouse.storage import collect
@@ -32,7 +30,6 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 5
 _NOBODY: Final = ""
-_TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -97,6 +94,8 @@ class _Rewritten:
 class _Work:
     """What was written for each table, kept over lost races while it is right."""
 
+    collected: int | None = None
+    """The newest garbage collection when it was written."""
     tables: dict[str, list[_Rewritten]] = field(
         default_factory=dict[str, list[_Rewritten]]
     )
@@ -139,6 +138,11 @@ def compact(collection: Collection, *, full: bool) -> Compaction:
 
 def _rewrite(collection: Collection, head: Entry, choose: Chooser, work: _Work) -> None:
     """Write the files that stand for others at `head`; keep those that still do."""
+    if work.collected != head.collected:
+        # Files that nothing names yet may have been taken for garbage.
+        _drop(collection, work)
+        work.tables.clear()
+    work.collected = head.collected
     for table in COLLECTION_TABLES:
         state = collection.state(table, head.version)
         there = {file.identity for file in state.files.values()}
@@ -167,32 +171,18 @@ def _written(
 
 
 def _entry(head: Entry, work: _Work) -> Entry:
-    at = max(datetime.now(UTC), head.time + _TICK)
+    entry = following(head, "maintenance", message="compaction")
     actions: dict[str, tuple[Action, ...]] = {}
     for table, rewritten in work.tables.items():
         removed = [
-            remove_action(file.action, timestamp=at, data_change=False)
+            remove_action(file.action, timestamp=entry.time, data_change=False)
             for one in rewritten
             for file in one.old
         ]
         added = [add for one in rewritten for add in one.new]
         if removed:
             actions[table] = (*removed, *added)
-    return replace(
-        head,
-        version=head.version + 1,
-        kind="maintenance",
-        commit_id=uuid.uuid4().hex,
-        time=at,
-        author=None,
-        message="compaction",
-        uploads=(),
-        counts={},
-        actions=actions,
-        turn_until=None,
-        turn_of=None,
-        closed=(),
-    )
+    return replace(entry, actions=actions)
 
 
 def _landed(collection: Collection, entry: Entry, work: _Work) -> Compaction:

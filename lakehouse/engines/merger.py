@@ -5,17 +5,12 @@ writes data files; and puts the next ledger entry if absent. Only that put
 decides. Lost it: everything is computed again on the new head, from the same
 staged rows. Won it: the tables are published, best effort, since whoever comes
 next completes that.
-
-A merger that lost several times in a row puts a `turn` entry; the others then
-wait for it, so a long load cannot starve beside a stream of small uploads.
 """
 
 import logging
 import secrets
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lakehouse.collection import Collection
@@ -25,14 +20,21 @@ from lakehouse.engines.background import (
     sweep,
     sweep_later,
 )
+from lakehouse.engines.bases import base_findings
 from lakehouse.engines.pending import Pending, next_group
 from lakehouse.engines.plan import Plan, plan_entry
-from lakehouse.engines.ready import is_others_turn, ready_head
+from lakehouse.engines.ready import (
+    LOSSES_BEFORE_TURN,
+    next_time,
+    ready_head,
+    take_turn,
+)
 from lakehouse.engines.records import upload_rows
 from lakehouse.engines.touched import current_rows, stale_frames, stamped
 from lakehouse.errors import LakehouseError, NotFoundError, StorageError
 from lakehouse.ledger import Entry
 from lakehouse.merging.evolve import evolve
+from lakehouse.merging.findings import together
 from lakehouse.merging.kernel import apply
 from lakehouse.merging.outcome import Outcome
 from lakehouse.merging.rules import Rules
@@ -42,16 +44,8 @@ __all__ = ["Merger"]
 
 _log = logging.getLogger(__name__)
 
-LOSSES_BEFORE_TURN: Final = 3
-"""A merger that lost this often in a row asks the others to wait."""
-
-TURN: Final = timedelta(seconds=30)
-"""How long the others wait for it, at the most."""
-
 _MANY: Final = 16
 """So many settled uploads are swept after the answer."""
-
-_TICK: Final = timedelta(microseconds=1)
 
 
 class Merger:
@@ -103,7 +97,7 @@ class Merger:
             reason = f"{type(error).__name__}: {error}"
             group = [replace(group[0], damage=reason, operations=Operations.empty())]
             outcome, rules = self._compute(head, group)
-        at = max(datetime.now(UTC), head.time + _TICK)
+        at = next_time(head)
         entry, plan = plan_entry(
             self._collection, head, group, outcome=outcome, rules=rules, at=at
         )
@@ -118,6 +112,7 @@ class Merger:
         before = collection.rules(head.version)
         operations = stamped(group, before.class_ids)
         rules, operations, problems = evolve(before, operations)
+        problems = together([problems, base_findings(collection, operations)])
         outcome = apply(
             current_rows(collection, head.version, operations),
             operations,
@@ -162,30 +157,6 @@ class Merger:
             for path in plan.written_files(self._collection):
                 self._collection.store.delete(path)
             if self._losses >= LOSSES_BEFORE_TURN:
-                self._take_turn()
+                take_turn(self._collection, self._name)
         except LakehouseError as error:
             _log.warning("left for garbage collection: %s", error)
-
-    def _take_turn(self) -> None:
-        head = self._collection.head()
-        if is_others_turn(head, self._name):
-            return
-        now = max(datetime.now(UTC), head.time + _TICK)
-        turn = replace(
-            head,
-            version=head.version + 1,
-            kind="turn",
-            commit_id=uuid.uuid4().hex,
-            time=now,
-            author=None,
-            message=None,
-            uploads=(),
-            counts={},
-            actions={},
-            turn_until=now + TURN,
-            turn_of=self._name,
-            closed=(),
-        )
-        self._collection.ledger.publish(head)
-        if self._collection.ledger.decide(turn):
-            self._collection.ledger.publish(turn)

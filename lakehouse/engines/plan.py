@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.contracts import LIVE_TABLES
 from lakehouse.delta.actions import Action, written_paths
 from lakehouse.delta.create import metadata_action
 from lakehouse.engines.pending import Pending
@@ -227,7 +227,7 @@ def _evolve(  # noqa: PLR0917 - what the two sides of a change are
         return
     for name in (table, f"{table}_changes"):
         state = collection.state(name, version)
-        action = metadata_action(state, contract(name), new, notes)
+        action = metadata_action(state, collection.contract(name), new, notes)
         plan.actions.setdefault(name, []).append(action)
 
 

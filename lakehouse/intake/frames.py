@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import DATASET, Layout
 from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
 from lakehouse.intake.keys import (
     IGNORED,
@@ -28,6 +28,7 @@ def frame_operations(
     op: Literal["ADD", "MODIFY", "DELETE"],
     if_exists: str = "replace",
     nulls: str = "keep",
+    layout: Layout = DATASET,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Frames as sent, as operations; and what is wrong with them.
 
@@ -36,13 +37,14 @@ def frame_operations(
         op: What is to be done with each.
         if_exists: What an ADD does to a frame that is there.
         nulls: Whether a MODIFY keeps or clears fields whose value is null.
+        layout: Whose frames: those of an inference set need no image.
 
     Raises:
         InvalidInputError: If a column is unknown, or a frame id is missing,
             unusable or given twice. All such faults are listed.
     """
     table = _table(data)
-    shape = contract("frames")
+    shape = layout.contract("frames")
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
     refuse(columns_faults(table, known, "frames") + ids_faults(table, ids, "frames"))
@@ -54,7 +56,9 @@ def frame_operations(
                 continue
             dtype = EMBEDDING if name == "embedding" else schema.get(name)
             typed_column(intake, table, name, dtype)
-        _check(intake, op)
+        _check(intake)
+        if layout.kind == "dataset" and op == "ADD":
+            _check_has_image(intake)
     rows = intake.keys.with_columns(intake.columns.values())
     if op == "ADD" and if_exists != "replace":
         rows = rows.with_columns(pl.lit(if_exists).alias(IF_EXISTS))
@@ -72,7 +76,7 @@ def _table(data: FrameLike | Sequence[str]) -> Table:
     return table_of(data)
 
 
-def _check(intake: Intake, op: str) -> None:
+def _check(intake: Intake) -> None:
     columns = intake.columns
     non_finite(intake)
     for name in ("width", "height"):
@@ -83,7 +87,7 @@ def _check(intake: Intake, op: str) -> None:
             )
     _check_place(intake)
     check_vector(intake)
-    _check_image(intake, op)
+    _check_image(intake)
     _check_coordinate_frames(intake)
 
 
@@ -122,15 +126,24 @@ def check_vector(intake: Intake) -> None:
     intake.blame(odd, "value.range", told, "Send finite numbers only.", "embedding")
 
 
-def _check_image(intake: Intake, op: str) -> None:
-    """image_url and the list of sensors must agree; an added frame should have one."""
+def _check_has_image(intake: Intake) -> None:
+    """An added frame should have an image, or another sensor."""
     columns, height = intake.columns, intake.keys.height
     url = columns.get("image_url", pl.Series([None] * height, dtype=pl.String))
-    if "sensors" not in columns:
-        lacks = url.is_null()
-    else:
+    lacks = url.is_null()
+    if "sensors" in columns:
+        lacks = lacks & (columns["sensors"].list.len().fill_null(0) == 0)
+    told = "The frame has no image_url and no sensor."
+    hint = "Add it again with its image, if it has one."
+    intake.blame(lacks, "sensor.missing", told, hint, is_warning=True)
+
+
+def _check_image(intake: Intake) -> None:
+    """image_url and the list of sensors must agree."""
+    columns, height = intake.columns, intake.keys.height
+    url = columns.get("image_url", pl.Series([None] * height, dtype=pl.String))
+    if "sensors" in columns:
         sensors = columns["sensors"]
-        lacks = url.is_null() & (sensors.list.len().fill_null(0) == 0)
         urls = sensors.list.eval(pl.element().struct.field("image_url"))
         agrees = (
             pl.DataFrame({"urls": urls, "url": url})
@@ -141,10 +154,6 @@ def _check_image(intake: Intake, op: str) -> None:
         told = "image_url and sensors are both given, and no sensor has that image_url."
         hint = "Give one of them; sensors alone sets image_url."
         intake.blame(odd, "sensor.invalid", told, hint, "image_url")
-    if op == "ADD":
-        told = "The frame has no image_url and no sensor."
-        hint = "Add it again with its image, if it has one."
-        intake.blame(lacks, "sensor.missing", told, hint, is_warning=True)
 
 
 def _check_coordinate_frames(intake: Intake) -> None:

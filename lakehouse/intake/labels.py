@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import DATASET, Layout
 from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
 from lakehouse.intake.frames import check_vector
 from lakehouse.intake.keys import (
@@ -41,6 +41,7 @@ def label_operations(
     *,
     op: Literal["ADD", "MODIFY", "DELETE"],
     nulls: str = "keep",
+    layout: Layout = DATASET,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Labels as sent, as operations; and what is wrong with them.
 
@@ -48,16 +49,17 @@ def label_operations(
         data: Rows with `frame_id` and `label_id`.
         op: What is to be done with each.
         nulls: Whether a MODIFY keeps or clears fields whose value is null.
+        layout: Whose labels: an inference set's have a confidence.
 
     Raises:
         InvalidInputError: If a column is unknown, or a frame id is missing or
             unusable. All such faults are listed.
     """
     table = table_of(data)
-    shape = contract("labels")
+    shape, what = layout.contract("labels"), layout.folder("labels")
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
-    refuse(columns_faults(table, known, "labels") + ids_faults(table, ids, "labels"))
+    refuse(columns_faults(table, known, what) + ids_faults(table, ids, what))
     intake = Intake(pl.DataFrame([ids, _label_ids(table)]))
     _check_ids(intake)
     if op != "DELETE":
@@ -70,6 +72,8 @@ def label_operations(
         if op == "ADD":
             _infer_types(intake)
         _check(intake, op)
+        if layout.kind == "inference_set":
+            _check_confidence(intake, op)
     rows = intake.keys.with_columns(intake.columns.values())
     if op == "MODIFY" and nulls == "clear":
         rows = cleared(rows, table)
@@ -194,6 +198,22 @@ def _check_complete(intake: Intake) -> None:
     intake.blame(
         lacks, "class.missing", told, "Name one of the project's classes.", "class_name"
     )
+
+
+def _check_confidence(intake: Intake, op: str) -> None:
+    """An inference says how sure the model is, unless it is a whole mask."""
+    columns, height = intake.columns, intake.keys.height
+    null = pl.Series([None] * height, dtype=pl.Float64)
+    sure = columns.get("confidence", null)
+    bad = ~sure.is_between(0, 1).fill_null(value=True)
+    shown = "confidence is " + sure.cast(pl.String).fill_null("") + ", not in 0 to 1."
+    hint = "Send a number from 0 to 1."
+    intake.blame(bad, "value.range", shown, hint, "confidence")
+    if op == "ADD":
+        kinds = columns["label_type"]
+        lacks = sure.is_null() & ~kinds.is_in(list(MASK_TYPES)).fill_null(value=False)
+        told = "The inference has no confidence."
+        intake.blame(lacks, "confidence.missing", told, hint, "confidence")
 
 
 def _check_box(intake: Intake) -> None:

@@ -4,7 +4,6 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
 from lakehouse.merging.current import Current
 from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
@@ -29,8 +28,8 @@ def frame_change(
 ) -> TableChange:
     """The frames that are created, replaced, modified or deleted."""
     if not frames.height:
-        return no_change("frames")
-    shape = contract("frames")
+        return no_change(rules.layout, "frames")
+    shape = rules.layout.contract("frames")
     extras = dict(rules.frame_metadata)
     fields = logical_columns(shape, extras)
     added = mirrored(of_op(frames, "ADD"), where=pl.lit(value=True))

@@ -69,8 +69,8 @@ def apply(
     changes = {
         "frames": frame_change(frames, good, current, rules),
         "labels": label_change(labels, good, current, rules),
-        "frame_embeddings": frame_vectors(frames, good, current),
-        "label_embeddings": label_vectors(labels, good, current),
+        "frame_embeddings": frame_vectors(frames, good, current, rules.layout),
+        "label_embeddings": label_vectors(labels, good, current, rules.layout),
     }
     counts = count(targets, operations.labels, rejected, changes)
     return Outcome(changes, all_problems, counts)

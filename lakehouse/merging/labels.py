@@ -5,7 +5,6 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
 from lakehouse.merging.current import Current
 from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
@@ -29,8 +28,8 @@ def label_change(
 ) -> TableChange:
     """The labels that are created, replaced, modified or deleted."""
     if not labels.height and not current.labels.keys.height:
-        return no_change("labels")
-    shape = contract("labels")
+        return no_change(rules.layout, "labels")
+    shape = rules.layout.contract("labels")
     extras = dict(rules.label_metadata)
     fields = logical_columns(shape, extras)
     whole = of_op(labels, "ADD")

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Layout
 
 __all__ = ["OLD_AT", "OLD_HASH", "Outcome", "TableChange", "no_change"]
 
@@ -29,9 +29,9 @@ class TableChange:
 
 
 @cache
-def no_change(table: str) -> TableChange:
+def no_change(layout: Layout, table: str) -> TableChange:
     """Nothing happens to a table."""
-    shape = contract(table)
+    shape = layout.contract(table)
     old = dict.fromkeys((OLD_HASH, OLD_AT), pl.Int64())
     key = dict.fromkeys((*shape.key, "upload_id", "op"), pl.String())
     images = pl.DataFrame(schema={**shape.schema(), "op": pl.String(), **old})

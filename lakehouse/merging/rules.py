@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from lakehouse.contracts import Layout
+
 __all__ = ["EmbeddingSpec", "Rules"]
 
 
@@ -22,6 +24,8 @@ class EmbeddingSpec:
 class Rules:
     """The fixed facts of a collection."""
 
+    layout: Layout
+    """What its tables are called and hold."""
     class_ids: Mapping[str, int]
     """Known classes."""
     frame_metadata: Mapping[str, pl.DataType] = field(

@@ -6,7 +6,7 @@ one; it goes with its frame or label, and when a frame is added anew without.
 
 import polars as pl
 
-from lakehouse.contracts import contract
+from lakehouse.contracts import Contract, Layout
 from lakehouse.merging.current import Current
 from lakehouse.merging.labels import gone_labels
 from lakehouse.merging.outcome import TableChange, no_change
@@ -17,31 +17,31 @@ __all__ = ["frame_vectors", "label_vectors"]
 
 
 def frame_vectors(
-    frames: pl.DataFrame, targets: pl.DataFrame, current: Current
+    frames: pl.DataFrame, targets: pl.DataFrame, current: Current, layout: Layout
 ) -> TableChange:
     """The vectors of frames that come, change or go."""
     there = current.frame_embeddings.keys
     if not there.height and "embedding" not in frames.columns:
-        return no_change("frame_embeddings")
+        return no_change(layout, "frame_embeddings")
     sent = _sent(frames)
     if not there.height:
-        return _change("frame_embeddings", sent, there, there, targets)
+        return _change(layout.contract("frame_embeddings"), sent, there, there, targets)
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     gone = there.join(wholly, on="frame_id", how="semi")
     if CLEAR in frames.columns:
         cleared = frames.filter(pl.col(CLEAR).list.contains("embedding"))
         gone = pl.concat([gone, there.join(cleared, on="frame_id", how="semi")])
     gone = gone.join(sent, on="frame_id", how="anti")
-    return _change("frame_embeddings", sent, there, gone, targets)
+    return _change(layout.contract("frame_embeddings"), sent, there, gone, targets)
 
 
 def label_vectors(
-    labels: pl.DataFrame, targets: pl.DataFrame, current: Current
+    labels: pl.DataFrame, targets: pl.DataFrame, current: Current, layout: Layout
 ) -> TableChange:
     """The vectors of labels that come, change or go."""
     there = current.label_embeddings.keys
     if not there.height and "embedding" not in labels.columns:
-        return no_change("label_embeddings")
+        return no_change(layout, "label_embeddings")
     key = ["frame_id", "label_id"]
     sent = _sent(labels)
     modified = sent.filter(pl.col("op") == "MODIFY")
@@ -58,7 +58,7 @@ def label_vectors(
             sent, on=key, how="anti"
         )
         gone = pl.concat([gone, lost]).unique(key)
-    return _change("label_embeddings", sent, there, gone, targets)
+    return _change(layout.contract("label_embeddings"), sent, there, gone, targets)
 
 
 def _sent(rows: pl.DataFrame) -> pl.DataFrame:
@@ -70,13 +70,12 @@ def _sent(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _change(
-    table: str,
+    shape: Contract,
     sent: pl.DataFrame,
     there: pl.DataFrame,
     gone: pl.DataFrame,
     targets: pl.DataFrame,
 ) -> TableChange:
-    shape = contract(table)
     rows = exactly(sent, logical_columns(shape, {}))
     uploads = targets.select("frame_id", "upload_id")
     return TableChange(

@@ -4,6 +4,7 @@ A field's type is fixed by its first value, or declared; whole numbers may enter
 a float field, nothing else is converted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 
-__all__ = ["PREFIX", "MetadataType"]
+__all__ = ["PREFIX", "MetadataType", "metadata_columns"]
 
 PREFIX: Final = "user__"
 """What metadata columns start with."""
@@ -73,3 +74,23 @@ class MetadataType:
             if scalar == known:
                 return cls(element, is_list=is_list)
         return None
+
+
+def metadata_columns(fields: Mapping[str, str] | None) -> dict[str, pl.DataType]:
+    """Declared metadata fields as columns.
+
+    Args:
+        fields: Field to type name, the prefix left out or not.
+
+    Raises:
+        InvalidInputError: If there is no such type.
+
+    >>> metadata_columns({"split": "str"})
+    {'user__split': String}
+    """
+    return {
+        name if name.startswith(PREFIX) else f"{PREFIX}{name}": (
+            MetadataType.from_name(type_name).dtype
+        )
+        for name, type_name in (fields or {}).items()
+    }

@@ -7,6 +7,13 @@ unless something is there.
 
 from lakehouse.storage.open import open_store
 from lakehouse.storage.probe import probe_conditional_writes
-from lakehouse.storage.store import Store, collect, collect_all
+from lakehouse.storage.store import Store, StoredFile, collect, collect_all
 
-__all__ = ["Store", "collect", "collect_all", "open_store", "probe_conditional_writes"]
+__all__ = [
+    "Store",
+    "StoredFile",
+    "collect",
+    "collect_all",
+    "open_store",
+    "probe_conditional_writes",
+]

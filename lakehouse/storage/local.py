@@ -8,12 +8,18 @@ import os
 import secrets
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
-from lakehouse.storage.store import COMPRESSION, ROW_GROUP_ROWS, scan_parquet
+from lakehouse.storage.store import (
+    COMPRESSION,
+    ROW_GROUP_ROWS,
+    StoredFile,
+    scan_parquet,
+)
 
 __all__ = ["LocalStore"]
 
@@ -80,14 +86,18 @@ class LocalStore:
             return []
         return [name for name in found if not name.startswith(_TEMPORARY)]
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Path to bytes of every file below a folder."""
-        top = Path(self.uri(folder))
-        return {
-            file.relative_to(self._root).as_posix(): file.stat().st_size
-            for file in sorted(top.rglob("*"))
-            if file.is_file() and not file.name.startswith(_TEMPORARY)
-        }
+    def files(self, folder: str) -> list[StoredFile]:
+        """Every file below a folder, by path; temporary ones too."""
+        found: list[StoredFile] = []
+        for place, _, names in os.walk(self.uri(folder)):
+            for name in names:
+                file = Path(place, name)
+                with suppress(FileNotFoundError):
+                    told = file.stat()
+                    path = file.relative_to(self._root).as_posix()
+                    modified = datetime.fromtimestamp(told.st_mtime, UTC)
+                    found.append(StoredFile(path, told.st_size, modified))
+        return sorted(found, key=lambda file: file.path)
 
     def delete(self, path: str) -> None:
         """Remove a file, and its folder when that is left empty."""

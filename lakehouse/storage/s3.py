@@ -13,7 +13,12 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
-from lakehouse.storage.store import COMPRESSION, ROW_GROUP_ROWS, scan_parquet
+from lakehouse.storage.store import (
+    COMPRESSION,
+    ROW_GROUP_ROWS,
+    StoredFile,
+    scan_parquet,
+)
 
 __all__ = ["S3Store"]
 
@@ -112,15 +117,18 @@ class S3Store:
                 return []
             return [name.rstrip("/").rsplit("/", 1)[-1] for name in found]
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Path to bytes of every object below a folder."""
+    def files(self, folder: str) -> list[StoredFile]:
+        """Every object below a folder, by path."""
         with _told(folder):
             try:
                 found: dict[str, Any] = self._files.find(self.uri(folder), detail=True)
             except FileNotFoundError:
-                return {}
+                return []
             start = len(self._root.removeprefix("s3://")) + 1
-            return {name[start:]: int(facts["size"]) for name, facts in found.items()}
+            return [
+                StoredFile(name[start:], int(facts["size"]), facts["LastModified"])
+                for name, facts in sorted(found.items())
+            ]
 
     def delete(self, path: str) -> None:
         """Remove an object; that it is not there is fine."""

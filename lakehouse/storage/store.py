@@ -1,6 +1,8 @@
 """The interface that stores have in common."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 import polars as pl
@@ -11,6 +13,7 @@ __all__ = [
     "COMPRESSION",
     "ROW_GROUP_ROWS",
     "Store",
+    "StoredFile",
     "collect",
     "collect_all",
     "scan_parquet",
@@ -21,6 +24,18 @@ ROW_GROUP_ROWS: Final = 65_536
 
 COMPRESSION: Final = "lz4"
 """Files are a tenth larger than with zstd, and read in less than half the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An object, as a listing tells of it."""
+
+    path: str
+    """Relative to the root of the store."""
+    size: int
+    """Bytes."""
+    modified: datetime
+    """When its bytes were written, UTC, by the store's clock."""
 
 
 class Store(Protocol):
@@ -69,8 +84,8 @@ class Store(Protocol):
         """Names of the entries directly in a folder; none if it is not there."""
         ...
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """Path to bytes of every object below a folder."""
+    def files(self, folder: str) -> list["StoredFile"]:
+        """Every object below a folder, by path; half-written ones too."""
         ...
 
     def delete(self, path: str) -> None:

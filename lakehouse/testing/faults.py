@@ -14,7 +14,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from lakehouse.errors import StorageError
-from lakehouse.storage import Store
+from lakehouse.storage import Store, StoredFile
 
 __all__ = ["Fault", "FaultyStore"]
 
@@ -91,9 +91,9 @@ class FaultyStore:
         """As `Store.names`."""
         return self._call(f"names {folder}", lambda: self._store.names(folder))
 
-    def sizes(self, folder: str) -> dict[str, int]:
-        """As `Store.sizes`."""
-        return self._call(f"sizes {folder}", lambda: self._store.sizes(folder))
+    def files(self, folder: str) -> list[StoredFile]:
+        """As `Store.files`."""
+        return self._call(f"files {folder}", lambda: self._store.files(folder))
 
     def delete(self, path: str) -> None:
         """As `Store.delete`."""

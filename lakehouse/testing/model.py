@@ -9,6 +9,7 @@ fields that are set.
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from lakehouse.model.label_types import MASK_CLASS
 from lakehouse.testing.rows import (
@@ -23,6 +24,7 @@ from lakehouse.testing.rows import (
     with_image,
 )
 from lakehouse.testing.state import Key, Result, Sent, State, result_of
+from lakehouse.testing.undoing import restored, reverted, undo_result
 
 __all__ = ["ModelDataset"]
 
@@ -87,6 +89,38 @@ class ModelDataset:
             rejected = touched
         state = self._applied(frames, labels, rejected, types)
         return self._settled(frames, labels, rejected, state, types, lengths)
+
+    def restore(self, place: int) -> Result:
+        """Make an earlier state the newest.
+
+        Args:
+            place: Its place in `versions`.
+        """
+        return self._undone(restored(self.versions[place]), set())
+
+    def revert(
+        self, places: Sequence[int], *, conflicts: Literal["keep", "overwrite"] = "keep"
+    ) -> Result:
+        """Undo uploads, neighbours that touched no common frame, and keep later ones.
+
+        Args:
+            places: Their places in `results`.
+            conflicts: What becomes of rows that were changed since.
+        """
+        state, left = reverted(
+            self.latest,
+            self.versions[min(places)],
+            self.versions[max(places) + 1],
+            [change for place in places for change in self.results[place].changes],
+            conflicts=conflicts,
+        )
+        return self._undone(state, left)
+
+    def _undone(self, state: State, left: set[tuple[str, Key]]) -> Result:
+        result = undo_result(self.latest, state, left)
+        self.versions.append(state)
+        self.results.append(result)
+        return result
 
     # --------------------------------- FAULTS ------------------------------- #
 

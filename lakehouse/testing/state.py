@@ -9,13 +9,23 @@ from typing import Any, Final, Literal
 
 from lakehouse.testing.rows import Row, exact
 
-__all__ = ["Change", "Key", "Result", "Sent", "State", "result_of"]
+__all__ = [
+    "TABLES",
+    "Change",
+    "Key",
+    "Result",
+    "Sent",
+    "State",
+    "fates",
+    "result_of",
+]
 
 Op = Literal["ADD", "MODIFY", "DELETE"]
 Key = tuple[str, ...]
 """A frame id; or a frame id and a label id."""
 
-_TABLES: Final = ("frames", "labels", "frame_embeddings", "label_embeddings")
+TABLES: Final = ("frames", "labels", "frame_embeddings", "label_embeddings")
+"""The live tables."""
 _FATES: Final[tuple[str, ...]] = (
     "created",
     "replaced",
@@ -102,6 +112,11 @@ class Result:
         return "PARTIAL" if landed else "FAILED"
 
 
+def fates() -> dict[str, int]:
+    """What can become of a frame or label, none of it counted yet."""
+    return dict.fromkeys(_FATES, 0)
+
+
 def result_of(
     before: State,
     after: State,
@@ -124,7 +139,7 @@ def _changes(
 ) -> Iterator[Change]:
     ops: dict[Key, str] = {one.key: one.op for one in frames}
     ops |= {one.key: one.op for one in labels}
-    for table in _TABLES:
+    for table in TABLES:
         old, new = before.table(table), after.table(table)
         for key in {*old, *new}:
             if key not in new:
@@ -140,7 +155,7 @@ def _frame_counts(
     rejected: set[str],
     changes: frozenset[Change],
 ) -> dict[str, int]:
-    counts: dict[str, int] = dict.fromkeys(_FATES, 0)
+    counts = fates()
     ops = {one.frame_id: one.op for one in frames}
     changed = {change.key[0] for change in changes}
     for frame_id in {one.frame_id for one in (*frames, *labels)}:
@@ -159,7 +174,7 @@ def _label_counts(
     rejected: set[str],
     changes: frozenset[Change],
 ) -> dict[str, int]:
-    counts: dict[str, int] = dict.fromkeys(_FATES, 0)
+    counts = fates()
     gone = {
         change.key
         for change in changes

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.benchmarks import evaluation, ours, rivals, streaming
+from tests.benchmarks import evaluation, ours, rivals, streaming, versions
 from tests.benchmarks.data import KEY, Data, applied, checksum
 from tests.benchmarks.measure import Measured, apart
 from tests.benchmarks.report import Line, Report
@@ -165,6 +165,37 @@ def scaling(report: Report, work: Path, data: Data) -> None:
     )
 
 
+def looking_back(report: Report, work: Path, data: Data, count: int) -> None:
+    """Histories, diffs and old versions, once there are many versions."""
+    root = copied(work / "ours", work / "copy")
+    name = data.frames().get_column("frame_id")[data.frame_count // 5]
+    cache = work / "cache"
+    versions.aged(root, data, 10)
+    few = apart(versions.opened_at, root, name, 5, 20, cache=cache)
+    large = versions.aged(root, data, count)
+    old = count // 2
+    many = apart(versions.opened_at, root, name, old, 20, cache=cache)
+    report.add(
+        Line(
+            f"open and point-read version {old} of {count}",
+            many.median * 1000,
+            "ms",
+            "version 5 of 10",
+            few.median * 1000,
+            2.0,
+        )
+    )
+    warm = apart(versions.told, root, data, 20, cache=cache)
+    cold = apart(versions.told_anew, root, data, 20, cache=cache)
+    what = f"history of a frame at {count} versions"
+    report.add(Line(what, warm.median * 1000, "ms", target=50.0))
+    report.add(Line(f"{what}, by a new connection", cold.median * 1000, "ms"))
+    mine, whole = apart_pair(versions.compared, root, large, 3)
+    what = "diff of versions 1 % apart"
+    report.add(Line(what, mine.best, "s", target=1.0))
+    report.add(Line(what, mine.best, "s", "comparing both whole", whole.best))
+
+
 def main() -> None:
     """Measure, print, and maybe write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,6 +219,7 @@ def main() -> None:
         reading(report, work, data)
         scaling(report, work, data)
         streams(report, work, data, wanted.versions)
+        looking_back(report, work, data, wanted.versions)
     evaluation.measure(report, data.frame_count // 10)
     report.show()
     if wanted.json:

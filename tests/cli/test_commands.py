@@ -127,6 +127,45 @@ def test_modify_delete_versions_show_and_history(loaded: str, tmp_path: Path) ->
     assert ops == ["ADD", "ADD", "MODIFY", "DELETE", "DELETE"]
 
 
+@pytest.fixture
+def moved(loaded: str, tmp_path: Path) -> str:
+    labels = written(tmp_path / "moved.jsonl", [box("f1", "a", width=6.0)])
+    assert run(loaded, "modify", "cells/hela", "--labels", labels).exit_code == 0
+    return loaded
+
+
+def test_a_diff_is_told_to_people_and_to_machines(moved: str) -> None:
+    told = run(moved, "diff", "cells/hela@1", "--rows").stdout
+    said = as_json(moved, "diff", "cells/hela@2", "cells/hela@1", "--rows")
+
+    assert "version 1 → 2" in told
+    assert "width: 3.0 → 6.0" in told
+    assert (said["from"], said["to"]) == (2, 1)
+    assert said["counts"]["labels"] == {"added": 0, "removed": 0, "changed": 1}
+    assert said["labels"][0]["iou"] == 0.5
+    assert said["frames"] == []
+    assert "labels" not in as_json(moved, "diff", "cells/hela@1")
+
+
+def test_an_uploads_diff_is_its_own(moved: str) -> None:
+    newest, first = as_json(moved, "uploads", "cells/hela")
+
+    said = as_json(moved, "upload", "diff", "cells/hela", newest["upload_id"])
+    assert said["counts"]["labels"]["changed"] == 1
+    told = run(
+        moved, "upload", "diff", "cells/hela", first["upload_id"], "--rows", "--limit=1"
+    ).stdout
+    assert "version 1" in told
+
+
+def test_diffs_of_different_datasets_are_wrong_use(moved: str) -> None:
+    assert run(moved, "diff", "cells/hela").exit_code == 2
+    result = run(moved, "diff", "cells/hela@1", "cells/other@1")
+    assert result.exit_code == 2
+    assert "different datasets" in result.output
+    assert run(moved, "diff", "cells/hela@9").exit_code == 1
+
+
 def test_deferred_uploads_wait_for_the_merge(root: str, tmp_path: Path) -> None:
     frames = written(tmp_path / "f.jsonl", [frame("f1")])
     assert (
@@ -152,3 +191,86 @@ def test_lists_and_pictures(loaded: str, tmp_path: Path) -> None:
     picture = tmp_path / "out.png"
     assert run(loaded, "plot", "cells/hela", "f1", "-o", str(picture)).exit_code == 0
     assert picture.stat().st_size > 0
+
+
+def test_checkpoints_are_made_listed_edited_and_archived(loaded: str) -> None:
+    made = as_json(
+        loaded, "checkpoint", "create", "cells/hela@1", "base", "-m", "first"
+    )
+    assert made == {"name": "base", "version": 1, "message": "first"}
+    assert run(loaded, "checkpoint", "create", "cells/hela@0", "base").exit_code == 1
+    edit = ["checkpoint", "edit", "cells/hela", "base", "--metadata"]
+    assert as_json(loaded, *edit, '{"by": "me"}')["metadata"] == {"by": "me"}
+    assert run(loaded, *edit, "[1]").exit_code == run(loaded, *edit, "{").exit_code == 2
+
+    (row,) = as_json(loaded, "checkpoint", "list", "cells/hela")
+    assert (row["name"], row["frames"], row["created"]) == ("base", 1, 1)
+    assert run(loaded, "checkpoint", "archive", "cells/hela", "base").exit_code == 0
+    assert as_json(loaded, "checkpoint", "list", "cells/hela") == []
+    assert as_json(loaded, "show", "cells/hela@base")["frames"] == 1
+
+
+def test_restore_and_revert(loaded: str) -> None:
+    run(loaded, "delete", "cells/hela", "--frame", "f1")
+
+    assert as_json(loaded, "restore", "cells/hela@1")["created"] == 1
+    assert run(loaded, "restore", "cells/hela").exit_code == 2
+    assert as_json(loaded, "revert", "cells/hela", "3", "-m", "no")["deleted"] == 1
+    assert run(loaded, "revert", "cells/hela", "1", "--conflicts", "x").exit_code == 2
+    messages = [row["message"] for row in as_json(loaded, "versions", "cells/hela")]
+    assert messages[-2:] == ["restore of version 1", "no"]
+
+
+def test_sql_asks_a_version(loaded: str) -> None:
+    query = "select frame_id, count(*) as n from labels group by frame_id"
+
+    assert as_json(loaded, "sql", query, "cells/hela@1") == [{"frame_id": "f1", "n": 1}]
+    assert as_json(loaded, "sql", query, "cells/hela@0") == []
+    csv = run(loaded, "sql", query, "cells/hela", "--format", "csv")
+    assert csv.stdout == "frame_id,n\nf1,1\n"
+    assert run(loaded, "sql", "select nothing from labels", "cells/hela").exit_code == 2
+    assert run(loaded, "sql", query, "cells/hela", "--format", "x").exit_code == 2
+
+
+def test_garbage_is_told_before_it_is_removed(loaded: str) -> None:
+    now = ["run", "collect-garbage", "cells/hela", "--retention", "0", "--grace", "0"]
+    run(loaded, "restore", "cells/hela@0")
+    run(loaded, "run", "compact")
+
+    told = as_json(loaded, *now)
+    assert sum(row["files"] for row in told) > 0
+    assert as_json(loaded, *now) == told
+    assert as_json(loaded, *now, "--remove") == told
+    assert as_json(loaded, *now) == []
+    assert as_json(loaded, "show", "cells/hela@1")["frames"] == 1
+    assert as_json(loaded, "run", "collect-garbage") == []
+
+
+def test_inference_sets_are_created_filled_listed_and_repinned(
+    loaded: str, tmp_path: Path
+) -> None:
+    path = "cells/hela/model_a"
+    made = as_json(loaded, "inference-set", "create", path, "--at", "1")
+    assert made == {"name": "model_a", "pin": 1}
+    rows = written(tmp_path / "i.jsonl", [box("f1", "x") | {"confidence": 0.5}])
+    added = as_json(loaded, "inference-set", "add", path, "--inferences", rows)
+    assert (added["status"], added["created"]) == ("DONE", 1)
+
+    (row,) = as_json(loaded, "inference-set", "list", "cells/hela")
+    assert (row["pin"], row["frames"], row["inferences"]) == (1, 1, 1)
+    assert as_json(loaded, "show", f"{path}@1", "f1")["labels"][0]["confidence"] == 0.5
+    assert [one["version"] for one in as_json(loaded, "versions", path)] == [0, 1]
+    run(loaded, "delete", "cells/hela", "--frame", "f1")
+    moved = as_json(loaded, "inference-set", "repin", path, "latest")
+    assert (moved["from"], moved["pin"]) == (1, 3)
+    query = "select confidence from labels"
+    assert as_json(loaded, "sql", query, path) == [{"confidence": 0.5}]
+
+
+def test_targets_must_name_what_a_command_is_about(loaded: str) -> None:
+    run(loaded, "inference-set", "create", "cells/hela/m")
+
+    assert run(loaded, "inference-set", "create", "cells/hela").exit_code == 2
+    assert run(loaded, "inference-set", "add", "cells/hela/m").exit_code == 2
+    assert run(loaded, "delete", "cells/hela/m", "--frame", "f1").exit_code == 2
+    assert run(loaded, "show", "cells/hela/m/x").exit_code == 2

@@ -1,5 +1,6 @@
 """The operations that faults are tried on, on a small dataset that is there."""
 
+from datetime import timedelta
 from typing import Any
 
 import lakehouse
@@ -7,7 +8,7 @@ from lakehouse.storage import Store
 from lakehouse.testing import ModelDataset, Sent, State
 from lakehouse.testing.sending import operations_of
 
-__all__ = ["OPERATIONS", "before", "expected", "run"]
+__all__ = ["OPERATIONS", "OTHERS", "before", "expected", "run"]
 
 Upload = tuple[list[Sent], list[Sent]]
 
@@ -58,9 +59,13 @@ OPERATIONS: dict[str, Upload] = {
         [Sent("ADD", _frame("f4")), Sent("ADD", _frame("f5"))],
         [Sent("ADD", _box("f5", "a", class_name="cel"))],
     ),
-    "compact": ([], []),
 }
-"""Name to what is sent, on top of `FIRST` and `SECOND`; compaction sends nothing."""
+"""Name to what is sent, on top of `FIRST` and `SECOND`."""
+
+OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage")
+"""Operations that send nothing."""
+
+NOW = timedelta(0)
 
 
 def before(root: str) -> None:
@@ -69,6 +74,11 @@ def before(root: str) -> None:
     dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
     dataset.submit(operations_of(*FIRST))
     dataset.submit(operations_of(*SECOND))
+    dataset.compact()
+    # What dead writers left, so that there is garbage of every kind.
+    store, path = dataset.collection.store, dataset.collection.path
+    store.put(f"{path}/labels/part-orphan.parquet", b"nobody names this file")
+    store.put(f"{path}/staging/dead/frames-0.parquet", b"it has no manifest")
 
 
 def expected(name: str) -> State:
@@ -76,7 +86,12 @@ def expected(name: str) -> State:
     model = ModelDataset(["cell"])
     model.submit(*FIRST)
     model.submit(*SECOND)
-    model.submit(*OPERATIONS[name])
+    if name in OPERATIONS:
+        model.submit(*OPERATIONS[name])
+    elif name == "restore":
+        model.restore(1)
+    elif name == "revert":
+        model.revert([0])
     return model.latest
 
 
@@ -86,5 +101,14 @@ def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
     dataset = lake.project("cells").dataset("hela")
     if name == "compact":
         dataset.compact()
+    elif name == "checkpoint":
+        dataset.checkpoint("base", 1, message="as it came")
+    elif name == "collect_garbage":
+        dataset.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
+    elif name == "restore":
+        return dataset.restore(1, upload_id=upload_id)
+    elif name == "revert":
+        return dataset.revert(1, upload_id=upload_id)
+    if name in OTHERS:
         return None
     return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)

@@ -23,7 +23,7 @@ from lakehouse.testing.invariants import (
     assert_ledger_linear,
     assert_sound,
 )
-from tests.faults.operations import OPERATIONS, before, expected, run
+from tests.faults.operations import OPERATIONS, OTHERS, before, expected, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,17 +52,23 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
     dataset = lakehouse.connect(root).project("cells").dataset("hela")
     assert not dataset.is_processing
     if upload is not None:
-        assert upload.status == ("PARTIAL" if name == "partly_rejected" else "DONE")
+        parts = {"partly_rejected", "revert"}
+        assert upload.status == ("PARTIAL" if name in parts else "DONE")
         assert dataset.uploads()["upload_id"].to_list().count(upload_id) == 1
     assert_equals_model(dataset.latest(), expected(name))
     assert_ledger_linear(dataset)
     assert_sound(dataset.latest())
+    if name == "collect_garbage":
+        for version in dataset.versions()["version"]:
+            assert_sound(dataset.at(version))
+    if name == "checkpoint":
+        assert dataset.checkpoints()["version"].to_list() == [1]
     head = dataset.collection.head().version
     assert dataset.collection.ledger.is_published(head)
 
 
 @pytest.mark.parametrize("fault", ["before", "lost"])
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS])
 def test_a_failing_call_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str, fault: Fault
 ) -> None:
@@ -100,7 +106,7 @@ def die(prepared: Path, place: Path, name: str, at: int, fault: Fault) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS])
 def test_a_death_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str
 ) -> None:

@@ -4,6 +4,7 @@ import random
 import shutil
 import tempfile
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +55,8 @@ class DatasetMachine(RuleBasedStateMachine):
         self.pending: list[tuple[str, Upload, dict[str, Any]]] = []
         self.settled: list[tuple[str, Upload, Result]] = []
         self.sent_otherwise: set[str] = set()
+        self.undone: set[str] = set()
+        self.checkpoints: dict[str, tuple[int, str]] = {}
 
     def open(self, **options: Any) -> lakehouse.Dataset:
         """The dataset in a lake opened afresh."""
@@ -147,13 +150,11 @@ class DatasetMachine(RuleBasedStateMachine):
         assert self.dataset.collection.head().version == before
         assert not self.dataset.is_processing
 
-    @precondition(lambda self: any(result.rejected for *_, result in self.settled))
+    @precondition(lambda self: self.retriable())
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         """Corrected rows of rejected frames, and the others as they were."""
-        upload_id, upload, result = data.draw(
-            st.sampled_from([known for known in self.settled if known[2].rejected])
-        )
+        upload_id, upload, result = data.draw(st.sampled_from(self.retriable()))
         self.merge(by_other=False)
         frames, labels = data.draw(corrections(upload, result.rejected))
         done = self.dataset.upload(upload_id).retry(
@@ -163,6 +164,14 @@ class DatasetMachine(RuleBasedStateMachine):
         assert done.retry_of == upload_id
         self.check(done, retried(upload, result.rejected, frames, labels), {})
         self.sent_otherwise.add(done.id)
+
+    def retriable(self) -> list[tuple[str, Upload, Result]]:
+        """The uploads of which frames were rejected as they were sent."""
+        return [
+            known
+            for known in self.settled
+            if known[2].rejected and known[0] not in self.undone
+        ]
 
     @rule()
     def write_back(self) -> None:
@@ -174,6 +183,82 @@ class DatasetMachine(RuleBasedStateMachine):
         labels = [Sent("ADD", row) for row in state.labels.values()]
         self.check(done, (frames, labels), {})
         self.sent_otherwise.add(done.id)
+
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        """The content of an earlier version, as a new one."""
+        self.merge(by_other=False)
+        version = data.draw(st.sampled_from(sorted(self.expected)))
+        done = self.dataset.restore(version)
+        self.check_undone(done, self.model.restore(self.expected[version]))
+        assert self.dataset.latest().fingerprint == self.dataset.at(version).fingerprint
+
+    @precondition(lambda self: self.settled)
+    @rule(data=st.data(), conflicts=st.sampled_from(["keep", "overwrite"]))
+    def revert(self, data: st.DataObject, conflicts: Any) -> None:
+        """One upload undone, or all of one version, and later ones kept."""
+        self.merge(by_other=False)
+        place = data.draw(st.integers(0, len(self.settled) - 1))
+        change: str | int = self.settled[place][0]
+        places = [place]
+        if data.draw(st.booleans(), "the whole version"):
+            change = self.version_of(place)
+            places = [
+                other
+                for other in range(len(self.settled))
+                if self.version_of(other) == change
+            ]
+        done = self.dataset.revert(change, conflicts=conflicts)
+        self.check_undone(done, self.model.revert(places, conflicts=conflicts))
+
+    def version_of(self, place: int) -> int:
+        """The version that settled an upload."""
+        return int(self.dataset.upload(self.settled[place][0]).version or 0)
+
+    def check_undone(self, upload: lakehouse.Upload, result: Result) -> None:
+        errors = upload.errors()
+        assert set(errors["frame_id"].to_list()) == result.rejected
+        assert upload.status == result.status
+        assert upload.counts == result.counts
+        assert upload.label_counts == result.label_counts
+        assert upload.version is not None
+        self.expected[upload.version] = len(self.model.versions) - 1
+        self.settled.append((upload.id, ([], []), result))
+        self.sent_otherwise.add(upload.id)
+        self.undone.add(upload.id)
+
+    @rule(data=st.data(), name=st.sampled_from(["a", "b", "v1.0"]))
+    def checkpoint(self, data: st.DataObject, name: str) -> None:
+        """A name for a version; it never names another."""
+        version = data.draw(st.sampled_from(sorted(self.expected)))
+        if name in self.checkpoints and self.checkpoints[name][0] != version:
+            with pytest.raises(lakehouse.AlreadyExistsError):
+                self.other.checkpoint(name, version)
+            return
+        fingerprint = self.other.at(version).fingerprint
+        assert self.other.checkpoint(name, version).version == version
+        self.checkpoints[name] = (version, fingerprint)
+
+    @precondition(lambda self: self.checkpoints)
+    @rule(data=st.data(), archived=st.booleans())
+    def archive_checkpoint(self, data: st.DataObject, *, archived: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.checkpoints)))
+        self.dataset.get_checkpoint(name).archive(archived=archived)
+        assert (name in self.other.checkpoints()["name"]) is not archived
+
+    @rule(leased=st.booleans(), keep=st.booleans())
+    def collect_garbage(self, *, leased: bool, keep: bool) -> None:
+        """Files that only old versions need go; every version is read as before."""
+        if not leased:
+            path = self.dataset.collection.path
+            shutil.rmtree(f"{self.root}/{path}/leases", ignore_errors=True)
+        retention = timedelta(days=1) if keep else timedelta(0)
+        found = self.dataset.collect_garbage(
+            retention=retention, grace=timedelta(0), dry_run=False
+        )
+        assert not found.damaged
+        assert not (found.closed and keep)
+        assert self.dataset.version == max(self.expected)
 
     @rule()
     def compact(self) -> None:
@@ -232,6 +317,15 @@ class DatasetMachine(RuleBasedStateMachine):
         assert_plain_engine_agrees(snapshot)
         assert self.dataset.at(snapshot.time).version == version
 
+    @precondition(lambda self: self.checkpoints)
+    @rule(data=st.data())
+    def look_at_a_checkpoint(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.checkpoints)))
+        version, fingerprint = self.checkpoints[name]
+        snapshot = self.dataset.at(name)
+        assert (snapshot.version, snapshot.fingerprint) == (version, fingerprint)
+        assert_equals_model(snapshot, self.model.versions[self.expected[version]])
+
     @rule(frame_id=st.sampled_from(FRAME_IDS))
     def history(self, frame_id: str) -> None:
         changes = (change for *_, result in self.settled for change in result.changes)
@@ -287,6 +381,9 @@ class DatasetMachine(RuleBasedStateMachine):
             assert_equals_model(snapshot, self.model.versions[place])
             assert_sound(snapshot)
             assert_plain_engine_agrees(snapshot)
+        for name, (version, fingerprint) in self.checkpoints.items():
+            snapshot = self.open().at(name)
+            assert (snapshot.version, snapshot.fingerprint) == (version, fingerprint)
         shutil.rmtree(self.root)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +32,9 @@ def test_objects_come_and_go(store: Store) -> None:
     assert store.read("a/b.txt") == b"two"
     assert store.exists("a/b.txt")
     assert store.names("a") == ["b.txt"]
-    assert store.sizes("a") == {"a/b.txt": 3}
+    (file,) = store.files("a")
+    assert (file.path, file.size) == ("a/b.txt", 3)
+    assert abs(datetime.now(UTC) - file.modified) < timedelta(minutes=1)
     store.delete("a/b.txt")
     store.delete("a/b.txt")
     assert store.names("a") == []

@@ -68,12 +68,15 @@ def create_dataset(
 ) -> None:
     """Create an empty dataset: lakehouse dataset create cells/hela."""
     here = session(context)
-    name, dataset_name, _ = split_target(target)
-    owner = here.lake().project(name)
-    made = owner.create_dataset(
-        dataset_name,
-        mode="BATCH" if mode == "BATCH" else "STREAMING",
-        exist_ok=exist_ok,
+    named = split_target(target)
+    made = (
+        here.lake()
+        .project(named.project)
+        .create_dataset(
+            named.dataset,
+            mode="BATCH" if mode == "BATCH" else "STREAMING",
+            exist_ok=exist_ok,
+        )
     )
     here.output.facts(
         {"name": made.name, "mode": made.mode, "version": made.version}, "Dataset"

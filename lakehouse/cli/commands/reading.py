@@ -7,20 +7,23 @@ import polars as pl
 import typer
 
 from lakehouse.cli.app import app, session, split_target
+from lakehouse.cli.output import arrows
 
 __all__ = ["history", "plot", "show", "versions"]
 
 _SUMMARY = ["version", "time", "author", "message", "frames_rows", "labels_rows"]
 _COUNTS = ["created", "replaced", "modified", "deleted", "rejected"]
 
-Target = Annotated[str, typer.Argument(help="project/dataset[@version]")]
+Target = Annotated[
+    str, typer.Argument(help="project/dataset[/inference_set][@version]")
+]
 
 
 @app.command()
 def versions(context: typer.Context, target: Target) -> None:
     """List the versions of a dataset: lakehouse versions cells/hela."""
     here = session(context)
-    rows = here.dataset(target).versions().select(*_SUMMARY, *_COUNTS)
+    rows = here.versioned(target).versions().select(*_SUMMARY, *_COUNTS)
     here.output.table(rows, f"Versions of {target}")
 
 
@@ -33,7 +36,7 @@ def show(
 ) -> None:
     """Show a version, or one frame with its labels: lakehouse show cells/hela@3 frame_1."""
     here = session(context)
-    snapshot = here.dataset(target).at(split_target(target)[2])
+    snapshot = here.versioned(target).at(split_target(target).ref)
     if frame is not None:
         row, labels = snapshot.frame(frame)
         told = {name: value for name, value in row.items() if value is not None}
@@ -60,17 +63,9 @@ def history(
 ) -> None:
     """Every change to a frame and its labels: lakehouse history cells/hela frame_1."""
     here = session(context)
-    found = here.dataset(target).history(frame, label_id=label)
-    told = pl.col("changed").list.eval(
-        pl.format(
-            "{}: {} → {}",
-            pl.element().struct.field("field"),
-            pl.element().struct.field("before").fill_null("–"),
-            pl.element().struct.field("after").fill_null("–"),
-        )
-    )
+    found = here.versioned(target).history(frame, label_id=label)
     columns = ["version", "time", "author", "message", "table", "label_id", "op"]
-    rows = found.select(*columns, told.list.join(", ").alias("changed"))
+    rows = found.select(*columns, arrows("changed").alias("changed"))
     here.output.table(rows, f"History of {frame}")
 
 
@@ -83,7 +78,7 @@ def plot(
 ) -> None:
     """Draw a frame with its labels: lakehouse plot cells/hela@3 frame_1 -o frame.png."""
     here = session(context)
-    snapshot = here.dataset(target).at(split_target(target)[2])
+    snapshot = here.versioned(target).at(split_target(target).ref)
     snapshot.plot(frame).save(out)
     here.output.facts({"written": str(out)}, "Picture")
 

@@ -1,12 +1,14 @@
-"""Commands that jobs call: run merge, run compact."""
+"""Commands that jobs call: run merge, run compact, run collect-garbage."""
 
 import time
+from datetime import timedelta
 from typing import Annotated
 
 import polars as pl
 import typer
 
 from lakehouse.cli.app import app, session
+from lakehouse.engines.collector import GRACE, RETENTION
 
 __all__ = ["run"]
 
@@ -23,7 +25,8 @@ def work() -> None:
 def merge(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,
     every: Annotated[
@@ -33,15 +36,11 @@ def merge(
     """Merge what is staged: lakehouse run merge, or lakehouse run merge cells/hela --watch."""
     here = session(context)
     while True:
-        lake = here.lake(inline=False)
-        datasets = (
-            [here.dataset(target, inline=False)]
-            if target
-            else [
-                dataset for project in lake.projects() for dataset in project.datasets()
-            ]
-        )
-        settled = [upload for dataset in datasets for upload in dataset.merge_pending()]
+        settled = [
+            upload
+            for _, found in here.everything(target)
+            for upload in found.merge_pending()
+        ]
         rows = [
             {
                 "upload_id": done.id,
@@ -62,21 +61,53 @@ def merge(
 def compact(
     context: typer.Context,
     target: Annotated[
-        str | None, typer.Argument(help="project/dataset; all when left out")
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
     ] = None,
 ) -> None:
     """Join small files and drop dead rows: lakehouse run compact cells/hela."""
     here = session(context)
-    lake = here.lake(inline=False)
-    datasets = (
-        [here.dataset(target, inline=False)]
-        if target
-        else [dataset for project in lake.projects() for dataset in project.datasets()]
-    )
     reports = [
-        dataset.compact()
-        .to_frame()
-        .select(pl.lit(f"{dataset.project_name}/{dataset.name}").alias("dataset"), "*")
-        for dataset in datasets
+        found.compact().to_frame().select(pl.lit(name).alias("target"), "*")
+        for name, found in here.everything(target)
     ]
     here.output.table(pl.concat(reports) if reports else pl.DataFrame(), "Compacted")
+
+
+@run.command("collect-garbage")
+def collect_garbage(
+    context: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
+    ] = None,
+    retention: Annotated[
+        float, typer.Option(help="Days that a version keeps its files.")
+    ] = RETENTION.days,
+    grace: Annotated[
+        float, typer.Option(help="Days that files are let be at the least.")
+    ] = GRACE.days,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove it; otherwise only tell.")
+    ] = False,
+) -> None:
+    """Remove files that only old versions need: lakehouse run collect-garbage --remove."""
+    here = session(context)
+    rows: list[pl.DataFrame] = []
+    wrong: list[str] = []
+    for name, one in here.everything(target):
+        found = one.collect_garbage(
+            retention=timedelta(days=retention),
+            grace=timedelta(days=grace),
+            dry_run=not remove,
+        )
+        rows.append(found.to_frame().select(pl.lit(name).alias("target"), "*"))
+        wrong += [f"{name}: {text}" for text in found.damaged]
+        closed = len(found.closed)
+        here.output.say(f"{name}: {closed} versions move to the change log")
+    title = "Removed" if remove else "Would be removed (--remove does it)"
+    here.output.table(pl.concat(rows) if rows else pl.DataFrame(), title)
+    for text in wrong:
+        typer.echo(text, err=True)
+    if wrong:
+        raise typer.Exit(1)

@@ -16,7 +16,7 @@ upload = typer.Typer(
 )
 app.add_typer(upload, name="upload")
 
-Target = Annotated[str, typer.Argument(help="project/dataset")]
+Target = Annotated[str, typer.Argument(help="project/dataset[/inference_set]")]
 UploadId = Annotated[str, typer.Argument(help="The upload's id.")]
 
 _COLUMNS = (
@@ -29,7 +29,7 @@ _COLUMNS = (
 def uploads(context: typer.Context, target: Target) -> None:
     """List the uploads of a dataset, newest first: lakehouse uploads cells/hela."""
     here = session(context)
-    rows = here.dataset(target).uploads().select(_COLUMNS)
+    rows = here.versioned(target).uploads().select(_COLUMNS)
     here.output.table(rows, f"Uploads to {target}")
 
 
@@ -37,7 +37,7 @@ def uploads(context: typer.Context, target: Target) -> None:
 def show(context: typer.Context, target: Target, upload_id: UploadId) -> None:
     """Show an upload and what became of each frame and label in it."""
     here = session(context)
-    found = here.dataset(target).upload(upload_id)
+    found = here.versioned(target).upload(upload_id)
     facts = {
         "id": found.id,
         "status": found.status,
@@ -61,7 +61,7 @@ def errors(
 ) -> None:
     """Every problem of an upload: lakehouse upload errors cells/hela ID --format csv."""
     here = session(context)
-    rows = here.dataset(target).upload(upload_id).errors()
+    rows = here.versioned(target).upload(upload_id).errors()
     if kind == "table":
         shown = rows.select("severity", "frame_id", "path", "rule", "message", "hint")
         here.output.table(shown, f"Problems of upload {upload_id}")
@@ -81,5 +81,5 @@ def retry(
 ) -> None:
     """Send the rejected frames again: lakehouse upload retry cells/hela ID --labels mended.jsonl."""
     here = session(context)
-    found = here.dataset(target).upload(upload_id)
+    found = here.versioned(target).upload(upload_id)
     told(here, found.retry(frames, labels))

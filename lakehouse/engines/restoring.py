@@ -1,0 +1,60 @@
+"""Restoring: the content of an earlier version, as a new one.
+
+Only keys that later versions touched are looked at, so it costs what changed
+since, and not what there is.
+"""
+
+from lakehouse.collection import Collection
+from lakehouse.contracts import LIVE_TABLES
+from lakehouse.engines.undoing import change_towards, manifest_of, outcome_of, settle
+from lakehouse.ledger import Entry
+from lakehouse.merging.outcome import Outcome
+from lakehouse.model.problems import problems_to_frame
+from lakehouse.replay import rows_at, touched
+from lakehouse.staging import Manifest
+
+__all__ = ["restore"]
+
+
+def restore(
+    collection: Collection,
+    version: int,
+    *,
+    author: str | None,
+    message: str | None,
+    upload_id: str | None,
+    mode: str,
+    compacts: bool,
+) -> str:
+    """Make the content of `version` the newest again; the id of the upload.
+
+    Raises:
+        InvalidInputError: If the upload's id is taken by something else.
+        ConflictError: If other writers were always first.
+        StorageError: If the store failed; the same call finds out what landed.
+    """
+
+    def undo(head: Entry, manifest: Manifest) -> Outcome:
+        changes = {}
+        for table in LIVE_TABLES:
+            keys = touched(collection, table, version, head.content_version)
+            changes[table] = change_towards(
+                collection,
+                table,
+                head.version,
+                then=rows_at(collection, table, version, keys),
+                now=collection.lookup(table, head.version).keys(keys),
+                upload_id=manifest.upload_id,
+            )
+        return outcome_of(changes, problems_to_frame([]), manifest.upload_id)
+
+    manifest = manifest_of(
+        collection,
+        "restore",
+        str(version),
+        author=author,
+        message=message,
+        upload_id=upload_id,
+        mode=mode,
+    )
+    return settle(collection, manifest, undo, compacts=compacts)

@@ -1,0 +1,278 @@
+"""An inference set: what a model said of a dataset's frames, and a pin.
+
+It has versions, histories and uploads as a dataset has. It is measured against
+the version of the dataset that it is pinned to, which later changes of the
+dataset do not move.
+"""
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, Unpack
+
+import polars as pl
+
+from lakehouse.catalogue import SingleTable
+from lakehouse.collection import Collection
+from lakehouse.contracts import INFERENCE_SET
+from lakehouse.draft import Draft
+from lakehouse.errors import ArchivedError, ConflictError
+from lakehouse.pinning import move_pin, settle_pin
+from lakehouse.settings import Settings, changed_row, pick
+from lakehouse.snapshot import Snapshot
+from lakehouse.typing import FrameLike, LabelLike, VersionLike
+from lakehouse.upload import Upload
+from lakehouse.versioned import SubmitOptions, Versioned
+from lakehouse.versions import resolve
+
+__all__ = ["InferenceDraft", "InferenceSet"]
+
+Nulls = Literal["keep", "clear"]
+
+
+class InferenceDraft(Draft):
+    """Collects operations on inferences; `inference_set.open_upload()` submits them."""
+
+    def __init__(self) -> None:
+        super().__init__(INFERENCE_SET)
+
+    def add_inferences(
+        self,
+        inferences: LabelLike | None,
+        frames: FrameLike | Sequence[str] | None = None,
+    ) -> None:
+        """Add frames with their inferences, or replace frames wholly."""
+        if frames is not None:
+            self.add(frames)
+        if inferences is None:
+            return
+        self.upsert_labels(inferences)
+        *earlier, mine = self.parts
+        if not mine.labels.width:
+            return
+        given = [
+            part.frames.select("frame_id") for part in earlier if part.frames.width
+        ]
+        rest = mine.labels.select("frame_id").drop_nulls().unique(maintain_order=True)
+        for part in given:
+            rest = rest.join(part, on="frame_id", how="anti", maintain_order="left")
+        self.add(rest)
+
+
+class InferenceSet(Versioned):
+    """Inferences with a history and a pin. Made by `dataset.inference_set()`."""
+
+    def __init__(
+        self,
+        name: str,
+        collection: Collection,
+        base: Collection,
+        registry: SingleTable,
+        settings: Settings,
+    ) -> None:
+        super().__init__(name, collection, settings)
+        collection.base = base
+        self._base = base
+        self._registry = registry
+        self._key = f"{base.path.rpartition('/')[2]}/{name}"
+
+    # -------------------------------- WRITING ------------------------------- #
+
+    def add(
+        self,
+        inferences: LabelLike | None,
+        frames: FrameLike | Sequence[str] | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Add what a model said of frames, or replace it wholly.
+
+        Args:
+            inferences: Rows with `frame_id`, `label_id`, `class_name`, geometry and
+                `confidence`.
+            frames: The frames that the model saw: ids, or rows with metadata and
+                custom metrics. Those of the inferences when left out; a frame that
+                is named and has no inference counts as seen.
+            **options: As `submit` takes them.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = InferenceDraft()
+        draft.add_inferences(inferences, frames)
+        return self.submit(draft.operations(), **options)
+
+    def modify(
+        self,
+        frames: FrameLike | None = None,
+        inferences: LabelLike | None = None,
+        *,
+        nulls: Nulls = "keep",
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Merge the fields given into frames and inferences that are there.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = InferenceDraft()
+        draft.modify(frames, inferences, nulls=nulls)
+        return self.submit(draft.operations(), **options)
+
+    def upsert_inferences(
+        self, inferences: LabelLike, **options: Unpack[SubmitOptions]
+    ) -> Upload:
+        """Create inferences, or replace those there wholly; others stay.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = InferenceDraft()
+        draft.upsert_labels(inferences)
+        return self.submit(draft.operations(), **options)
+
+    def delete(
+        self,
+        frames: FrameLike | list[str] | None = None,
+        inferences: LabelLike | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Take frames, or single inferences, out of the latest version.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = InferenceDraft()
+        draft.delete(frames, inferences)
+        return self.submit(draft.operations(), **options)
+
+    @contextmanager
+    def open_upload(
+        self, **options: Unpack[SubmitOptions]
+    ) -> Generator[InferenceDraft]:
+        """Combine several verbs into one upload, submitted when the block ends."""
+        draft = InferenceDraft()
+        yield draft
+        draft.upload = self.submit(draft.operations(), **options)
+
+    def _require_writable(self, upload_id: str | None) -> None:
+        del upload_id
+        if self.is_archived:
+            raise ArchivedError(
+                f"Inference set {self.name!r} is archived. Undo it with "
+                "inference_set.archive(archived=False).",
+                kind="inference_set.archived",
+            )
+
+    # ---------------------------------- PIN --------------------------------- #
+
+    @property
+    def pin(self) -> int | None:
+        """The dataset's version that the set is measured against.
+
+        None while uploads to the dataset that came before the set wait.
+        """
+        row = self._pin_row()
+        return None if row is None else int(row["version"])
+
+    def repin(self, ref: VersionLike, *, message: str | None = None) -> int:
+        """Measure the set against another version of the dataset, from now on.
+
+        Args:
+            ref: A version of the dataset, as `dataset.at` takes it.
+            message: Why.
+
+        Raises:
+            NotFoundError: If the dataset never had such a version.
+            ConflictError: If the set is not pinned yet.
+        """
+        version = resolve(self._base, ref)
+        self._require_pin()
+        move_pin(
+            self._base,
+            self.name,
+            version,
+            author=self._settings.author,
+            message=message,
+            told={},
+        )
+        return version
+
+    def pins(self) -> pl.DataFrame:
+        """Every move of the pin: `from`, `to`, `at`, `author`, `message`."""
+        row = self._pin_row()
+        moves = [] if row is None else json.loads(row["metadata"])["moves"]
+        schema = {
+            "from": pl.Int64,
+            "to": pl.Int64,
+            "at": pl.String,
+            "author": pl.String,
+            "message": pl.String,
+        }
+        return pl.DataFrame(moves, schema=schema).with_columns(
+            pl.col("at").str.to_datetime(time_unit="us", time_zone="UTC")
+        )
+
+    def ground_truth(self) -> Snapshot:
+        """The dataset at the pin: the labels that inferences are held against.
+
+        Raises:
+            ConflictError: If the set is not pinned yet.
+        """
+        return Snapshot.resolve(self._base, self._require_pin())
+
+    def _pin_row(self) -> dict[str, Any] | None:
+        waits_for = json.loads(self._row()["awaits"] or "[]")
+        return settle_pin(self._base, self.name, waits_for, self._settings.author)
+
+    def _require_pin(self) -> int:
+        pin = self.pin
+        if pin is None:
+            raise ConflictError(
+                f"Inference set {self.name!r} is not pinned yet: uploads that its dataset "
+                "acknowledged before wait to be merged. dataset.merge_pending() or "
+                "`lakehouse run merge` does it.",
+                kind="pin.waits",
+            )
+        return pin
+
+    # -------------------------------- THE SET ------------------------------- #
+
+    @property
+    def mode(self) -> str:
+        """STREAMING, or BATCH."""
+        return str(self._row()["mode"])
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether the set is archived: readable, and not written."""
+        return bool(self._row()["archived"])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The set's own metadata."""
+        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
+        return found
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace the set's own metadata by anything JSON can hold."""
+        self._update({"metadata": json.dumps(dict(metadata))})
+
+    def archive(self, *, archived: bool = True) -> None:
+        """Hide the set from lists and refuse writes to it, or undo that."""
+        self._update({"archived": archived})
+
+    def _row(self) -> dict[str, Any]:
+        return pick(self._registry.rows(), "inference_set", self._key)
+
+    def _update(self, fields: dict[str, Any]) -> None:
+        self._registry.update(
+            lambda rows: changed_row(rows, "inference_set", self._key, lambda _: fields)
+        )
+
+    def __repr__(self) -> str:
+        latest = self.collection.latest()
+        pinned = "not pinned yet" if self.pin is None else f"pinned to {self.pin}"
+        return (
+            f"<InferenceSet {self._key} version {latest.version}, {pinned}: "
+            f"{latest.rows['frames']} frames, {latest.rows['labels']} inferences>"
+        )
