@@ -34,6 +34,7 @@ from lakehouse.model.problems import Problem
 from lakehouse.project import Project
 from lakehouse.snapshot import Snapshot
 from lakehouse.upload import Upload
+from lakehouse.verify import Verification
 
 __all__ = [
     "AlreadyExistsError",
@@ -59,6 +60,7 @@ __all__ = [
     "StorageError",
     "Upload",
     "UploadFailedError",
+    "Verification",
     "WaitTimeoutError",
     "connect",
 ]

@@ -50,10 +50,13 @@ class Dataset(Versioned):
         collection: Collection,
         registry: SingleTable,
         settings: Settings,
+        *,
+        task: str | None = None,
     ) -> None:
         super().__init__(name, collection, settings)
         self.project_name = project
         self._registry = registry
+        self._task = task
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -306,6 +309,7 @@ class Dataset(Versioned):
             self.collection,
             self._registry,
             self._settings,
+            task=self._task,
         )
 
     def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:

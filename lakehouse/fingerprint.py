@@ -7,14 +7,21 @@ once more, both modulo 2^64. Order does not matter; rows that go are subtracted.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from lakehouse.merging.row_hash import by_chunks, mix
+from lakehouse.merging.row_hash import Lanes, by_chunks, mix
 
-__all__ = ["Fingerprint"]
+__all__ = ["Fingerprint", "both_lanes"]
 
 _MODULUS = 1 << 64
 _SECOND_LANE = np.uint64(0xD6E8FEB86659FD93)
+
+
+def both_lanes(hashes: npt.NDArray[np.int64]) -> tuple[Lanes, Lanes]:
+    """What each row hash adds to the two lanes of a fingerprint."""
+    first = hashes.view(np.uint64)
+    return first, by_chunks(lambda part: mix(part ^ _SECOND_LANE), first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +47,11 @@ class Fingerprint:
     @classmethod
     def of(cls, hashes: pl.Series) -> "Fingerprint":
         """The fingerprint of rows with these hashes."""
-        lanes = hashes.cast(pl.Int64).to_numpy().view(np.uint64)
-        first = int(np.add.reduce(lanes, dtype=np.uint64))
-        mixed = by_chunks(lambda part: mix(part ^ _SECOND_LANE), lanes)
-        return cls(first, int(np.add.reduce(mixed, dtype=np.uint64)))
+        first, second = both_lanes(hashes.cast(pl.Int64).to_numpy())
+        return cls(
+            int(np.add.reduce(first, dtype=np.uint64)),
+            int(np.add.reduce(second, dtype=np.uint64)),
+        )
 
     @classmethod
     def parse(cls, text: str) -> "Fingerprint":

@@ -17,9 +17,11 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
 from lakehouse.errors import ArchivedError, ConflictError
+from lakehouse.metrics import Metrics, evaluate
 from lakehouse.pinning import move_pin, settle_pin
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.snapshot import Snapshot
+from lakehouse.storage import collect
 from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
 from lakehouse.versioned import SubmitOptions, Versioned
@@ -69,11 +71,14 @@ class InferenceSet(Versioned):
         base: Collection,
         registry: SingleTable,
         settings: Settings,
+        *,
+        task: str | None = None,
     ) -> None:
         super().__init__(name, collection, settings)
         collection.base = base
         self._base = base
         self._registry = registry
+        self._task = task
         self._key = f"{base.path.rpartition('/')[2]}/{name}"
 
     # -------------------------------- WRITING ------------------------------- #
@@ -219,6 +224,54 @@ class InferenceSet(Versioned):
             ConflictError: If the set is not pinned yet.
         """
         return Snapshot.resolve(self._base, self._require_pin())
+
+    # -------------------------------- METRICS ------------------------------- #
+
+    def metrics(
+        self,
+        *,
+        iou: float = 0.5,
+        confidence: float = 0.1,
+        at: VersionLike | None = None,
+        version: VersionLike = "latest",
+        over: Literal["seen", "all"] = "seen",
+    ) -> Metrics:
+        """How the inferences fare against the labels of the pinned version.
+
+        A pure function of the pin, the set's version and the parameters: what is
+        done to the dataset later does not move it.
+
+        Args:
+            iou: The least overlap of a match.
+            confidence: Inferences below are left out.
+            at: Another version of the dataset, to ask what other labels would say;
+                the pin when left out.
+            version: The version of this set.
+            over: Whether frames count that the model `seen`, or `all` of the pin.
+
+        Raises:
+            ConflictError: If the set is not pinned yet.
+            InvalidInputError: If a parameter is out of range, or rows cannot be
+                evaluated; all faults are listed.
+            NotFoundError: If there is no such version.
+        """
+        pin = self._require_pin()
+        truth = Snapshot.resolve(
+            self._base, pin if at is None else resolve(self._base, at)
+        )
+        mine = self.at(version)
+        seen = collect(mine.frames().select("frame_id")).to_series()
+        return evaluate(
+            truth.labels(),
+            mine.inferences(),
+            truth.frames(),
+            task=self._task,  # type: ignore[arg-type]
+            iou=iou,
+            confidence=confidence,
+            seen=seen.to_list(),
+            over=over,
+            classes=self.collection.classes(),
+        )
 
     def _pin_row(self) -> dict[str, Any] | None:
         waits_for = json.loads(self._row()["awaits"] or "[]")

@@ -10,12 +10,14 @@ table's commit N:
 
 Winning the put is the only moment that matters. Publishing then copies the
 actions into each table's `_delta_log`; it follows from the entry alone, so
-whoever comes next can finish what a crashed writer began.
+whoever comes next can finish what a crashed writer began. Every commit names
+the digest of its entry's bytes, so neither can be altered unnoticed.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -24,7 +26,15 @@ from lakehouse.delta.actions import Action, commit_info, commit_line
 from lakehouse.errors import FormatError, NotFoundError
 from lakehouse.storage import Store
 
-__all__ = ["Entry", "EntryKind", "Ledger", "entry_name", "log_path"]
+__all__ = [
+    "Entry",
+    "EntryKind",
+    "Ledger",
+    "commit_of",
+    "digest_of",
+    "entry_name",
+    "log_path",
+]
 
 EntryKind = Literal["create", "data", "maintenance", "turn", "tag", "collect"]
 
@@ -46,6 +56,11 @@ def entry_name(version: int) -> str:
 def log_path(table_path: str, version: int) -> str:
     """The path of commit `version` in a table's Delta log."""
     return f"{table_path}/_delta_log/{entry_name(version)}"
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of an entry's bytes, as commits name it: 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,8 @@ class Entry:
         default_factory=dict[str, "tuple[Action, ...]"]
     )
     """The Delta actions of each table; a table without any gets an empty commit."""
+    digest: str = field(default="", compare=False)
+    """Of its bytes as they lie in the store; empty until it is decided."""
 
     def encode(self) -> bytes:
         """The entry's bytes, as they lie in the store."""
@@ -155,6 +172,7 @@ class Entry:
             collected=header.get("collected"),
             closed=tuple((first, last) for first, last in header.get("closed", ())),
             actions={line["table"]: tuple(line["actions"]) for line in tables},
+            digest=digest_of(data),
         )
 
 
@@ -214,27 +232,29 @@ class Ledger:
         Raises:
             StorageError: If the store would not say. The entry may have landed.
         """
-        won = put_once(
-            self._store, self._entry_path(entry.version), entry.encode(), durable=True
-        )
+        data = entry.encode()
+        won = put_once(self._store, self._entry_path(entry.version), data, durable=True)
         if won:
-            self._remember(entry)
+            self._remember(replace(entry, digest=digest_of(data)))
         return won
 
     def publish(self, entry: Entry) -> None:
         """Write the entry's actions into every table's log, where they are missing.
 
-        Anyone may call this at any time: the bytes follow from the entry.
+        Anyone may call this at any time: the bytes follow from the entry as it
+        lies in the store.
 
         Raises:
+            NotFoundError: If the entry was not decided.
             StorageError: If the store refused; what is missing stays missing
                 until the next writer publishes the entry.
         """
         if entry.version in self._published:
             return
+        decided = self.read(entry.version)
         for table, folder in self._tables.items():
             path = log_path(f"{self._path}/{folder}", entry.version)
-            self._store.put_new(path, _commit(entry, table))
+            self._store.put_new(path, commit_of(decided, table))
         self._published.add(entry.version)
 
     def is_published(self, version: int) -> bool:
@@ -267,10 +287,12 @@ class Ledger:
             del self._entries[next(iter(self._entries))]
 
 
-def _commit(entry: Entry, table: str) -> bytes:
+def commit_of(entry: Entry, table: str) -> bytes:
+    """The commit of a table that follows from a decided entry."""
     info = commit_info(
         timestamp=entry.time.astimezone(UTC),
         operation=f"lakehouse {entry.kind}",
         commit_id=entry.commit_id,
+        ledger_entry=entry.digest,
     )
     return commit_line([info, *entry.actions.get(table, ())])

@@ -162,8 +162,8 @@ class Staging:
 
         def write(part: pl.DataFrame, file: str) -> Action:
             path = self._file(manifest.upload_id, file)
-            size = self._store.write_table(path, without_nulls(part), durable=True)
-            return add_action(file, size, part, self._layout.contract(name))
+            written = self._store.write_table(path, without_nulls(part), durable=True)
+            return add_action(file, written, part, self._layout.contract(name))
 
         # One file is synced to the disk while the next is encoded.
         with ThreadPoolExecutor(_WRITERS) as pool:

@@ -26,6 +26,7 @@ from lakehouse.submit import Submission, submit
 from lakehouse.typing import LiveTable, VersionLike
 from lakehouse.upload import Upload, settled_change
 from lakehouse.uploads import uploads_table
+from lakehouse.verify import Tell, Verification, silent, verify
 from lakehouse.versions import resolve, versions_table
 
 __all__ = ["SubmitOptions", "Versioned"]
@@ -360,6 +361,36 @@ class Versioned(ABC):
             dry_run=dry_run,
             author=self._settings.author,
         )
+
+    def verify(
+        self, *, full: bool = True, progress: Tell | None = None
+    ) -> Verification:
+        """Find everything that is wrong: with the ledger, the logs, files and rows.
+
+        Safe beside writers; what they write meanwhile is not looked at.
+
+        Args:
+            full: Read every byte and every row, and check every version, those
+                too whose files were collected; otherwise only the ledger, the
+                logs, the lists of files and the latest version's hashes.
+            progress: Called with the stage (`ledger`, `files`, `rows`, `keys`), how much
+                of it is done, and how much there is.
+
+        Returns:
+            All problems, each with the version, table and file at fault.
+
+        Raises:
+            StorageError: If the store failed and the same call may succeed.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> project = lake.create_project("cells", classes=["cell"])
+        >>> dataset = project.create_dataset("hela")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.verify().is_sound
+        True
+        """
+        return verify(self.collection, full=full, progress=progress or silent)
 
     @property
     def is_processing(self) -> bool:

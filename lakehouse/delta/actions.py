@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 __all__ = [
+    "CHECKSUM",
+    "LEDGER_ENTRY",
     "Action",
     "commit_info",
     "commit_line",
@@ -26,6 +28,12 @@ Action = dict[str, Any]
 ENGINE: Final = "lakehouse"
 """Who wrote the commit."""
 
+CHECKSUM: Final = "xxh3"
+"""The tag of an add action that holds the XXH3-64 of the file's bytes."""
+
+LEDGER_ENTRY: Final = "ledgerEntry"
+"""The field of a commitInfo that holds the digest of the entry it follows from."""
+
 
 def data_file_name() -> str:
     """A name for a data file that no other file has."""
@@ -37,17 +45,31 @@ def milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def commit_info(*, timestamp: datetime, operation: str, commit_id: str) -> Action:
-    """Who made the commit, when, and by which attempt."""
-    return {
-        "commitInfo": {
-            "timestamp": milliseconds(timestamp),
-            "operation": operation,
-            "operationParameters": {},
-            "engineInfo": ENGINE,
-            "txnId": commit_id,
-        }
+def commit_info(
+    *,
+    timestamp: datetime,
+    operation: str,
+    commit_id: str,
+    ledger_entry: str | None = None,
+) -> Action:
+    """Who made the commit, when, by which attempt, and from which ledger entry.
+
+    Args:
+        timestamp: When it was decided.
+        operation: What it does.
+        commit_id: Unique for the attempt.
+        ledger_entry: The digest of the entry; None for tables without a ledger.
+    """
+    info = {
+        "timestamp": milliseconds(timestamp),
+        "operation": operation,
+        "operationParameters": {},
+        "engineInfo": ENGINE,
+        "txnId": commit_id,
     }
+    if ledger_entry is not None:
+        info[LEDGER_ENTRY] = ledger_entry
+    return {"commitInfo": info}
 
 
 def remove_action(
@@ -69,6 +91,8 @@ def remove_action(
         "partitionValues": {},
         "size": add["size"],
     }
+    if add.get("tags"):
+        removal["tags"] = add["tags"]
     if add.get("deletionVector"):
         removal["deletionVector"] = add["deletionVector"]
     return {"remove": removal}

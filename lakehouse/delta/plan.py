@@ -125,10 +125,10 @@ class TableWriter:
     def _write(self, rows: pl.DataFrame) -> Action:
         name = data_file_name()
         path = f"{self.path}/{name}"
-        size = self._store.write_table(path, without_nulls(rows))
+        written = self._store.write_table(path, without_nulls(rows))
         if "row_hash" in rows.columns and rows.height <= _INDEXED_ROWS:
             self._cache.put(path, KeyIndex.of(rows, self._contract.key))
-        return add_action(name, size, rows, self._contract)
+        return add_action(name, written, rows, self._contract)
 
 
 def with_dead(file: DataFile, dead: Positions) -> DataFile:

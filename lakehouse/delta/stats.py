@@ -12,7 +12,8 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.contracts import Contract
-from lakehouse.delta.actions import Action, milliseconds
+from lakehouse.delta.actions import CHECKSUM, Action, milliseconds
+from lakehouse.storage import Written
 
 __all__ = ["add_action"]
 
@@ -20,12 +21,14 @@ _LONGEST_TEXT: Final = 64
 _LAST_CHARACTER: Final = chr(0x10FFFF)
 
 
-def add_action(path: str, size: int, rows: pl.DataFrame, contract: Contract) -> Action:
+def add_action(
+    path: str, written: Written, rows: pl.DataFrame, contract: Contract
+) -> Action:
     """The action that adds a data file with these rows.
 
     Args:
         path: Relative to the table's folder.
-        size: Bytes of the file.
+        written: Its size and checksum.
         rows: What is in it.
         contract: The table's contract; columns of the key have bounds.
     """
@@ -50,10 +53,11 @@ def add_action(path: str, size: int, rows: pl.DataFrame, contract: Contract) -> 
         "add": {
             "path": path,
             "partitionValues": {},
-            "size": size,
+            "size": written.size,
             "modificationTime": milliseconds(datetime.now(UTC)),
             "dataChange": True,
             "stats": json.dumps(_without_nulls(stats), ensure_ascii=False),
+            "tags": {CHECKSUM: written.checksum},
         }
     }
 

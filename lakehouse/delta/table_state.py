@@ -20,7 +20,13 @@ from lakehouse.delta.vectors import Positions, decode_vector
 from lakehouse.errors import NotFoundError
 from lakehouse.storage import Store, collect
 
-__all__ = ["CHECKPOINT_INTERVAL", "DataFile", "TableState", "load_state"]
+__all__ = [
+    "CHECKPOINT_INTERVAL",
+    "DataFile",
+    "TableState",
+    "load_checkpoint",
+    "load_state",
+]
 
 CHECKPOINT_INTERVAL: Final = 20
 """A checkpoint is due at every version that this divides."""
@@ -184,7 +190,7 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
     start = version - version % CHECKPOINT_INTERVAL
     state = TableState.empty()
     while start > 0:
-        found = _from_checkpoint(store, table_path, start)
+        found = load_checkpoint(store, table_path, start)
         if found is not None:
             state = found
             break
@@ -195,7 +201,8 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
     return state
 
 
-def _from_checkpoint(store: Store, table_path: str, version: int) -> TableState | None:
+def load_checkpoint(store: Store, table_path: str, version: int) -> TableState | None:
+    """The state that a checkpoint tells; None if there is none, or none to be read."""
     path = f"{table_path}/_delta_log/{version:020d}.checkpoint.parquet"
     if not store.exists(path):
         return None

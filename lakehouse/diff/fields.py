@@ -68,11 +68,11 @@ def _texts(values: pl.Series) -> pl.Series:
     """The values as JSON; null for none."""
     if values.dtype == pl.Boolean or values.dtype.is_integer():
         return values.cast(pl.String)
-    write = _number if values.dtype.is_float() else as_json
-    texts = [None if value is None else write(value) for value in values.to_list()]
+    if values.dtype == pl.Float64:
+        # Polars writes most of them as Python does, in a twentieth of the time.
+        is_plain = values.abs().is_between(1e-4, 1e16, closed="left") | (values == 0)
+        odd = (~is_plain).fill_null(value=False).arg_true()
+        told = [as_json(value) for value in values.gather(odd).to_list()]
+        return values.cast(pl.String).scatter(odd, told)
+    texts = [None if value is None else as_json(value) for value in values.to_list()]
     return pl.Series(values.name, texts, dtype=pl.String)
-
-
-def _number(value: float) -> str:
-    """As JSON has it, a few times faster than its encoder."""
-    return repr(value) if value - value == 0.0 else as_json(value)

@@ -44,6 +44,8 @@ class InLog:
         """Every key that was changed, sorted, and its `row_hash`; null if it is gone."""
         shape = contract(self.table)
         columns = [*shape.key, _HASH]
+        if not self.uploads.height:
+            return shape.schema().to_frame().select(columns)
         collection = self.snapshot.collection
         rows = last_images(collection, self.table, self.uploads, columns=columns)
         return sort_rows(collect(rows), shape)
@@ -71,6 +73,8 @@ class AtVersion:
         """Those of some keys that are there, and their `row_hash`."""
         collection, version = self.snapshot.collection, self.snapshot.version
         key = list(contract(self.table).key)
+        if not keys.height:
+            return keys.with_columns(pl.lit(None, dtype=pl.Int64).alias(_HASH))
         place = place_of(collection, version)
         if place is None:
             columns = [*key, _HASH]
@@ -87,8 +91,10 @@ class AtVersion:
         if self._found is None or place_of(collection, version) != self._found[0]:
             return rows_at(collection, self.table, version, keys)
         _, lookup, found = self._found
-        key = list(contract(self.table).key)
-        return lookup.rows(found.join(keys, on=key, how="semi"))
+        if keys.height < found.height:
+            key = list(contract(self.table).key)
+            found = found.join(keys, on=key, how="semi")
+        return lookup.rows(found)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AtVersion, (self.snapshot, self.table)

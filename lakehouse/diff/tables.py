@@ -105,14 +105,25 @@ def compared_by_log(
     logged, held = InLog(later, table, uploads), AtVersion(earlier, table)
     new = logged.hashes()
     old = held.hashes(new.drop("row_hash"))
+    key = list(contract(table).key)
+    # The left side has every key, sorted.
+    both = new.join(old, on=key, how="left", maintain_order="left", suffix="_earlier")
+    names = ("row_hash_earlier", "row_hash")
+    before, after = names if forward else reversed(names)
+    keys = both.lazy().select(*key, before=before, after=after)
+    differing = collect(_differing(keys))
     if forward:
-        return TableDiff(table, held, logged, _differing(old.lazy(), new.lazy(), table))
-    return TableDiff(table, logged, held, _differing(new.lazy(), old.lazy(), table))
+        return TableDiff(table, held, logged, differing)
+    return TableDiff(table, logged, held, differing)
 
 
 def compared_wholly(table: str, start: Snapshot, end: Snapshot) -> TableDiff:
     """What differs between filtered snapshots: all that they hold is compared."""
-    keys = _differing(_chosen(start, table), _chosen(end, table), table)
+    key = list(contract(table).key)
+    old = _chosen(start, table).rename({"row_hash": "before"})
+    new = _chosen(end, table).rename({"row_hash": "after"})
+    both = old.join(new, on=key, how="full", coalesce=True)
+    keys = collect(_differing(both).sort(key))
     return TableDiff(table, AtVersion(start, table), AtVersion(end, table), keys)
 
 
@@ -125,10 +136,9 @@ def _chosen(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     return hashes.join(rows.select(key), on=key, how="semi")
 
 
-def _differing(old: pl.LazyFrame, new: pl.LazyFrame, table: str) -> pl.DataFrame:
-    """The keys whose hashes differ, and how; a null hash is no row."""
-    key = list(contract(table).key)
-    before, after = pl.col("row_hash"), pl.col("row_hash_after")
+def _differing(hashes: pl.LazyFrame) -> pl.LazyFrame:
+    """The keys whose hashes `before` and `after` differ, and how; null is no row."""
+    before, after = pl.col("before"), pl.col("after")
     change = (
         pl.when(before.is_null())
         .then(pl.lit("added"))
@@ -136,6 +146,5 @@ def _differing(old: pl.LazyFrame, new: pl.LazyFrame, table: str) -> pl.DataFrame
         .then(pl.lit("removed"))
         .otherwise(pl.lit("changed"))
     )
-    both = old.join(new, on=key, how="full", coalesce=True, suffix="_after")
-    rows = both.filter(before.ne_missing(after)).select(*key, change.alias("change"))
-    return collect(rows.sort(key))
+    rows = hashes.filter(before.ne_missing(after))
+    return rows.select(pl.exclude("before", "after"), change.alias("change"))

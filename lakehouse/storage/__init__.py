@@ -7,11 +7,18 @@ unless something is there.
 
 from lakehouse.storage.open import open_store
 from lakehouse.storage.probe import probe_conditional_writes
-from lakehouse.storage.store import Store, StoredFile, collect, collect_all
+from lakehouse.storage.store import (
+    Store,
+    StoredFile,
+    Written,
+    collect,
+    collect_all,
+)
 
 __all__ = [
     "Store",
     "StoredFile",
+    "Written",
     "collect",
     "collect_all",
     "open_store",

@@ -11,12 +11,14 @@ from functools import cached_property
 from typing import Any, Final
 
 import polars as pl
+import xxhash
 
 from lakehouse.errors import NotFoundError, StorageError
 from lakehouse.storage.store import (
     COMPRESSION,
     ROW_GROUP_ROWS,
     StoredFile,
+    Written,
     scan_parquet,
 )
 
@@ -25,6 +27,7 @@ __all__ = ["S3Store"]
 _TAKEN: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 )
+_BLOCK_BYTES: Final = 8 * 1024**2
 _MOST_IN_ONE_PUT: Final = 5 * 1024**3
 
 
@@ -137,16 +140,36 @@ class S3Store:
 
     def write_table(
         self, path: str, rows: pl.DataFrame, *, durable: bool = False
-    ) -> int:
-        """Write rows as one Parquet file, and return its size in bytes."""
+    ) -> Written:
+        """Write rows as one Parquet file, and tell its size and checksum."""
         del durable
         buffer = io.BytesIO()
         rows.write_parquet(
             buffer, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
         )
+        data = buffer.getvalue()
         with _told(path):
-            self._files.pipe_file(self.uri(path), buffer.getvalue())
-        return buffer.tell()
+            self._files.pipe_file(self.uri(path), data)
+        return Written(len(data), xxhash.xxh3_64_hexdigest(data))
+
+    def checksum(self, path: str) -> Written:
+        """The size and checksum of an object as it lies there, read in blocks.
+
+        Raises:
+            NotFoundError: If there is none.
+            StorageError: If the store failed.
+        """
+        hasher, size = xxhash.xxh3_64(), 0
+        with (
+            _told(path),
+            self._files.open(
+                self.uri(path), block_size=_BLOCK_BYTES, cache_type="readahead"
+            ) as file,
+        ):
+            while block := file.read(_BLOCK_BYTES):
+                hasher.update(block)
+                size += len(block)
+        return Written(size, hasher.hexdigest())
 
     def share(self, source: str, target: str) -> None:
         """Copy an object inside the store."""

@@ -14,6 +14,7 @@ __all__ = [
     "ROW_GROUP_ROWS",
     "Store",
     "StoredFile",
+    "Written",
     "collect",
     "collect_all",
     "scan_parquet",
@@ -36,6 +37,16 @@ class StoredFile:
     """Bytes."""
     modified: datetime
     """When its bytes were written, UTC, by the store's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is known of a file's bytes."""
+
+    size: int
+    """Bytes."""
+    checksum: str
+    """XXH3-64 of the bytes: 16 hexadecimal digits."""
 
 
 class Store(Protocol):
@@ -84,7 +95,7 @@ class Store(Protocol):
         """Names of the entries directly in a folder; none if it is not there."""
         ...
 
-    def files(self, folder: str) -> list["StoredFile"]:
+    def files(self, folder: str) -> list[StoredFile]:
         """Every object below a folder, by path; half-written ones too."""
         ...
 
@@ -94,8 +105,17 @@ class Store(Protocol):
 
     def write_table(
         self, path: str, rows: pl.DataFrame, *, durable: bool = False
-    ) -> int:
-        """Write rows as one Parquet file, and return its size in bytes."""
+    ) -> Written:
+        """Write rows as one Parquet file, and tell its size and checksum."""
+        ...
+
+    def checksum(self, path: str) -> Written:
+        """The size and checksum of an object as it lies there, read in blocks.
+
+        Raises:
+            NotFoundError: If there is none.
+            StorageError: If the store failed.
+        """
         ...
 
     def share(self, source: str, target: str) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from lakehouse.errors import StorageError
-from lakehouse.storage import Store, StoredFile
+from lakehouse.storage import Store, StoredFile, Written
 
 __all__ = ["Fault", "FaultyStore"]
 
@@ -101,12 +101,16 @@ class FaultyStore:
 
     def write_table(
         self, path: str, rows: pl.DataFrame, *, durable: bool = False
-    ) -> int:
+    ) -> Written:
         """As `Store.write_table`."""
         return self._call(
             f"write_table {path}",
             lambda: self._store.write_table(path, rows, durable=durable),
         )
+
+    def checksum(self, path: str) -> Written:
+        """As `Store.checksum`."""
+        return self._call(f"checksum {path}", lambda: self._store.checksum(path))
 
     def share(self, source: str, target: str) -> None:
         """As `Store.share`."""

@@ -24,7 +24,7 @@ LAYERS = (
     {"replay", "tags"},
     {"engines", "history", "snapshot", "versions"},
     {"checkpoints", "diff"},
-    {"upload", "uploads"},
+    {"upload", "uploads", "verify"},
     {"draft", "submit"},
     {"pinning", "versioned"},
     {"inference_set"},

@@ -31,6 +31,7 @@ EXPECTED = [
     "StorageError",
     "Upload",
     "UploadFailedError",
+    "Verification",
     "WaitTimeoutError",
     "connect",
 ]
@@ -45,6 +46,7 @@ DOORS = (
     "lakehouse.metrics",
     "lakehouse.storage",
     "lakehouse.testing",
+    "lakehouse.verify",
 )
 
 

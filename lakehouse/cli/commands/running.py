@@ -1,14 +1,17 @@
-"""Commands that jobs call: run merge, run compact, run collect-garbage."""
+"""Commands that jobs call: run merge, compact, collect-garbage, verify."""
 
 import time
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
+from rich.console import Group
 
 from lakehouse.cli.app import app, session
+from lakehouse.cli.progress import progress_bar
 from lakehouse.engines.collector import GRACE, RETENTION
+from lakehouse.verify import Verification
 
 __all__ = ["run"]
 
@@ -111,3 +114,37 @@ def collect_garbage(
         typer.echo(text, err=True)
     if wrong:
         raise typer.Exit(1)
+
+
+@run.command("verify")
+def verify(
+    context: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Not every byte, nor every version.")
+    ] = False,
+) -> None:
+    """Find everything that is wrong, and exit with 1 if anything is: lakehouse run verify cells/hela."""
+    here = session(context)
+    found: dict[str, Verification] = {}
+    for name, one in here.everything(target):
+        with progress_bar() as tell:
+            found[name] = one.verify(full=not quick, progress=tell)
+    here.output.drawn(
+        Group(*(part for name, one in found.items() for part in (name, one))),
+        {name: _facts(one) for name, one in found.items()},
+    )
+    if not all(one.is_sound for one in found.values()):
+        raise typer.Exit(1)
+
+
+def _facts(found: Verification) -> dict[str, Any]:
+    return {
+        "sound": found.is_sound,
+        "checked": dict(found.checked),
+        "notes": list(found.notes),
+        "problems": found.problems.to_dicts(),
+    }

@@ -1,0 +1,35 @@
+"""Verify every dataset of a lake, as a scheduled job would."""
+
+import lakehouse
+
+__all__ = ["verify"]
+
+
+def verify(root: str, *, full: bool = True) -> dict[str, lakehouse.Verification]:
+    """Look for everything that is wrong in the lake; by project/dataset.
+
+    Args:
+        root: Where the lake lies.
+        full: Read every byte and row; otherwise take a quick look.
+
+    Raises:
+        StorageError: If the store failed.
+    """
+    lake = lakehouse.connect(root, merge="deferred", compaction="manual")
+    return {
+        f"{project.name}/{dataset.name}": dataset.verify(full=full)
+        for project in lake.projects()
+        for dataset in project.datasets()
+    }
+
+
+if __name__ == "__main__":
+    import sys
+
+    is_sound = True
+    for target, found in verify(sys.argv[1], full="--quick" not in sys.argv).items():
+        print(target, found)
+        for problem in found.problems.iter_rows(named=True):
+            print(problem)
+        is_sound &= found.is_sound
+    sys.exit(not is_sound)

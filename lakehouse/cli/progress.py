@@ -1,0 +1,36 @@
+"""A progress bar for long work: on a terminal, and never in a pipe."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+__all__ = ["progress_bar"]
+
+Tell = Callable[[str, int, int], None]
+
+_WHAT: Final = TextColumn("{task.description}")
+
+
+@contextmanager
+def progress_bar(console: Console | None = None) -> Generator[Tell]:
+    """A function that shows how much of which stage is done.
+
+    Args:
+        console: Where; the terminal behind standard error when left out.
+    """
+    place = Console(stderr=True) if console is None else console
+    columns = (_WHAT, BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=place, transient=True, disable=not place.is_terminal
+    ) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield tell

@@ -1,0 +1,67 @@
+"""Checkpoints of the tables' logs: they must say what the log says.
+
+They only make opening a table cheap, but engines believe them.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.delta.table_state import (
+    CHECKPOINT_INTERVAL,
+    TableState,
+    load_checkpoint,
+)
+from lakehouse.verify.report import Findings
+
+__all__ = ["check_checkpoints"]
+
+
+def check_checkpoints(
+    collection: Collection,
+    findings: Findings,
+    version: int,
+    states: Mapping[str, TableState],
+) -> None:
+    """Compare the checkpoints of a version, where there are any, with the tables."""
+    if not version or version % CHECKPOINT_INTERVAL:
+        return
+    for table, state in states.items():
+        folder = collection.table_path(table)
+        file = f"{folder}/_delta_log/{version:020d}.checkpoint.parquet"
+        if not collection.store.exists(file):
+            continue
+        wrong = _difference(collection, folder, version, state)
+        if wrong:
+            findings.add(
+                "checkpoint.wrong",
+                f"The checkpoint {wrong}.",
+                "Delete it: the log says all that it should. Then write it anew: "
+                "lakehouse.delta.checkpoint.write_checkpoint(store, table, version).",
+                version=version,
+                table=table,
+                file=file,
+            )
+
+
+def _difference(
+    collection: Collection, folder: str, version: int, state: TableState
+) -> str:
+    try:
+        found = load_checkpoint(collection.store, folder, version)
+    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
+        return f"cannot be read: {type(error).__name__}: {error}"
+    if found is None:
+        return "cannot be read"
+    if found.metadata.get("schemaString") != state.metadata.get("schemaString"):
+        return "has other columns than the log"
+    same = _files(found) == _files(state)
+    return "" if same else "names other files than the log"
+
+
+def _files(state: TableState) -> dict[tuple[str, str], tuple[int, int, int]]:
+    return {
+        file.identity: (file.size, file.rows, file.dead_rows)
+        for file in state.files.values()
+    }

@@ -1,0 +1,73 @@
+"""A quick look at the rows: those of the latest version, by the hashes they carry."""
+
+import polars as pl
+
+from lakehouse.collection import Collection
+from lakehouse.contracts import LIVE_TABLES
+from lakehouse.delta.reading import scan_files
+from lakehouse.delta.table_state import DataFile
+from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.fingerprint import Fingerprint
+from lakehouse.storage import collect
+from lakehouse.verify.report import Findings
+from lakehouse.verify.walk import History
+
+__all__ = ["check_latest"]
+
+
+def check_latest(collection: Collection, history: History, findings: Findings) -> None:
+    """Compare rows and fingerprints of the latest version with its ledger entry."""
+    entry = history.entries[history.contents[-1]]
+    findings.counts["versions"] = 1
+    for table in LIVE_TABLES:
+        rows, total, whole = 0, Fingerprint.zero(), True
+        for file in history.states[table].files.values():
+            hashes = _hashes(collection, history, table, file, findings)
+            if hashes is None:
+                whole = False
+                continue
+            rows += len(hashes)
+            total += Fingerprint.of(hashes)
+        findings.counts["rows"] += rows
+        wanted = entry.rows.get(table), entry.fingerprint.get(table)
+        if whole and entry.version in history.vouched and (rows, total.text) != wanted:
+            findings.add(
+                "live.fingerprint",
+                f"The table has {rows} rows and the fingerprint {total.text}, not "
+                f"{wanted[0]} and {wanted[1]} as ledger entry {entry.version} says.",
+                "verify(full=True) finds which rows differ.",
+                version=entry.version,
+                table=table,
+            )
+
+
+def _hashes(
+    collection: Collection,
+    history: History,
+    table: str,
+    file: DataFile,
+    findings: Findings,
+) -> pl.Series | None:
+    """The hashes of a file's live rows; None if they cannot be read."""
+    folder = collection.table_path(table)
+    schema = pl.Schema({"row_hash": pl.Int64()})
+    try:
+        rows = collect(scan_files(collection.store, folder, [file], schema))
+        return rows.get_column("row_hash").drop_nulls()
+    except NotFoundError:
+        return None  # told already
+    except StorageError as error:
+        if error.retryable:
+            raise
+        reason = str(error)
+    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
+        reason = f"{type(error).__name__}: {error}"
+    findings.add(
+        "file.unreadable",
+        f"Its rows cannot be read: {reason}.",
+        "Restore the file from a backup.",
+        version=history.brought.get((table, file.path)),
+        table=table,
+        file=f"{folder}/{file.path}",
+    )
+    return None

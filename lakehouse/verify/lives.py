@@ -1,0 +1,83 @@
+"""When rows lived: from which open version on, and up to which.
+
+Versions share most of their files, so looking at each version on its own would
+look at most rows a thousand times. Instead each file is looked at once: it lives
+in a run of open versions, and its deletion vectors tell at which of them rows of
+it died. Open versions are counted here by their place among the open ones.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.delta.vectors import Positions
+
+__all__ = ["FOR_EVER", "FileLife", "Lives", "Spans"]
+
+FOR_EVER: Final = 2**31 - 1
+"""The end of what lives in the newest version."""
+
+Spans = npt.NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class FileLife:
+    """A data file of a live table, and the open versions that name it."""
+
+    file: DataFile
+    first: int
+    """The first of them."""
+    end: int = FOR_EVER
+    """The first open version after it that does not name it."""
+    deaths: list[tuple[int, Positions]] = field(
+        default_factory=list[tuple[int, Positions]]
+    )
+    """From which open version on which rows are dead."""
+
+    def ends(self, rows: int) -> Spans:
+        """For each row, the first open version that it is not in."""
+        found = np.full(rows, self.end, dtype=np.int32)
+        for at, places in self.deaths:
+            inside = places[places < rows]
+            found[inside] = np.minimum(found[inside], at)
+        return found
+
+
+class Lives:
+    """The files of one live table over the open versions."""
+
+    def __init__(self) -> None:
+        self.ended: list[FileLife] = []
+        self._now: dict[str, tuple[FileLife, Positions]] = {}
+
+    def observe(self, place: int, state: TableState) -> None:
+        """Take in the table at the next open version."""
+        for path in self._now.keys() - state.files.keys():
+            self._end(path, place)
+        for path, file in state.files.items():
+            known = self._now.get(path)
+            if known is None:
+                life, dead = FileLife(file, place), file.dead[:0]
+            elif known[0].file.identity == file.identity:
+                continue
+            else:
+                life, dead = known
+            newly = np.setdiff1d(file.dead, dead, assume_unique=True)
+            if len(newly):
+                life.deaths.append((place, newly))
+            life.file = file
+            self._now[path] = (life, file.dead)
+
+    def all(self) -> Iterable[FileLife]:
+        """Every file that any open version names."""
+        yield from self.ended
+        yield from (life for life, _ in self._now.values())
+
+    def _end(self, path: str, place: int) -> None:
+        life, _ = self._now.pop(path)
+        life.end = place
+        self.ended.append(life)

@@ -1,0 +1,166 @@
+"""What a verification found: every problem, each naming what is at fault.
+
+A problem names the version, the table and the file, says what was found and
+what should have been, and ends with the way out. What is known to be damaged is
+told once: what merely follows from it is not held against anything else.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lakehouse.errors import FormatError
+
+__all__ = ["CHECKED", "PROBLEM_SCHEMA", "Findings", "Verification"]
+
+PROBLEM_SCHEMA: Final = pl.Schema(
+    {
+        "check": pl.String(),
+        "version": pl.Int64(),
+        "table": pl.String(),
+        "file": pl.String(),
+        "message": pl.String(),
+        "hint": pl.String(),
+    }
+)
+"""The columns of the problems; `file` is relative to the root of the lake."""
+
+CHECKED: Final = ("entries", "versions", "tables", "files", "bytes", "rows")
+"""What is counted."""
+
+_SHOWN: Final = 5
+
+
+@dataclass(slots=True)
+class Findings:
+    """Problems and counts, as they are found."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    notes: list[str] = field(default_factory=list[str])
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+    def add(
+        self,
+        check: str,
+        message: str,
+        hint: str,
+        *,
+        version: int | None = None,
+        table: str | None = None,
+        file: str | None = None,
+    ) -> None:
+        """Note a problem.
+
+        Args:
+            check: A stable dotted code.
+            message: What was found, and what should have been.
+            hint: The way out.
+            version: The version at fault.
+            table: The table at fault.
+            file: The file at fault, relative to the root of the lake.
+        """
+        self.rows.append(
+            {
+                "check": check,
+                "version": version,
+                "table": table,
+                "file": file,
+                "message": message,
+                "hint": hint,
+            }
+        )
+
+    def note(self, text: str) -> None:
+        """Note what is no fault and should be known."""
+        self.notes.append(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `dataset.verify()` found."""
+
+    problems: pl.DataFrame
+    """A row a problem: check, version, table, file, message, hint; none when sound."""
+    checked: Mapping[str, int]
+    """How many entries, versions, tables, files, bytes and rows were looked at."""
+    notes: tuple[str, ...] = ()
+    """What is no fault and should be known, such as a head not published yet."""
+    full: bool = True
+    """Whether every byte and every version was looked at."""
+
+    @classmethod
+    def of(cls, findings: Findings, *, full: bool) -> "Verification":
+        """The verification that findings come to."""
+        problems = pl.DataFrame(findings.rows, schema=PROBLEM_SCHEMA)
+        counts = {name: findings.counts[name] for name in CHECKED}
+        return cls(problems, counts, tuple(findings.notes), full)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems.height
+
+    def to_frame(self) -> pl.DataFrame:
+        """The problems, a row each."""
+        return self.problems
+
+    def raise_for_problems(self) -> None:
+        """Do nothing when the dataset is sound.
+
+        Raises:
+            FormatError: If it is not; the message tells the first problems.
+        """
+        if self.is_sound:
+            return
+        told = [
+            f"{_place(row)}: {row['message']} {row['hint']}"
+            for row in self.problems.head(_SHOWN).iter_rows(named=True)
+        ]
+        more = self.problems.height - len(told)
+        told += [f"… and {more} more, in verification.problems."] if more else []
+        raise FormatError(
+            f"{self._counted}:\n" + "\n".join(told),
+            kind="verify.unsound",
+        )
+
+    @property
+    def _counted(self) -> str:
+        count = self.problems.height
+        return "1 problem" if count == 1 else f"{count} problems"
+
+    def __repr__(self) -> str:
+        kind = "full" if self.full else "quick"
+        found = "sound" if self.is_sound else self._counted
+        counts = ", ".join(f"{self.checked[name]:,} {name}" for name in CHECKED)
+        return f"<Verification ({kind}): {found}; {counts}>"
+
+    def __rich__(self) -> RenderableType:
+        parts: list[RenderableType] = []
+        if not self.is_sound:
+            table = Table(title=self._counted, title_style="red")
+            for name in ("check", "where", "what", "way out"):
+                table.add_column(name, overflow="fold")
+            for row in self.problems.iter_rows(named=True):
+                cells = (row["check"], _place(row), row["message"], row["hint"])
+                table.add_row(*map(Text, cells))
+            parts.append(table)
+        parts += [Text(f"note: {note}") for note in self.notes]
+        parts.append(Text(repr(self)[1:-1], style="green" if self.is_sound else "red"))
+        return Group(*parts)
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """Where a problem is, in words."""
+    if row["file"] is not None:
+        return str(row["file"])
+    parts = [
+        f"version {row['version']}" if row["version"] is not None else "",
+        str(row["table"] or ""),
+    ]
+    return " of ".join(part for part in reversed(parts) if part) or "the dataset"

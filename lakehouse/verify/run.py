@@ -1,0 +1,62 @@
+"""The verification: ledger and logs, files, records, rows; everything, to the end.
+
+walk        each entry against a dozen logs, and against the entries before
+files       there, of the right size; in full, byte for byte
+records     uploads, versions and tags against the ledger
+contents    in full: every hash again; every version by files and by change log
+latest      or else: the latest version, by the hashes that its rows carry
+"""
+
+from functools import partial
+
+from lakehouse.collection import Collection
+from lakehouse.verify.checkpoints import check_checkpoints
+from lakehouse.verify.contents import check_contents
+from lakehouse.verify.files import check_bytes, check_presence, copies_of
+from lakehouse.verify.latest import check_latest
+from lakehouse.verify.progress import Tell, silent
+from lakehouse.verify.records import check_records
+from lakehouse.verify.report import Findings, Verification
+from lakehouse.verify.walk import walk
+
+__all__ = ["verify"]
+
+
+def verify(
+    collection: Collection, *, full: bool = True, progress: Tell = silent
+) -> Verification:
+    """Find everything that is wrong with a collection.
+
+    Args:
+        collection: Whose ledger, logs, files and rows.
+        full: Read every byte and every row, of every version; otherwise only
+            the ledger, the logs, the lists of files, and the latest version.
+        progress: Told how far it is.
+
+    Raises:
+        NotFoundError: If the collection was never created.
+        StorageError: If the store failed and may not fail again.
+    """
+    findings = Findings()
+    look = partial(check_checkpoints, collection, findings) if full else None
+    history = walk(collection, findings, progress, look)
+    copies = copies_of(collection, history)
+    right = check_presence(collection, history, copies, findings)
+    if full:
+        right = check_bytes(collection.store, right, findings, progress)
+    else:
+        findings.counts["bytes"] = sum(copy.file.size for copy in right)
+    uploads = check_records(collection, history, right, findings)
+    if full:
+        check_contents(
+            collection.store,
+            history,
+            copies,
+            right,
+            uploads=uploads,
+            findings=findings,
+            tell=progress,
+        )
+    else:
+        check_latest(collection, history, findings)
+    return Verification.of(findings, full=full)
