@@ -6,7 +6,7 @@ __all__ = ["verify"]
 
 
 def verify(root: str, *, full: bool = True) -> dict[str, lakehouse.Verification]:
-    """Look for everything that is wrong in the lake at `root`; by address.
+    """Look for everything that is wrong in a lake, archived parts too; by address.
 
     Args:
         root: Where the lake lies.
@@ -16,7 +16,9 @@ def verify(root: str, *, full: bool = True) -> dict[str, lakehouse.Verification]
         StorageError: If the store failed.
     """
     lake = lakehouse.connect(root, merge="deferred", compaction="manual")
-    return {name: found.verify(full=full) for name, found in lake.collections()}
+    return {
+        name: found.verify(full=full) for name, found in lake.collections(archived=True)
+    }
 
 
 if __name__ == "__main__":

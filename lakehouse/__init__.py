@@ -31,6 +31,7 @@ from lakehouse.inference_set import InferenceDraft, InferenceSet
 from lakehouse.lake import Lake, connect
 from lakehouse.model.class_map import ClassMap, LabelClass
 from lakehouse.model.problems import Problem
+from lakehouse.opening import open_lock
 from lakehouse.project import Project
 from lakehouse.snapshot import Snapshot
 from lakehouse.upload import Upload
@@ -63,4 +64,5 @@ __all__ = [
     "Verification",
     "WaitTimeoutError",
     "connect",
+    "open_lock",
 ]

@@ -191,16 +191,21 @@ class Lake:
         names = rows.filter(pl.col("archived") <= archived).get_column("name")
         return [self.project(name) for name in names]
 
-    def collections(self) -> Iterator[tuple[str, Dataset | InferenceSet]]:
-        """Every dataset and inference set that is not archived, with its address.
+    def collections(
+        self, *, archived: bool = False
+    ) -> Iterator[tuple[str, Dataset | InferenceSet]]:
+        """Every dataset and inference set, with its address.
 
         Addresses are `project/dataset` and `project/dataset/inference_set`.
+
+        Args:
+            archived: Those that are archived too.
         """
-        for project in self.projects():
-            for dataset in project.datasets():
+        for project in self.projects(archived=archived):
+            for dataset in project.datasets(archived=archived):
                 name = f"{project.name}/{dataset.name}"
                 yield name, dataset
-                for one in dataset.inference_sets():
+                for one in dataset.inference_sets(archived=archived):
                     yield f"{name}/{one.name}", one
 
     def prepare(self) -> None:

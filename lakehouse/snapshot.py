@@ -6,9 +6,12 @@ sent, so what a snapshot returns can be written again unchanged.
 """
 
 import hashlib
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +20,7 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, Layout
 from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.lock import condition_text, lock_of
 from lakehouse.model.class_map import ClassMap
 from lakehouse.replay import content
 from lakehouse.storage import collect_all
@@ -216,6 +220,40 @@ class Snapshot:
             )
             for table in LIVE_TABLES
         }
+
+    def lock(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+        """Exactly which content this is: `lakehouse.open_lock` finds it again.
+
+        It holds the version, and of each table the number of rows and their
+        fingerprint; of a filtered snapshot its conditions too. JSON can hold it, so
+        `mlflow.log_dict(snapshot.lock(), "data.json")` keeps it with a model.
+
+        Args:
+            path: A file to write it to as well, in place of one that is there.
+
+        Raises:
+            InvalidInputError: If a condition calls Python code.
+        """
+        collection = self.collection
+        made = lock_of(
+            collection.store.root,
+            collection.path,
+            collection.ledger.read(self.version),
+            collection.layout,
+            self.fingerprint,
+        )
+        conditions = {"frames": self.frames_where, "labels": self.labels_where}
+        filters = {
+            table: condition_text(condition)
+            for table, condition in conditions.items()
+            if condition is not None
+        }
+        selected = self.counts if self.is_filtered else {}
+        said = replace(made, filters=filters, selected=selected).to_dict()
+        if path is not None:
+            text = json.dumps(said, ensure_ascii=False, indent=2)
+            Path(path).write_text(f"{text}\n", encoding="utf-8")
+        return said
 
     def plot(self, frame_id: str) -> "Image":
         """A picture of a frame with its labels drawn.

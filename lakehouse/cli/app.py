@@ -65,12 +65,17 @@ class Session:
         return self.dataset(target, inline=inline)
 
     def everything(
-        self, target: str | None
+        self, target: str | None, *, archived: bool = False
     ) -> list[tuple[str, Dataset | InferenceSet]]:
-        """What a target names; without one, all datasets and their inference sets."""
+        """What a target names; without one, all datasets and their inference sets.
+
+        Args:
+            target: Of a dataset or an inference set; None for all.
+            archived: Those that are archived too.
+        """
         if target:
             return [(target, self.versioned(target, inline=False))]
-        return list(self.lake(inline=False).collections())
+        return list(self.lake(inline=False).collections(archived=archived))
 
 
 @app.callback()

@@ -21,7 +21,7 @@ LAYERS = (
     {"leases", "staging"},
     {"ledger"},
     {"catalogue", "collection"},
-    {"replay", "tags"},
+    {"lock", "replay", "tags"},
     {"engines", "history", "snapshot", "versions"},
     {"checkpoints", "diff"},
     {"upload", "uploads", "verify"},
@@ -31,6 +31,7 @@ LAYERS = (
     {"dataset"},
     {"project"},
     {"lake"},
+    {"opening"},
     {"aquarium", "demo", "jobs", "testing"},
     {"cli"},
 )

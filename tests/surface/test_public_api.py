@@ -34,6 +34,7 @@ EXPECTED = [
     "Verification",
     "WaitTimeoutError",
     "connect",
+    "open_lock",
 ]
 DOORS = (
     "lakehouse",

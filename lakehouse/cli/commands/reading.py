@@ -1,4 +1,4 @@
-"""Commands that read: versions, show, history, plot."""
+"""Commands that read: versions, show, history, plot, lock."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ import typer
 from lakehouse.cli.app import app, session, split_target
 from lakehouse.cli.output import arrows
 
-__all__ = ["history", "plot", "show", "versions"]
+__all__ = ["history", "lock", "plot", "show", "versions"]
 
 _SUMMARY = ["version", "time", "author", "message", "frames_rows", "labels_rows"]
 _COUNTS = ["created", "replaced", "modified", "deleted", "rejected"]
@@ -81,6 +81,20 @@ def plot(
     snapshot = here.versioned(target).at(split_target(target).ref)
     snapshot.plot(frame).save(out)
     here.output.facts({"written": str(out)}, "Picture")
+
+
+@app.command()
+def lock(
+    context: typer.Context,
+    target: Target,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write as well.")
+    ] = None,
+) -> None:
+    """Tell exactly which content a version is: lakehouse lock cells/hela@3 -o hela.lock.json."""
+    here = session(context)
+    said = here.versioned(target).at(split_target(target).ref).lock(out)
+    here.output.facts(said, f"Lock of {target}")
 
 
 def _told(labels: pl.DataFrame) -> pl.DataFrame:

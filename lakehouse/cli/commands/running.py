@@ -130,7 +130,7 @@ def verify(
     """Find everything that is wrong, and exit with 1 if anything is: lakehouse run verify cells/hela."""
     here = session(context)
     found: dict[str, Verification] = {}
-    for name, one in here.everything(target):
+    for name, one in here.everything(target, archived=True):
         with progress_bar() as tell:
             found[name] = one.verify(full=not quick, progress=tell)
     here.output.drawn(
