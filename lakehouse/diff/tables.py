@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.contracts import contract
+from lakehouse.delta.plan import sort_rows
 from lakehouse.diff.sides import AtVersion, InLog, Side
 from lakehouse.replay import content
 from lakehouse.snapshot import Snapshot
@@ -52,7 +53,7 @@ class TableDiff:
 
     def _rows(self, side: Side, absent: str) -> pl.DataFrame:
         there = self.keys.filter(pl.col("change") != absent).drop("change")
-        return side.rows(there).drop(_HIDDEN).sort(there.columns)
+        return sort_rows(side.rows(there).drop(_HIDDEN), contract(self.table))
 
     @cached_property
     def sides(self) -> tuple[pl.DataFrame, pl.DataFrame]:
