@@ -5,7 +5,6 @@ make one, `open_upload` combines several into one. All of them end in `submit`,
 the one way in. Every read starts at a version: `latest()` or `at(ref)`.
 """
 
-import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, Unpack
@@ -22,16 +21,17 @@ from lakehouse.checkpoints import (
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import AlreadyExistsError, ArchivedError, InvalidInputError
+from lakehouse.errors import AlreadyExistsError, InvalidInputError
 from lakehouse.inference_set import InferenceSet
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.pinning import awaited, take_pin
-from lakehouse.settings import Settings, changed_row, pick
+from lakehouse.registered import Registered
+from lakehouse.settings import Settings, pick
 from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
 from lakehouse.uploads import uploads_table
-from lakehouse.versioned import SubmitOptions, Versioned
+from lakehouse.versioned import SubmitOptions
 from lakehouse.versions import resolve
 
 __all__ = ["Dataset"]
@@ -40,7 +40,7 @@ IfExists = Literal["replace", "reject", "skip"]
 Nulls = Literal["keep", "clear"]
 
 
-class Dataset(Versioned):
+class Dataset(Registered):
     """Frames and labels with a history. Made by `project.dataset()`."""
 
     def __init__(
@@ -50,10 +50,12 @@ class Dataset(Versioned):
         collection: Collection,
         registry: SingleTable,
         settings: Settings,
+        *,
+        task: str | None = None,
     ) -> None:
-        super().__init__(name, collection, settings)
+        super().__init__(name, collection, registry, settings)
         self.project_name = project
-        self._registry = registry
+        self._task = task
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -158,14 +160,6 @@ class Dataset(Versioned):
         draft = Draft()
         yield draft
         draft.upload = self.submit(draft.operations(), **options)
-
-    def _require_active(self) -> None:
-        if self.is_archived:
-            raise ArchivedError(
-                f"Dataset {self.name!r} is archived. Undo it with "
-                f"dataset.archive(archived=False).",
-                kind="dataset.archived",
-            )
 
     def _require_writable(self, upload_id: str | None) -> None:
         self._require_active()
@@ -306,6 +300,7 @@ class Dataset(Versioned):
             self.collection,
             self._registry,
             self._settings,
+            task=self._task,
         )
 
     def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:
@@ -333,36 +328,12 @@ class Dataset(Versioned):
     # ------------------------------ THE DATASET ----------------------------- #
 
     @property
-    def mode(self) -> str:
-        """STREAMING, or BATCH."""
-        return str(self._row()["mode"])
+    def _kind(self) -> str:
+        return "dataset"
 
     @property
-    def is_archived(self) -> bool:
-        """Whether the dataset is archived: readable, and not written."""
-        return bool(self._row()["archived"])
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """The dataset's own metadata."""
-        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
-        return found
-
-    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Replace the dataset's own metadata by anything JSON can hold."""
-        self._update({"metadata": json.dumps(dict(metadata))})
-
-    def archive(self, *, archived: bool = True) -> None:
-        """Hide the dataset from lists and refuse writes to it, or undo that."""
-        self._update({"archived": archived})
-
-    def _row(self) -> dict[str, Any]:
-        return pick(self._registry.rows(), "dataset", self.name)
-
-    def _update(self, fields: dict[str, Any]) -> None:
-        self._registry.update(
-            lambda rows: changed_row(rows, "dataset", self.name, lambda _: fields)
-        )
+    def _key(self) -> str:
+        return self.name
 
     def __repr__(self) -> str:
         latest = self.collection.latest()

@@ -6,7 +6,7 @@ dataset do not move.
 """
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Unpack
 
@@ -16,13 +16,16 @@ from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import ArchivedError, ConflictError
+from lakehouse.errors import ConflictError
+from lakehouse.metrics import Metrics, evaluate
 from lakehouse.pinning import move_pin, settle_pin
-from lakehouse.settings import Settings, changed_row, pick
+from lakehouse.registered import Registered
+from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
+from lakehouse.storage import collect
 from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
-from lakehouse.versioned import SubmitOptions, Versioned
+from lakehouse.versioned import SubmitOptions
 from lakehouse.versions import resolve
 
 __all__ = ["InferenceDraft", "InferenceSet"]
@@ -59,7 +62,7 @@ class InferenceDraft(Draft):
         self.add(rest)
 
 
-class InferenceSet(Versioned):
+class InferenceSet(Registered):
     """Inferences with a history and a pin. Made by `dataset.inference_set()`."""
 
     def __init__(
@@ -69,12 +72,13 @@ class InferenceSet(Versioned):
         base: Collection,
         registry: SingleTable,
         settings: Settings,
+        *,
+        task: str | None = None,
     ) -> None:
-        super().__init__(name, collection, settings)
+        super().__init__(name, collection, registry, settings)
         collection.base = base
         self._base = base
-        self._registry = registry
-        self._key = f"{base.path.rpartition('/')[2]}/{name}"
+        self._task = task
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -156,12 +160,7 @@ class InferenceSet(Versioned):
 
     def _require_writable(self, upload_id: str | None) -> None:
         del upload_id
-        if self.is_archived:
-            raise ArchivedError(
-                f"Inference set {self.name!r} is archived. Undo it with "
-                "inference_set.archive(archived=False).",
-                kind="inference_set.archived",
-            )
+        self._require_active()
 
     # ---------------------------------- PIN --------------------------------- #
 
@@ -220,6 +219,54 @@ class InferenceSet(Versioned):
         """
         return Snapshot.resolve(self._base, self._require_pin())
 
+    # -------------------------------- METRICS ------------------------------- #
+
+    def metrics(
+        self,
+        *,
+        iou: float = 0.5,
+        confidence: float = 0.1,
+        at: VersionLike | None = None,
+        version: VersionLike = "latest",
+        over: Literal["seen", "all"] = "seen",
+    ) -> Metrics:
+        """How the inferences fare against the labels of the pinned version.
+
+        A pure function of the pin, the set's version and the parameters: what is
+        done to the dataset later does not move it.
+
+        Args:
+            iou: The least overlap of a match.
+            confidence: Inferences below are left out.
+            at: Another version of the dataset, to ask what other labels would say;
+                the pin when left out.
+            version: The version of this set.
+            over: Whether frames count that the model `seen`, or `all` of the pin.
+
+        Raises:
+            ConflictError: If the set is not pinned yet.
+            InvalidInputError: If a parameter is out of range, or rows cannot be
+                evaluated; all faults are listed.
+            NotFoundError: If there is no such version.
+        """
+        pin = self._require_pin()
+        truth = Snapshot.resolve(
+            self._base, pin if at is None else resolve(self._base, at)
+        )
+        mine = self.at(version)
+        seen = collect(mine.frames().select("frame_id")).to_series()
+        return evaluate(
+            truth.labels(),
+            mine.inferences(),
+            truth.frames(),
+            task=self._task,  # type: ignore[arg-type]
+            iou=iou,
+            confidence=confidence,
+            seen=seen.to_list(),
+            over=over,
+            classes=self.collection.classes(),
+        )
+
     def _pin_row(self) -> dict[str, Any] | None:
         waits_for = json.loads(self._row()["awaits"] or "[]")
         return settle_pin(self._base, self.name, waits_for, self._settings.author)
@@ -238,36 +285,12 @@ class InferenceSet(Versioned):
     # -------------------------------- THE SET ------------------------------- #
 
     @property
-    def mode(self) -> str:
-        """STREAMING, or BATCH."""
-        return str(self._row()["mode"])
+    def _kind(self) -> str:
+        return "inference_set"
 
     @property
-    def is_archived(self) -> bool:
-        """Whether the set is archived: readable, and not written."""
-        return bool(self._row()["archived"])
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """The set's own metadata."""
-        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
-        return found
-
-    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Replace the set's own metadata by anything JSON can hold."""
-        self._update({"metadata": json.dumps(dict(metadata))})
-
-    def archive(self, *, archived: bool = True) -> None:
-        """Hide the set from lists and refuse writes to it, or undo that."""
-        self._update({"archived": archived})
-
-    def _row(self) -> dict[str, Any]:
-        return pick(self._registry.rows(), "inference_set", self._key)
-
-    def _update(self, fields: dict[str, Any]) -> None:
-        self._registry.update(
-            lambda rows: changed_row(rows, "inference_set", self._key, lambda _: fields)
-        )
+    def _key(self) -> str:
+        return f"{self._base.path.rpartition('/')[2]}/{self.name}"
 
     def __repr__(self) -> str:
         latest = self.collection.latest()

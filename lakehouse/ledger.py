@@ -17,6 +17,7 @@ the digest of its entry's bytes, so neither can be altered unnoticed.
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -252,9 +253,20 @@ class Ledger:
         if entry.version in self._published:
             return
         decided = self.read(entry.version)
-        for table, folder in self._tables.items():
-            path = log_path(f"{self._path}/{folder}", entry.version)
-            self._store.put_new(path, commit_of(decided, table))
+        commits = [
+            (log_path(f"{self._path}/{folder}", entry.version), table)
+            for table, folder in self._tables.items()
+        ]
+
+        def put(commit: tuple[str, str]) -> None:
+            self._store.put_new(commit[0], commit_of(decided, commit[1]))
+
+        if self._store.at_once > 1:
+            with ThreadPoolExecutor(self._store.at_once) as pool:
+                list(pool.map(put, commits))
+        else:
+            for commit in commits:
+                put(commit)
         self._published.add(entry.version)
 
     def is_published(self, version: int) -> bool:

@@ -187,7 +187,12 @@ class Project:
         """
         pick(self._registry.rows(), "dataset", name)
         return Dataset(
-            self.name, name, self._collection(name), self._registry, self._settings
+            self.name,
+            name,
+            self._collection(name),
+            self._registry,
+            self._settings,
+            task=self.task,
         )
 
     def datasets(self, *, archived: bool = False) -> list[Dataset]:

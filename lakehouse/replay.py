@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from lakehouse.collection import Collection
+from lakehouse.delta.plan import sort_rows
 from lakehouse.storage import collect
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "replayed",
     "replayed_at",
     "rows_at",
+    "rows_of_images",
     "touched",
     "uploads_between",
 ]
@@ -172,27 +174,48 @@ def images_of(
 
 
 def last_images(
-    collection: Collection, table: str, uploads: pl.DataFrame, *, columns: list[str]
-) -> pl.LazyFrame:
-    """The last image that some uploads gave to each key they changed.
+    collection: Collection, table: str, uploads: pl.DataFrame
+) -> pl.DataFrame:
+    """Which image some uploads gave last to each key that they changed.
 
     Where they are all uploads between two versions, that is the state at the later
-    one of the keys that differ; a `DELETE` has a null `row_hash`.
+    one of every key that may differ.
 
     Args:
         collection: Whose table.
         table: A live table.
         uploads: `upload_id` and `version`.
-        columns: Of the change log.
+
+    Returns:
+        The columns of the key, each key once, sorted; `row_hash`, null if the key is
+        gone; and `upload_id`.
     """
+    key = list(collection.contract(table).key)
+    columns = [*key, "row_hash", "upload_id"]
     rows = _images(collection, table, uploads, columns)
     if uploads.height > 1:
         rows = (
             rows.join(uploads.lazy(), on="upload_id", how="inner")
             .sort("version")
-            .unique(list(collection.contract(table).key), keep="last")
+            .unique(key, keep="last")
         )
-    return rows.select(columns)
+    return sort_rows(collect(rows.select(columns)), collection.contract(table))
+
+
+def rows_of_images(
+    collection: Collection, table: str, images: pl.DataFrame, columns: list[str]
+) -> pl.DataFrame:
+    """The rows of images that `last_images` gave, in no promised order.
+
+    Args:
+        collection: Whose table.
+        table: A live table.
+        images: The key and `upload_id`.
+        columns: Which to return.
+    """
+    rows = _images(collection, table, images.select("upload_id").unique(), columns)
+    on = [*collection.contract(table).key, "upload_id"]
+    return collect(rows.join(images.lazy(), on=on, how="semi").select(columns))
 
 
 def _images(

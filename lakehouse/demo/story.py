@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import polars as pl
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import track
 from rich.table import Table
 
 import lakehouse
-from lakehouse.plotting import side_by_side
 
 __all__ = ["tell"]
 
@@ -135,8 +135,7 @@ def _relabel(
     console.print(
         f"[bold]4. {frame_id} is relabelled[/bold]: boxes grow, small ones become debris."
     )
-    before = dataset.latest()
-    _, labels = before.frame(frame_id)
+    _, labels = dataset.latest().frame(frame_id)
     small = (
         pl.col("width") * pl.col("height")
         < labels.select((pl.col("width") * pl.col("height")).quantile(0.3)).item()
@@ -151,9 +150,10 @@ def _relabel(
         height=pl.col("height") + 4,
     )
     upload = dataset.modify(labels=rows, message="relabelled by hand")
-    picture = side_by_side([before.plot(frame_id), dataset.latest().plot(frame_id)])
-    picture.save(place / "relabelled.png")
+    diff = upload.diff()
+    diff.plot(frame_id).save(place / "relabelled.png")
     console.print(f"   {upload!r}", markup=False)
+    console.print(Padding(diff, (0, 0, 0, 3)))
     console.print(
         f"   before and after, drawn: {place / 'relabelled.png'}\n", markup=False
     )

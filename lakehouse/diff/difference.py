@@ -29,8 +29,8 @@ __all__ = ["Diff"]
 class Diff:
     """What differs from one version to another, or what one upload changed.
 
-    Made by `dataset.diff(a, b)` and `upload.diff()`. Rows changed and changed
-    back in between are no difference.
+    Made by `dataset.diff(a, b)` and `upload.diff()`; `start` and `end` are its
+    snapshots. Rows changed and changed back in between are no difference.
 
         diff = dataset.diff(1, "latest")
         print(diff)                    counts, classes, fields, moved boxes

@@ -61,7 +61,10 @@ def field_counts(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
 
 
 def _differs(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
-    return before.get_column(name).ne_missing(after.get_column(name))
+    was, now = before.get_column(name), after.get_column(name)
+    if was.null_count() == now.null_count() == len(was):
+        return pl.repeat(value=False, n=len(was), dtype=pl.Boolean, eager=True)
+    return was.ne_missing(now)
 
 
 def _texts(values: pl.Series) -> pl.Series:

@@ -6,17 +6,22 @@ on both sides.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Protocol
 
 import polars as pl
 
 from lakehouse.contracts import contract
 from lakehouse.delta.lookup import Lookup
-from lakehouse.delta.plan import sort_rows
 from lakehouse.merging.outcome import OLD_HASH
-from lakehouse.replay import last_images, place_of, replayed_at, rows_at
+from lakehouse.replay import (
+    last_images,
+    place_of,
+    replayed_at,
+    rows_at,
+    rows_of_images,
+)
 from lakehouse.snapshot import Snapshot
-from lakehouse.storage import collect
 
 __all__ = ["AtVersion", "InLog", "Side"]
 
@@ -31,7 +36,7 @@ class Side(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InLog:
     """The state that some uploads led to, of the keys that they changed."""
 
@@ -40,24 +45,22 @@ class InLog:
     uploads: pl.DataFrame
     """`upload_id` and `version`."""
 
-    def hashes(self) -> pl.DataFrame:
-        """Every key that was changed, sorted, and its `row_hash`; null if it is gone."""
-        shape = contract(self.table)
-        columns = [*shape.key, _HASH]
+    @cached_property
+    def images(self) -> pl.DataFrame:
+        """Every key that was changed, sorted: `row_hash`, null if gone, and upload."""
         if not self.uploads.height:
-            return shape.schema().to_frame().select(columns)
-        collection = self.snapshot.collection
-        rows = last_images(collection, self.table, self.uploads, columns=columns)
-        return sort_rows(collect(rows), shape)
+            shape = contract(self.table)
+            empty = shape.schema().to_frame()
+            return empty.select(*shape.key, _HASH, "upload_id")
+        return last_images(self.snapshot.collection, self.table, self.uploads)
 
     def rows(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The full rows of keys that are there, in no promised order."""
         collection = self.snapshot.collection
         state = collection.state(self.table, self.snapshot.read_version)
+        images = self.images.join(keys, on=keys.columns, how="semi")
         names = state.schema.names()
-        rows = last_images(collection, self.table, self.uploads, columns=names)
-        key = list(contract(self.table).key)
-        return collect(rows.join(keys.lazy(), on=key, how="semi"))
+        return rows_of_images(collection, self.table, images, names)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.contracts import contract
+from lakehouse.delta.plan import sort_rows
 from lakehouse.diff.sides import AtVersion, InLog, Side
 from lakehouse.replay import content
 from lakehouse.snapshot import Snapshot
@@ -52,8 +53,7 @@ class TableDiff:
 
     def _rows(self, side: Side, absent: str) -> pl.DataFrame:
         there = self.keys.filter(pl.col("change") != absent).drop("change")
-        rows = side.rows(there).drop(_HIDDEN)
-        return there.join(rows, on=there.columns, how="left", maintain_order="left")
+        return sort_rows(side.rows(there).drop(_HIDDEN), contract(self.table))
 
     @cached_property
     def sides(self) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -103,9 +103,9 @@ def compared_by_log(
     forward = start.version <= end.version
     earlier, later = (start, end) if forward else (end, start)
     logged, held = InLog(later, table, uploads), AtVersion(earlier, table)
-    new = logged.hashes()
-    old = held.hashes(new.drop("row_hash"))
     key = list(contract(table).key)
+    new = logged.images.drop("upload_id")
+    old = held.hashes(new.select(key))
     # The left side has every key, sorted.
     both = new.join(old, on=key, how="left", maintain_order="left", suffix="_earlier")
     names = ("row_hash_earlier", "row_hash")

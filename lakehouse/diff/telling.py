@@ -53,7 +53,7 @@ def as_rich(diff: "Diff") -> RenderableType:
     """The summary for a terminal."""
     if diff.is_empty:
         return Text(as_text(diff))
-    table = Table("", title=title_of(diff), title_justify="left")
+    table = Table("")
     for change, colour in zip(CHANGES, ("green", "red", "yellow"), strict=True):
         table.add_column(change, justify="right", style=colour)
     for name, cells in _counts(diff):
@@ -62,7 +62,7 @@ def as_rich(diff: "Diff") -> RenderableType:
         Text.assemble((name, "bold"), "  ", told, overflow="fold")
         for name, told in _facts(diff)
     ]
-    return Group(table, *facts)
+    return Group(Text(title_of(diff), style="bold"), table, *facts)
 
 
 def as_html(diff: "Diff") -> str:

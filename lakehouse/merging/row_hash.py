@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
+from xxhash import xxh3_64_intdigest
 
 __all__ = ["Lanes", "by_chunks", "hashes_of", "mix", "row_hash", "row_sums"]
 
@@ -35,6 +36,7 @@ _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
 _POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
 _NAN_BITS: Final = np.uint64(0x7FF8000000000000)
+_FEW: Final = 256
 _CHUNK_ROWS: Final = 131_072
 _THREADS: Final = min(8, os.cpu_count() or 1)
 
@@ -131,6 +133,10 @@ def _bits(column: pl.Series) -> Lanes:
 
 
 def _text_lane(column: pl.Series) -> Lanes:
+    if len(column) <= _FEW:
+        # One by one: a few texts are hashed before a query is even planned.
+        texts = [(value or "").encode() for value in column.to_list()]
+        return np.array([xxh3_64_intdigest(text) for text in texts], dtype=np.uint64)
     named = column.alias("text").to_frame()
     hashed = named.select(plh.col("text").nchash.xxh3_64()).to_series()
     return hashed.fill_null(0).to_numpy().astype(np.uint64)

@@ -106,15 +106,7 @@ def as_images(
     """
     columns = logical_columns(contract, extras)
     known = ["row_hash"] if "row_hash" in rows.columns else []
-    rows = filled(rows, columns).select(
-        *(
-            name if rows.schema.get(name, dtype) == dtype else pl.col(name).cast(dtype)
-            for name, dtype in columns.items()
-        ),
-        "upload_id",
-        "op",
-        *known,
-    )
+    rows = rows.select(*_typed(rows, columns), "upload_id", "op", *known)
     if not known:
         rows = rows.with_columns(row_hash(rows, list(columns)))
     key = list(contract.key)
@@ -152,12 +144,21 @@ def exactly(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFra
     A `row_hash` that was made when the rows were staged is kept.
     """
     known = ["row_hash"] if "row_hash" in rows.columns else []
-    rows = filled(rows, fields)
-    typed = (
-        name if rows.schema[name] == dtype else pl.col(name).cast(dtype)
-        for name, dtype in fields.items()
-    )
-    return rows.select(*typed, "upload_id", "op", *known)
+    return rows.select(*_typed(rows, fields), "upload_id", "op", *known)
+
+
+def _typed(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+    """The fields under their types, null where the rows lack one."""
+    there = dict(zip(rows.columns, rows.dtypes, strict=True))
+    values: list[pl.Expr] = []
+    for name, dtype in fields.items():
+        if name not in there:
+            values.append(pl.lit(None, dtype=dtype).alias(name))
+        elif there[name] == dtype:
+            values.append(pl.col(name))
+        else:
+            values.append(pl.col(name).cast(dtype))
+    return values
 
 
 def together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

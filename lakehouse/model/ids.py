@@ -26,6 +26,7 @@ __all__ = [
 NAME_PATTERN: Final = r"^[A-Za-z0-9_]+$"
 """What a project, dataset, inference set or metadata field is called."""
 
+_FEW: Final = 256
 _VERSION: Final = 0x7
 _FORBIDDEN: Final = r"[#\[\]?*,/\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
 _FORBIDDEN_PY: Final = re.compile(r"[#\[\]?*,/\x7f-\x84\x86-\x9f]|[^\x00-\xff]")
@@ -78,6 +79,8 @@ def any_invalid_id(ids: pl.Series) -> bool:
     """
     if ids.null_count():
         return True
+    if len(ids) <= _FEW:
+        return any(id_problem(value) is not None for value in ids.to_list())
     if ids.is_sorted():
         ids = ids.filter((ids != ids.shift(1)).fill_null(value=True))
     checked = ids.alias("id").to_frame().lazy().select(invalid_id_expr("id").any())

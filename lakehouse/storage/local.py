@@ -46,6 +46,11 @@ class LocalStore:
         """Nothing: a folder needs no credentials."""
         return {}
 
+    @property
+    def at_once(self) -> int:
+        """One: a file is written faster than a thread is asked."""
+        return 1
+
     def read(self, path: str) -> bytes:
         """The bytes of a file.
 

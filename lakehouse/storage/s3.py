@@ -66,6 +66,11 @@ class S3Store:
             skip_instance_cache=True,
         )
 
+    @property
+    def at_once(self) -> int:
+        """Many: each is mostly waiting for the answer."""
+        return 16
+
     def read(self, path: str) -> bytes:
         """The bytes of an object.
 

@@ -62,6 +62,11 @@ class Store(Protocol):
         """What engines need to reach the root."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many small writes it pays to make side by side."""
+        ...
+
     def read(self, path: str) -> bytes:
         """The bytes of an object.
 

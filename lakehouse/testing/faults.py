@@ -52,6 +52,11 @@ class FaultyStore:
         """The wrapped store's options."""
         return self._store.storage_options
 
+    @property
+    def at_once(self) -> int:
+        """One, so that calls can be counted."""
+        return 1
+
     def _call(self, name: str, call: Callable[[], T]) -> T:
         fails = len(self.calls) == self._at
         self.calls.append(name)

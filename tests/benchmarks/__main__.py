@@ -189,6 +189,8 @@ def looking_back(report: Report, work: Path, data: Data, count: int) -> None:
     what = f"history of a frame at {count} versions"
     report.add(Line(what, warm.median * 1000, "ms", target=50.0))
     report.add(Line(f"{what}, by a new connection", cold.median * 1000, "ms"))
+    named = apart(versions.checkpointed, root, 20, cache=cache)
+    report.add(Line("a checkpoint made", named.median * 1000, "ms", target=50.0))
     diff, whole = apart_pair(versions.compared, root, large, 3)
     what = "diff of versions 1 % apart"
     report.add(Line(what, diff.best, "s", target=1.0))

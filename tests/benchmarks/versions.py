@@ -9,7 +9,15 @@ from tests.benchmarks.data import COLUMNS, KEY, Data
 from tests.benchmarks.measure import Measured, Timer
 from tests.benchmarks.ours import dataset_at
 
-__all__ = ["aged", "compared", "opened_at", "scanned_at", "told", "told_anew"]
+__all__ = [
+    "aged",
+    "checkpointed",
+    "compared",
+    "opened_at",
+    "scanned_at",
+    "told",
+    "told_anew",
+]
 
 _EVERY = 50
 """One version in so many changes a percent of the labels; the others, one frame's."""
@@ -99,6 +107,16 @@ def compared(root: Path, until: int, rounds: int) -> tuple[Measured, Measured]:
     found = right.select(*KEY, *renamed).rename(renamed)
     assert after.select(COLUMNS).equals(found)
     return Measured(ours.seconds), Measured(theirs.seconds)
+
+
+def checkpointed(root: Path, rounds: int) -> Measured:
+    """Name versions, one after the other."""
+    dataset, timer = dataset_at(root), Timer()
+    for number in range(rounds):
+        with timer():
+            dataset.checkpoint(f"bench-{number}", dataset.version - number)
+    assert dataset.checkpoints().height == rounds
+    return Measured(timer.seconds)
 
 
 def opened_at(root: Path, frame_id: str, version: int, rounds: int) -> Measured:

@@ -474,11 +474,12 @@ def _assert_differs_as_the_model(
         }
 
 
-@given(st.lists(uploads(), min_size=2, max_size=4), st.booleans())
+@given(st.lists(uploads(), min_size=2, max_size=4), st.booleans(), st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_pair_of_versions_differs_as_the_model_says(
     tmp_path_factory: pytest.TempPathFactory,
     sent: list[Any],
+    compacted: bool,  # noqa: FBT001 - drawn
     closed: bool,  # noqa: FBT001 - drawn
 ) -> None:
     lake = lakehouse.connect(tmp_path_factory.mktemp("lake"))
@@ -492,6 +493,8 @@ def test_every_pair_of_versions_differs_as_the_model_says(
         states[dataset.version] = model.latest
         made.append((upload, len(model.versions) - 2, len(model.versions) - 1))
 
+    if compacted:
+        dataset.compact()
     with pytest.MonkeyPatch.context() as patch:
         if closed:
             patch.setattr(Collection, "is_closed", lambda *_: True)

@@ -70,3 +70,13 @@ def test_values_swapped_between_rows_change_the_fingerprint() -> None:
 
 
 GOLDEN = [6108453510131091054, -8359536631865512955, -2455578474485432206]
+
+
+@given(st.lists(st.none() | st.text(), min_size=1, max_size=8))
+def test_few_and_many_rows_are_hashed_alike(texts: list[str | None]) -> None:
+    few = pl.DataFrame({"a": pl.Series(texts, dtype=pl.String)})
+    many = pl.concat([few] * (300 // len(texts) + 1))
+
+    hashes = row_hash(many, ["a"])
+
+    assert hashes.head(len(texts)).equals(row_hash(few, ["a"]))

@@ -27,6 +27,7 @@ LAYERS = (
     {"upload", "uploads", "verify"},
     {"draft", "submit"},
     {"pinning", "versioned"},
+    {"registered"},
     {"inference_set"},
     {"dataset"},
     {"project"},

@@ -1,0 +1,79 @@
+"""What a project's registry says of a collection: mode, metadata, archived or not."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse.catalogue import SingleTable
+from lakehouse.collection import Collection
+from lakehouse.errors import ArchivedError
+from lakehouse.settings import Settings, changed_row, pick
+from lakehouse.versioned import Versioned
+
+__all__ = ["Registered"]
+
+
+class Registered(Versioned):
+    """A collection with a row in the registry of its project."""
+
+    def __init__(
+        self,
+        name: str,
+        collection: Collection,
+        registry: SingleTable,
+        settings: Settings,
+    ) -> None:
+        super().__init__(name, collection, settings)
+        self._registry = registry
+
+    @property
+    @abstractmethod
+    def _kind(self) -> str:
+        """`dataset` or `inference_set`."""
+
+    @property
+    @abstractmethod
+    def _key(self) -> str:
+        """The name of its row."""
+
+    @property
+    def mode(self) -> str:
+        """STREAMING, or BATCH."""
+        return str(self._row()["mode"])
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it is archived: readable, and not written."""
+        return bool(self._row()["archived"])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its own metadata."""
+        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
+        return found
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace its own metadata by anything JSON can hold."""
+        self._update({"metadata": json.dumps(dict(metadata))})
+
+    def archive(self, *, archived: bool = True) -> None:
+        """Hide it from lists and refuse writes to it, or undo that."""
+        self._update({"archived": archived})
+
+    def _require_active(self) -> None:
+        if self.is_archived:
+            what = self._kind.replace("_", " ")
+            raise ArchivedError(
+                f"The {what} {self.name!r} is archived. Undo it with its "
+                "archive(archived=False).",
+                kind=f"{self._kind}.archived",
+            )
+
+    def _row(self) -> dict[str, Any]:
+        return pick(self._registry.rows(), self._kind, self._key)
+
+    def _update(self, fields: dict[str, Any]) -> None:
+        self._registry.update(
+            lambda rows: changed_row(rows, self._kind, self._key, lambda _: fields)
+        )
