@@ -7,7 +7,7 @@ tells what it did, so that a verification can be held to naming exactly that.
 import io
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -43,7 +43,13 @@ class Corruption:
     """The tables they are of; none for the ledger."""
 
 
-def corrupt(collection: Collection, kind: Kind, draw: random.Random) -> Corruption:
+def corrupt(
+    collection: Collection,
+    kind: Kind,
+    draw: random.Random,
+    *,
+    tables: Sequence[str] = COLLECTION_TABLES,
+) -> Corruption:
     """Damage a dataset, once.
 
     Files are replaced, never written in place, so that of two tables that share
@@ -53,8 +59,9 @@ def corrupt(collection: Collection, kind: Kind, draw: random.Random) -> Corrupti
         collection: Whose files; nobody may be writing to it.
         kind: What is done.
         draw: Where everything that is left open comes from.
+        tables: Where to; a ledger has none.
     """
-    before = dict(_damage(collection, kind, draw))
+    before = dict(_damage(collection, kind, draw, tables))
     for path, data in before.items():
         collection.store.put(path, data)
     names = (path.removeprefix(f"{collection.path}/").split("/")[0] for path in before)
@@ -62,21 +69,21 @@ def corrupt(collection: Collection, kind: Kind, draw: random.Random) -> Corrupti
 
 
 def _damage(
-    collection: Collection, kind: Kind, draw: random.Random
+    collection: Collection, kind: Kind, draw: random.Random, tables: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
     """The files that change, and what they become."""
     if kind == "ledger entry altered":
         path = f"{collection.path}/ledger/{entry_name(_version(collection, draw))}"
         yield path, _altered_text(collection.store.read(path), _alter_entry, draw)
     elif kind == "log line altered":
-        table = draw.choice(COLLECTION_TABLES)
+        table = draw.choice(tables)
         path = log_path(collection.table_path(table), _version(collection, draw))
         yield path, _altered_text(collection.store.read(path), _alter_log, draw)
     elif kind == "files swapped":
-        yield from _swapped(collection, draw)
+        yield from _swapped(collection, draw, tables)
     else:
         change = _CHANGES[kind]
-        path = draw.choice(_data_files(collection))
+        path = draw.choice(_data_files(collection, tables))
         changed = change(collection.store.read(path), draw)
         yield path, changed
         for twin in _twins(collection, path):
@@ -91,7 +98,9 @@ def _version(collection: Collection, draw: random.Random) -> int:
 # --------------------------------- DATA FILES ------------------------------- #
 
 
-def _data_files(collection: Collection) -> list[str]:
+def _data_files(
+    collection: Collection, tables: Sequence[str] = COLLECTION_TABLES
+) -> list[str]:
     """The files that open versions name, and those of other tables at the head."""
     head = collection.head().version
     contents = {collection.ledger.read(v).content_version for v in range(head + 1)}
@@ -106,6 +115,7 @@ def _data_files(collection: Collection) -> list[str]:
         {
             f"{collection.table_path(table)}/{path}"
             for table, version in places
+            if table in tables
             for path in collection.state(table, version).files
         }
     )
@@ -122,11 +132,11 @@ def _twins(collection: Collection, path: str) -> list[str]:
 
 
 def _swapped(
-    collection: Collection, draw: random.Random
+    collection: Collection, draw: random.Random, chosen: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
     """Two files of one table, each with the other's bytes."""
     tables: dict[str, list[str]] = {}
-    for path in _data_files(collection):
+    for path in _data_files(collection, chosen):
         tables.setdefault(path.rsplit("/", 1)[0], []).append(path)
     pairs = [paths for paths in tables.values() if len(paths) > 1]
     one, other = draw.sample(draw.choice(pairs), 2)

@@ -27,6 +27,7 @@ __all__ = [
     "assert_log_replays",
     "assert_plain_engine_agrees",
     "assert_sound",
+    "assert_verified",
 ]
 
 
@@ -56,6 +57,12 @@ def assert_sound(snapshot: Snapshot) -> None:
         hashes = row_hash(rows, list(columns))
         assert hashes.equals(rows.get_column("row_hash"))
         assert Fingerprint.of(hashes).text == entry.fingerprint[table]
+
+
+def assert_verified(dataset: Versioned, *, full: bool = True) -> None:
+    """Nothing that a verification looks at is wrong, whoever looks now."""
+    found = dataset.verify(full=full)
+    assert found.is_sound, found.problems.to_dicts()
 
 
 def assert_equals_model(snapshot: Snapshot, state: State) -> None:

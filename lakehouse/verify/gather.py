@@ -11,14 +11,19 @@ from typing import Final
 
 import numpy as np
 
+from lakehouse.verify.batches import Batch
 from lakehouse.verify.files import Copy
 from lakehouse.verify.lives import FOR_EVER, Spans
 from lakehouse.verify.report import Findings
-from lakehouse.verify.rows import Batch, RowReader, UnreadableError
+from lakehouse.verify.rows import RowReader, UnreadableError
 from lakehouse.verify.spool import Records, Spool, take
 from lakehouse.verify.tally import Tally
 
 __all__ = ["IMAGE", "LIVING", "Gathered", "gather"]
+
+_SMALL_ROWS: Final = 4_096
+_SMALL_BYTES: Final = 1024**2
+_TOGETHER: Final = 64
 
 IMAGE: Final = np.dtype(
     [
@@ -94,16 +99,23 @@ def gather(
         done: Called after every file.
     """
     whole = set(right)
-    groups: dict[tuple[str, int], list[int]] = {}
+    contents: dict[tuple[str, int], _Content] = {}
     for number, copy in enumerate(gathered.files):
-        content = copy.checksum or copy.path, copy.file.size
-        groups.setdefault(content, []).append(number)
-    for numbers in groups.values():
-        copies = [gathered.files[number] for number in numbers]
-        source = next((copy for copy in copies if copy in whole), None)
-        if source is None or not _gather(gathered, source, numbers):
-            gathered.unknown += copies
-        done()
+        name = copy.checksum or copy.path, copy.file.size
+        content = contents.setdefault(name, _Content())
+        content.copies[number] = copy
+        content.source = copy if copy in whole else content.source
+    small: dict[bool, list[_Content]] = {True: [], False: []}
+    for content in contents.values():
+        if content.is_small:
+            small[content.is_log].append(content)
+        else:
+            _gather(gathered, content)
+            done()
+    for is_log, together in small.items():
+        for start in range(0, len(together), _TOGETHER):
+            _gather_small(gathered, together[start : start + _TOGETHER], is_log=is_log)
+            done()
     if gathered.unknown:
         findings.note(
             f"Versions whose rows of {findings.layout.folder(gathered.table)} are in "
@@ -111,33 +123,66 @@ def gather(
         )
 
 
-def _gather(gathered: Gathered, source: Copy, numbers: Sequence[int]) -> bool:
-    """Make records of one content, for every file that has it; False if that fails."""
-    copies = {number: gathered.files[number] for number in numbers}
-    ends = {
-        number: copy.life.ends(source.file.rows)
-        for number, copy in copies.items()
-        if copy.life is not None
-    }
-    is_log = len(ends) < len(copies)
-    try:
-        for batch in gathered.reader.read(source, is_log=is_log):
-            for number, copy in copies.items():
-                _take(gathered, batch, number, copy, ends.get(number))
-    except UnreadableError:
-        return False
-    return True
+@dataclass(slots=True)
+class _Content:
+    """What some files have in common: their bytes."""
+
+    copies: dict[int, Copy] = field(default_factory=dict[int, Copy])
+    """The files, by number."""
+    source: Copy | None = None
+    """One that is whole."""
+
+    @property
+    def is_log(self) -> bool:
+        """Whether the change log has it."""
+        return any(copy.life is None for copy in self.copies.values())
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it pays to read it together with others."""
+        return (
+            self.source is not None
+            and self.source.file.rows <= _SMALL_ROWS
+            and self.source.file.size <= _SMALL_BYTES
+        )
 
 
-def _take(
-    gathered: Gathered, batch: Batch, number: int, copy: Copy, ends: Spans | None
+def _gather_small(
+    gathered: Gathered, contents: Sequence[_Content], *, is_log: bool
 ) -> None:
+    """Read small files at once; one by one if anything is wrong with any."""
+    sources = [content.source for content in contents if content.source is not None]
+    batches = gathered.reader.read_together(sources, is_log=is_log)
+    if batches is None:
+        for content in contents:
+            _gather(gathered, content)
+        return
+    for content, batch in zip(contents, batches, strict=True):
+        for number, copy in content.copies.items():
+            _take(gathered, batch, number, copy)
+
+
+def _gather(gathered: Gathered, content: _Content) -> None:
+    """Make records of one content, for every file that has it."""
+    try:
+        if content.source is not None:
+            batches = gathered.reader.read(content.source, is_log=content.is_log)
+            for batch in batches:
+                for number, copy in content.copies.items():
+                    _take(gathered, batch, number, copy)
+            return
+    except UnreadableError:
+        pass
+    gathered.unknown += content.copies.values()
+
+
+def _take(gathered: Gathered, batch: Batch, number: int, copy: Copy) -> None:
     """Make records of some rows of a file."""
-    if copy.life is None or ends is None:
+    if copy.life is None:
         gathered.images.add(_images(batch, number))
         return
-    mine = ends[batch.start : batch.start + len(batch.first)]
-    records = _living(batch, number, copy.life.first, mine)
+    ends = copy.life.ends(batch.start, len(batch.first))
+    records = _living(batch, number, copy.life.first, ends)
     gathered.living.add(records)
     gathered.tally.come(records["start"], records["hash"])
     gone = take(records, records["end"] != FOR_EVER)
@@ -154,13 +199,12 @@ def _images(batch: Batch, number: int) -> Records:
 
 def _living(batch: Batch, number: int, start: int, ends: Spans) -> Records:
     """The rows that live in any open version."""
-    rows = len(ends)  # a file with more rows than it should have was told of
     alive = ends > start
     records = np.empty(int(alive.sum()), LIVING)
-    records["first"] = batch.first[:rows][alive]
-    records["second"] = batch.second[:rows][alive]
-    records["hash"] = batch.hashes[:rows][alive]
-    records["version"] = batch.versions[:rows][alive]
+    records["first"] = batch.first[alive]
+    records["second"] = batch.second[alive]
+    records["hash"] = batch.hashes[alive]
+    records["version"] = batch.versions[alive]
     records["file"], records["start"] = number, start
     records["end"] = ends[alive]
     return records

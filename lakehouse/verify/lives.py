@@ -38,12 +38,18 @@ class FileLife:
     )
     """From which open version on which rows are dead."""
 
-    def ends(self, rows: int) -> Spans:
-        """For each row, the first open version that it is not in."""
+    def ends(self, start: int, rows: int) -> Spans:
+        """For each of some rows, the first open version that it is not in.
+
+        Args:
+            start: The place of the first of them in the file.
+            rows: How many they are.
+        """
         found = np.full(rows, self.end, dtype=np.int32)
         for at, places in self.deaths:
-            inside = places[places < rows]
-            found[inside] = np.minimum(found[inside], at)
+            low, high = np.searchsorted(places, [start, start + rows])
+            dead = places[low:high].astype(np.int64) - start
+            found[dead] = np.minimum(found[dead], at)
         return found
 
 

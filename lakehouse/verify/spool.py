@@ -25,6 +25,9 @@ IN_MEMORY_ROWS: Final = 4_000_000
 """So many records of one kind stay in memory."""
 
 
+_WAITING_ROWS: Final = 131_072
+
+
 def parts_for(rows: int) -> int:
     """How many parts, a power of two, so many records of one kind are cut into.
 
@@ -48,13 +51,23 @@ class Spool:
         self._dtype = np.dtype(dtype)
         self._parts = parts
         self._held: list[list[Records]] = [[] for _ in range(parts)]
+        self._waiting: list[Records] = []
+        self._waiting_rows = 0
         self._stack = ExitStack()
         self._folder: Path | None = None
         if rows > IN_MEMORY_ROWS:
             self._folder = Path(self._stack.enter_context(TemporaryDirectory()))
 
     def add(self, records: Records) -> None:
-        """Put records into their parts."""
+        """Put records into their parts, many at once."""
+        self._waiting.append(records)
+        self._waiting_rows += len(records)
+        if self._waiting_rows >= _WAITING_ROWS:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        records = np.concatenate([np.empty(0, self._dtype), *self._waiting])
+        self._waiting, self._waiting_rows = [], 0
         if self._parts == 1:
             self._keep(0, records)
             return
@@ -67,6 +80,8 @@ class Spool:
 
     def load(self, part: int) -> Records:
         """The records of a part, in no promised order; they are let go here."""
+        if self._waiting:
+            self._sort_in()
         if self._folder is None:
             held, self._held[part] = self._held[part], []
             return np.concatenate([np.empty(0, self._dtype), *held])

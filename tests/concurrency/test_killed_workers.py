@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse.testing.invariants import assert_ledger_linear, assert_sound
+from lakehouse.testing.invariants import (
+    assert_ledger_linear,
+    assert_sound,
+    assert_verified,
+)
 
 ROOT = Path(__file__).parents[2]
 KILLS = 12
@@ -88,4 +92,5 @@ def test_nothing_is_lost_and_nothing_doubled(lake_root: str) -> None:
     assert not dataset.is_processing
     assert_ledger_linear(dataset)
     assert_sound(dataset.latest())
+    assert_verified(dataset)
     print(f"{KILLS} kills, {len(sent)} frames, {dataset.version} versions")

@@ -15,7 +15,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as 
 import lakehouse
 from lakehouse.contracts import COLLECTION_TABLES
 from lakehouse.engines import finish
-from lakehouse.testing.invariants import assert_equals_model, assert_sound
+from lakehouse.testing.invariants import (
+    assert_equals_model,
+    assert_sound,
+    assert_verified,
+)
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.sending import operations_of
 from lakehouse.testing.state import Sent
@@ -122,6 +126,7 @@ def test_every_version_equals_the_model_and_nothing_is_left_over(
 
     assert orphans(dataset) == set()
     opened = lakehouse.connect(root / "lake").project("cells").dataset("hela")
+    assert_verified(opened)
     for version, place in expected.items():
         assert_equals_model(opened.at(version), model.versions[place])
         assert_sound(opened.at(version))

@@ -14,6 +14,7 @@ import polars as pl
 import lakehouse
 from lakehouse.contracts import LIVE_TABLES, contract
 from lakehouse.engines.background import finish
+from lakehouse.testing.invariants import assert_verified
 from tests.sequences.drawing import LARGEST, PAIRS, draw_size, draw_upload
 from tests.sequences.model import CLASSES, Model, Row, Sending, Tables, assert_rows
 from tests.sequences.reading import Reader
@@ -151,6 +152,7 @@ class Steps:
         assert again.versions()["version"].to_list() == [0, *sorted(self.expected)]
         for version, wanted in self.expected.items():
             assert_snapshot(again.at(version), wanted)
+        assert_verified(again)
 
 
 def assert_snapshot(snapshot: lakehouse.Snapshot, wanted: Tables) -> None:

@@ -29,6 +29,7 @@ from lakehouse.testing.invariants import (
     assert_log_replays,
     assert_plain_engine_agrees,
     assert_sound,
+    assert_verified,
 )
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.sending import operations_of
@@ -376,6 +377,7 @@ class DatasetMachine(RuleBasedStateMachine):
         self.merge(by_other=True)
         assert_ledger_linear(self.dataset)
         assert_log_replays(self.dataset)
+        assert_verified(self.open())
         for version, place in self.expected.items():
             snapshot = self.open().at(version)
             assert_equals_model(snapshot, self.model.versions[place])

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.contracts import LIVE_TABLES
 from lakehouse.testing.corrupting import KINDS, Kind, corrupt
 from tests.verify.prepared import opened
 
 TIMES = 9
+TABLES = (
+    LIVE_TABLES,
+    [f"{table}_changes" for table in LIVE_TABLES],
+    ["uploads", "versions", "upload_errors", "tags"],
+)
+"""Live tables, change logs and records are damaged in turn."""
 
 
 @pytest.mark.parametrize("full", [True, False], ids=["full", "quick"])
@@ -26,7 +33,9 @@ def test_what_is_untouched_is_sound(prepared: Path, *, full: bool) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_corruption_is_named(copied: Path, kind: Kind, seed: int) -> None:
     draw = random.Random(f"{kind} {seed}")
-    done = corrupt(opened(copied).collection, kind, draw)
+    done = corrupt(
+        opened(copied).collection, kind, draw, tables=TABLES[seed % len(TABLES)]
+    )
 
     found = opened(copied).verify(full=True)
 
