@@ -66,7 +66,7 @@ class Spool:
             self._sort_in()
 
     def _sort_in(self) -> None:
-        records = np.concatenate([np.empty(0, self._dtype), *self._waiting])
+        records: Records = np.concatenate([np.empty(0, self._dtype), *self._waiting])
         self._waiting, self._waiting_rows = [], 0
         if self._parts == 1:
             self._keep(0, records)

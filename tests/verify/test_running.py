@@ -1,5 +1,6 @@
 """Verification beside writers, on S3, from the command line, and as a job."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import lakehouse
@@ -79,6 +81,11 @@ def test_the_bar_is_shown_on_terminals_alone(
         tell("files", 1, 2)
 
     assert capsys.readouterr() == ("", "")
+    screen = io.StringIO()
+    with progress_bar(Console(file=screen, force_terminal=True, width=60)) as tell:
+        tell("ledger", 2, 2)
+        tell("files", 1, 2)
+    assert "ledger" in screen.getvalue()
 
 
 @pytest.mark.s3
