@@ -11,7 +11,6 @@ import pytest
 from tests.sequences.sequence import Steps, assert_read_by
 from tests.spark.places import ReadAll
 
-
 COUNT = int(os.environ.get("SPARK_SEQUENCES", "6"))
 
 
