@@ -61,7 +61,7 @@ def told(rows: pl.DataFrame) -> dict[tuple[str, ...], str]:
 # ----------------------------------- ROWS ----------------------------------- #
 
 
-def test_rows_are_added_removed_and_changed(changed: lakehouse.Dataset) -> None:
+def test_f74_rows_are_added_removed_and_changed(changed: lakehouse.Dataset) -> None:
     diff = changed.diff(1, 2)
 
     assert told(diff.frames()) == {

@@ -36,7 +36,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy_of(prepared: Path, place: Path) -> str:
-    shutil.copytree(prepared, place)
+    # No file is ever changed in place, so a second name is as good as a copy.
+    shutil.copytree(prepared, place, copy_function=os.link)
     return str(place)
 
 
@@ -67,7 +68,9 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
     assert dataset.collection.ledger.is_published(head)
 
 
-@pytest.mark.parametrize("fault", ["before", "lost"])
+@pytest.mark.parametrize(
+    "fault", ["before", pytest.param("lost", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS])
 def test_a_failing_call_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str, fault: Fault

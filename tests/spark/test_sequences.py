@@ -1,5 +1,9 @@
-"""Spark reads what random sequences of uploads made, as their model has it."""
+"""Spark reads what random sequences of uploads made, as their model has it.
 
+Six of them; `SPARK_SEQUENCES=20 make test-spark` takes twenty.
+"""
+
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,10 @@ from tests.sequences.sequence import Steps, assert_read_by
 from tests.spark.places import ReadAll
 
 
-@pytest.mark.parametrize("seed", range(20), ids=lambda seed: f"seed-{seed}-")
+COUNT = int(os.environ.get("SPARK_SEQUENCES", "6"))
+
+
+@pytest.mark.parametrize("seed", range(COUNT), ids=lambda seed: f"seed-{seed}-")
 def test_every_version_of_a_sequence(
     seed: int, tmp_path: Path, by_spark: ReadAll
 ) -> None:
