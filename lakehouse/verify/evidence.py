@@ -201,8 +201,7 @@ def _report_missing(raw: Raw, head: int, findings: Findings) -> None:
     for table in missing:
         findings.add(
             "log.missing",
-            f"Commit {raw.version} of {findings.layout.folder(table)} is not there, though "
-            "later ones are.",
+            f"Commit {raw.version} is not there, though later ones are.",
             _publish_again(raw.version),
             version=raw.version,
             table=table,
@@ -213,8 +212,8 @@ def _report_missing(raw: Raw, head: int, findings: Findings) -> None:
 def _report_altered(raw: Raw, table: str, findings: Findings) -> None:
     findings.add(
         "log.altered",
-        f"Commit {raw.version} of {findings.layout.folder(table)} is not what follows from its ledger "
-        "entry: it was altered after it was published.",
+        f"Commit {raw.version} is not what follows from its ledger entry: it was "
+        "altered after it was published.",
         f"Move the file away. {_publish_again(raw.version)}",
         version=raw.version,
         table=table,

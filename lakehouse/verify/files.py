@@ -110,8 +110,10 @@ class FileCheck:
             for copy, read in found.items()
             if copy.checksum and read == Written(copy.file.size, copy.checksum)
         ]
-        for copy in found.keys() - set(right):
-            self._judge(copy, found[copy], right)
+        whole = set(right)
+        for copy in copies:
+            if copy not in whole:
+                self._judge(copy, found[copy], right)
         return right
 
     def gone(self, copy: Copy, right: Iterable[Copy] = ()) -> None:

@@ -134,8 +134,7 @@ def _take(
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no action
             findings.add(
                 "ledger.actions",
-                f"What entry {raw.version} does to {findings.layout.folder(table)} makes no "
-                f"sense: "
+                f"What entry {raw.version} does to the table makes no sense: "
                 f"{type(error).__name__}: {error}.",
                 "Restore the ledger entry from a backup.",
                 version=raw.version,
@@ -177,8 +176,8 @@ def _head(collection: Collection, findings: Findings) -> int:
         for number in sorted(n for n in numbers if n > head):
             findings.add(
                 "log.undecided",
-                f"Commit {number} of {findings.layout.folder(table)} follows from no ledger entry: the newest "
-                f"is {head}. Something else wrote to the table.",
+                f"Commit {number} follows from no ledger entry: the newest is {head}. "
+                "Something else wrote to the table.",
                 "Move the file away: the ledger never decided it.",
                 version=number,
                 table=table,
