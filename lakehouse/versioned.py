@@ -96,16 +96,17 @@ class Versioned(ABC):
         """
         self._require_writable(upload_id)
         base = based_on.version if isinstance(based_on, Snapshot) else based_on
+        mode = self.mode
         submission = Submission(
             operations=operations,
             author=self._settings.author,
             message=message,
             metadata=dict(metadata or {}),
             upload_id=upload_id,
-            on_error="abort" if self.mode == "BATCH" else on_error,
+            on_error="abort" if mode == "BATCH" else on_error,
             based_on=base,
             retry_of=retry_of,
-            mode=self.mode,
+            mode=mode,
         )
         staged, operations = submit(self.collection, submission)
         if self._settings.inline:

@@ -93,6 +93,8 @@ def _check(intake: Intake) -> None:
 
 def _check_place(intake: Intake) -> None:
     columns, height = intake.columns, intake.keys.height
+    if "latitude" not in columns and "longitude" not in columns:
+        return
     null = pl.Series([None] * height, dtype=pl.Float64)
     latitude, longitude = columns.get("latitude", null), columns.get("longitude", null)
     for name, value, most in (

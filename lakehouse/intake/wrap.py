@@ -48,6 +48,8 @@ def finished(
     """Operations and problems; rows at fault carry what was sent."""
     problems = together(intake.problems)
     rows = rows.with_columns(pl.lit(op).alias(OP))
+    if not problems.height:
+        return rows, problems
     errors = problems.filter(severity="error")
     if not errors.height:
         return rows, problems
