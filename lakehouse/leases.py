@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 LEASE: Final = timedelta(hours=24)
 """How long a note keeps a version's files; reading on renews it."""
 
-_RENEWED: Final = LEASE / 2
+_YOUNG: Final = LEASE / 2
+"""A note that has longer to go is not renewed."""
 
 
 class Leases:
@@ -38,7 +39,7 @@ class Leases:
     def hold(self, version: int) -> None:
         """Leave a note for `version`, unless a young one of this process is there."""
         now = datetime.now(UTC)
-        if self._held.get(version, now) - now > LEASE - _RENEWED:
+        if self._held.get(version, now) - now > _YOUNG:
             return
         until = now + LEASE
         name = f"{version}-{secrets.token_hex(8)}.json"

@@ -18,6 +18,7 @@ from lakehouse.engines.collector import GRACE, RETENTION
 from lakehouse.engines.pending import unsettled
 from lakehouse.engines.restoring import restore
 from lakehouse.engines.reverting import Conflicts, revert
+from lakehouse.engines.undoing import Request
 from lakehouse.history import frame_history
 from lakehouse.model.operations import Operations
 from lakehouse.settings import Settings
@@ -230,15 +231,8 @@ class Versioned(ABC):
         self._require_writable(upload_id)
         version = resolve(self.collection, ref)
         self.merge_pending()
-        settled = restore(
-            self.collection,
-            version,
-            author=self._settings.author,
-            message=message or f"restore of version {version}",
-            upload_id=upload_id,
-            mode=self.mode,
-            compacts=self._settings.compacts,
-        )
+        request = self._request(message or f"restore of version {version}", upload_id)
+        settled = restore(self.collection, version, request)
         return Upload(self.collection, settled, self.submit)
 
     def revert(
@@ -271,18 +265,20 @@ class Versioned(ABC):
         self.merge_pending()
         version, uploads = settled_change(self.collection, change)
         named = change.id if isinstance(change, Upload) else change
+        request = self._request(message or f"revert of {named}", upload_id)
         settled = revert(
-            self.collection,
-            version,
-            uploads,
-            conflicts=conflicts,
+            self.collection, version, uploads, request, conflicts=conflicts
+        )
+        return Upload(self.collection, settled, self.submit)
+
+    def _request(self, message: str, upload_id: str | None) -> Request:
+        return Request(
             author=self._settings.author,
-            message=message or f"revert of {named}",
+            message=message,
             upload_id=upload_id,
             mode=self.mode,
             compacts=self._settings.compacts,
         )
-        return Upload(self.collection, settled, self.submit)
 
     # -------------------------------- UPLOADS ------------------------------- #
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
+from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import DataFile
 from lakehouse.delta.vectors import Positions
 from lakehouse.errors import LakehouseError
@@ -61,7 +62,6 @@ def _sum(
 
 
 def _of_file(collection: Collection, table: str, file: DataFile) -> Fingerprint:
-    path = f"{collection.table_path(table)}/{file.path}"
-    hashes = collect(collection.store.scan([path]).select("row_hash")).to_series()
-    whole = Fingerprint.of(hashes)
-    return whole - Fingerprint.of(hashes.gather(file.dead)) if file.dead_rows else whole
+    folder, schema = collection.table_path(table), pl.Schema({"row_hash": pl.Int64()})
+    rows = collect(scan_files(collection.store, folder, [file], schema))
+    return Fingerprint.of(rows.get_column("row_hash"))

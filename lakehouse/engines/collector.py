@@ -210,7 +210,8 @@ def _doom(  # noqa: PLR0917 - what the plan stands on
     tags = tags_at(collection, head.version).filter(~pl.col("archived"))
     named = set(tags.get_column("version").to_list()) - closed
     lasting = (lifetimes.latest_since(horizon) | named) - closed
-    kept = {lifetimes.places[version] for version in lasting}
+    places = lifetimes.places
+    kept = {places[version] for version in lasting}
     # Plain engines open a named version by its own number.
     kept |= named | lifetimes.newest_since(old)
     files = candidates - lifetimes.named(sorted(kept))

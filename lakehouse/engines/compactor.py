@@ -19,8 +19,8 @@ from lakehouse.delta.actions import Action, remove_action
 from lakehouse.delta.compaction import due_groups, every_group, is_due
 from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import DataFile, TableState
-from lakehouse.engines.ready import following, ready_head
-from lakehouse.errors import LakehouseError, NotFoundError
+from lakehouse.engines.ready import following, publish_standing, ready_head
+from lakehouse.errors import NotFoundError
 from lakehouse.ledger import Entry
 from lakehouse.storage import collect
 
@@ -186,10 +186,7 @@ def _entry(head: Entry, work: _Work) -> Entry:
 
 
 def _landed(collection: Collection, entry: Entry, work: _Work) -> Compaction:
-    try:
-        collection.ledger.publish(entry)
-    except LakehouseError as error:
-        _log.warning("entry %s stands; left for later: %s", entry.version, error)
+    publish_standing(collection, entry)
     reports = (
         _report(table, rewritten)
         for table, rewritten in work.tables.items()

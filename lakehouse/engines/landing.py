@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from lakehouse.collection import Collection
-from lakehouse.engines.ready import LOSSES_BEFORE_TURN, ready_head, take_turn
+from lakehouse.engines.ready import (
+    LOSSES_BEFORE_TURN,
+    publish_standing,
+    ready_head,
+    take_turn,
+)
 from lakehouse.errors import ConflictError, LakehouseError
 from lakehouse.ledger import Entry
 
@@ -57,7 +62,7 @@ def land(
             if planned is None:
                 return None
             if collection.ledger.decide(planned.entry):
-                _publish(collection, planned.entry)
+                publish_standing(collection, planned.entry)
                 return planned.entry
         _drop(collection, planned)
         if losses + 1 >= LOSSES_BEFORE_TURN:
@@ -66,14 +71,6 @@ def land(
         f"Other writers of {collection.path} were first {_ATTEMPTS} times in a row. "
         "Make the same call again."
     )
-
-
-def _publish(collection: Collection, entry: Entry) -> None:
-    """The entry stands. Nothing here may make the caller think otherwise."""
-    try:
-        collection.ledger.publish(entry)
-    except LakehouseError as error:
-        _log.warning("entry %s stands; left for later: %s", entry.version, error)
 
 
 def _drop(collection: Collection, planned: Planned) -> None:

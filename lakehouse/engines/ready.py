@@ -4,6 +4,7 @@ A writer that lost several times in a row puts a `turn` entry; the others then
 wait for it, so a long load cannot starve beside a stream of small uploads.
 """
 
+import logging
 import time
 import uuid
 from dataclasses import replace
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from lakehouse.collection import Collection
+from lakehouse.errors import LakehouseError
 from lakehouse.ledger import Entry, EntryKind
 
 __all__ = [
@@ -18,9 +20,12 @@ __all__ = [
     "following",
     "is_others_turn",
     "next_time",
+    "publish_standing",
     "ready_head",
     "take_turn",
 ]
+
+_log = logging.getLogger(__name__)
 
 LOSSES_BEFORE_TURN: Final = 3
 """Who lost this often in a row asks the others to wait."""
@@ -54,6 +59,17 @@ def following(head: Entry, kind: EntryKind, **fields: Any) -> Entry:  # noqa: AN
         "closed": (),
     }
     return replace(head, **(told | fields))
+
+
+def publish_standing(collection: Collection, entry: Entry) -> None:
+    """Publish an entry that landed; what fails is left for whoever comes next.
+
+    The entry stands: nothing here may make the caller think otherwise.
+    """
+    try:
+        collection.ledger.publish(entry)
+    except LakehouseError as error:
+        _log.warning("entry %s stands; left for later: %s", entry.version, error)
 
 
 def take_turn(collection: Collection, name: str) -> None:

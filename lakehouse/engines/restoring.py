@@ -6,7 +6,7 @@ since, and not what there is.
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
-from lakehouse.engines.undoing import change_towards, manifest_of, outcome_of, settle
+from lakehouse.engines.undoing import Request, change_towards, outcome_of, settle
 from lakehouse.ledger import Entry
 from lakehouse.merging.outcome import Outcome
 from lakehouse.model.problems import problems_to_frame
@@ -16,16 +16,7 @@ from lakehouse.staging import Manifest
 __all__ = ["restore"]
 
 
-def restore(
-    collection: Collection,
-    version: int,
-    *,
-    author: str | None,
-    message: str | None,
-    upload_id: str | None,
-    mode: str,
-    compacts: bool,
-) -> str:
+def restore(collection: Collection, version: int, request: Request) -> str:
     """Make the content of `version` the newest again; the id of the upload.
 
     Raises:
@@ -48,13 +39,4 @@ def restore(
             )
         return outcome_of(changes, problems_to_frame([]), manifest.upload_id)
 
-    manifest = manifest_of(
-        collection,
-        "restore",
-        str(version),
-        author=author,
-        message=message,
-        upload_id=upload_id,
-        mode=mode,
-    )
-    return settle(collection, manifest, undo, compacts=compacts)
+    return settle(collection, "restore", str(version), request, undo)

@@ -18,7 +18,7 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
-from lakehouse.engines.undoing import change_towards, manifest_of, outcome_of, settle
+from lakehouse.engines.undoing import Request, change_towards, outcome_of, settle
 from lakehouse.ledger import Entry
 from lakehouse.merging.outcome import OLD_HASH, Outcome
 from lakehouse.model.found import found, together
@@ -33,25 +33,20 @@ Conflicts = Literal["keep", "overwrite"]
 _AFTER: Final = "_after"
 _BEFORE: Final = "_before"
 _OWNERS: Final = {
-    "frames": None,
     "labels": "frames",
     "frame_embeddings": "frames",
     "label_embeddings": "labels",
 }
-"""Live table to the one whose rows its rows hang on."""
+"""Live table to the one whose rows its rows hang on; frames hang on nothing."""
 
 
 def revert(
     collection: Collection,
     version: int,
     uploads: Sequence[str],
+    request: Request,
     *,
     conflicts: Conflicts,
-    author: str | None,
-    message: str | None,
-    upload_id: str | None,
-    mode: str,
-    compacts: bool,
 ) -> str:
     """Undo what uploads of one version did; the id of the upload that does it.
 
@@ -59,12 +54,8 @@ def revert(
         collection: Whose rows.
         version: The version that settled the uploads.
         uploads: Their ids.
+        request: Who asks, and how.
         conflicts: Whether rows that were changed since are kept or overwritten.
-        author: Who does it.
-        message: Why.
-        upload_id: An id of the caller's own; a new one if None.
-        mode: STREAMING or BATCH.
-        compacts: Whether compaction may follow when it is due.
 
     Raises:
         InvalidInputError: If the upload's id is taken by something else.
@@ -93,16 +84,8 @@ def revert(
         }
         return outcome_of(changes, together(left), manifest.upload_id)
 
-    manifest = manifest_of(
-        collection,
-        "revert",
-        f"{' '.join(sorted(uploads))} {conflicts}",
-        author=author,
-        message=message,
-        upload_id=upload_id,
-        mode=mode,
-    )
-    return settle(collection, manifest, undo, compacts=compacts)
+    content = f"{' '.join(sorted(uploads))} {conflicts}"
+    return settle(collection, "revert", content, request, undo)
 
 
 @dataclass(slots=True)
@@ -176,17 +159,16 @@ def _settle_deletions(
     order = ("labels", "frame_embeddings", "label_embeddings")
     # What is blocked blocks its owner; what is taken along takes along its own.
     for table in order if conflicts == "overwrite" else reversed(order):
-        owner = work[str(_OWNERS[table])]
-        shared = list(collection.contract(str(_OWNERS[table])).key)
+        owner, part = work[_OWNERS[table]], work[table]
+        shared = list(collection.contract(_OWNERS[table]).key)
+        key = list(collection.contract(table).key)
         lookup = collection.lookup(table, head.version)
         going = owner.goes.select(shared)
         held = (
             lookup.keys(going)
-            if shared == list(collection.contract(table).key)
+            if shared == key
             else lookup.frames(going.get_column("frame_id"))
         )
-        part = work[table]
-        key = list(collection.contract(table).key)
         staying = held.join(part.goes, on=key, how="anti")
         if conflicts == "overwrite":
             _take_along(part, staying, key)
@@ -223,9 +205,9 @@ def _settle_additions(
     """Rows come back only to what is there; owners first."""
     left: list[pl.DataFrame] = []
     for table in ("labels", "frame_embeddings", "label_embeddings"):
-        name = str(_OWNERS[table])
-        owner, shared = work[name], list(collection.contract(name).key)
-        part = work[table]
+        name = _OWNERS[table]
+        owner, part = work[name], work[table]
+        shared = list(collection.contract(name).key)
         needed = part.comes.select(shared).unique()
         there = pl.concat(
             [

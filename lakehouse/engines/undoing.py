@@ -5,7 +5,7 @@ version, a row in `uploads`, images in the change log.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -23,14 +23,30 @@ from lakehouse.model.operations import Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.staging import Manifest, require_same_content, require_untaken
 
-__all__ = ["Undoing", "change_towards", "manifest_of", "outcome_of", "settle"]
+__all__ = ["Request", "Undoing", "change_towards", "outcome_of", "settle"]
 
 Undoing = Callable[[Entry, Manifest], Outcome]
 """From the head and the upload to what is to be written."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks for an undoing, and how."""
+
+    author: str | None
+    """Who does it."""
+    message: str
+    """Why."""
+    upload_id: str | None
+    """An id of the caller's own; a new one if None."""
+    mode: str
+    """STREAMING or BATCH."""
+    compacts: bool
+    """Whether compaction may follow when it is due."""
+
+
 def settle(
-    collection: Collection, manifest: Manifest, undo: Undoing, *, compacts: bool
+    collection: Collection, what: str, content: str, request: Request, undo: Undoing
 ) -> str:
     """Settle an upload whose rows follow from the dataset itself; its id.
 
@@ -38,15 +54,28 @@ def settle(
 
     Args:
         collection: Whose rows.
-        manifest: What is said of the upload; its content hash names what it does.
+        what: `restore` or `revert`.
+        content: What it undoes: calls that say the same are the same upload.
+        request: Who asks, and how.
         undo: What is to be written on top of a head.
-        compacts: Whether compaction may follow when it is due.
 
     Raises:
         InvalidInputError: If the upload's id is taken by something else.
         ConflictError: If other writers were always first.
         StorageError: If the store failed; the same call finds out what landed.
     """
+    manifest = Manifest(
+        upload_id=request.upload_id or collection.staging.new_id(),
+        content_hash=f"{what} {content}",
+        submitted_at=datetime.now(UTC),
+        frame_count=0,
+        label_count=0,
+        parts={},
+        mode=request.mode,
+        kind=what,
+        author=request.author,
+        message=request.message,
+    )
 
     def plan(head: Entry) -> Planned | None:
         settled = settled_row(collection, head.version, manifest.upload_id)
@@ -68,7 +97,7 @@ def settle(
     entry = land(collection, plan)
     if entry is not None:
         checkpoint_later(collection, entry.version)
-        if compacts:
+        if request.compacts:
             compact_later(collection, entry.version)
     return manifest.upload_id
 
@@ -151,41 +180,6 @@ def outcome_of(
         changes,
         told.select(*PROBLEM_SCHEMA.names(), "upload_id"),
         pl.DataFrame([counts]),
-    )
-
-
-def manifest_of(
-    collection: Collection,
-    what: str,
-    content: str,
-    *,
-    author: str | None,
-    message: str | None,
-    upload_id: str | None,
-    mode: str,
-) -> Manifest:
-    """What is said of an undoing.
-
-    Args:
-        collection: Whose upload.
-        what: `restore` or `revert`.
-        content: What it undoes: calls that say the same are the same upload.
-        author: Who does it.
-        message: Why.
-        upload_id: An id of the caller's own; a new one if None.
-        mode: STREAMING or BATCH.
-    """
-    return Manifest(
-        upload_id=upload_id or collection.staging.new_id(),
-        content_hash=f"{what} {content}",
-        submitted_at=datetime.now(UTC),
-        frame_count=0,
-        label_count=0,
-        parts={},
-        mode=mode,
-        kind=what,
-        author=author,
-        message=message,
     )
 
 
