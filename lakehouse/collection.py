@@ -143,9 +143,14 @@ class Collection:
         head = self.head()
         return self.ledger.read(head.content_version)
 
-    def same_content(self, version: int) -> int:
-        """The newest entry with the content of `version`: its cheapest reading."""
-        head = self.head()
+    def same_content(self, version: int, head: Entry | None = None) -> int:
+        """The newest entry with the content of `version`: its cheapest reading.
+
+        Args:
+            version: The entry's number.
+            head: The newest entry, where it was just looked up.
+        """
+        head = head or self.head()
         content = self.ledger.read(version).content_version
         if head.content_version == content:
             return head.version

@@ -24,6 +24,7 @@ __all__ = [
     "rows_at",
     "rows_of_images",
     "touched",
+    "upload_versions",
     "uploads_between",
 ]
 
@@ -58,9 +59,9 @@ def place_of(collection: Collection, version: int) -> int | None:
     The newest entry with the same content is read, since compaction may have been
     at work; what is superseded lately, garbage collection lets be.
     """
-    said = collection.ledger.read(version).content_version
-    newest = collection.same_content(said)
-    if said == collection.head().content_version:
+    said, head = collection.ledger.read(version).content_version, collection.head()
+    newest = collection.same_content(said, head)
+    if said == head.content_version:
         return newest
     # First the lease, then the look: see `lakehouse.leases`.
     collection.leases.hold(newest)
@@ -100,10 +101,9 @@ def replayed(
     names = columns or collection.state(table, version).schema.names()
     key = list(collection.contract(table).key)
     head = collection.head().version
-    uploads = collection.scan("uploads", head, columns=["upload_id", "version"])
     return (
         collection.scan(f"{table}_changes", head, keys=keys)
-        .join(uploads, on="upload_id", how="inner")
+        .join(upload_versions(collection), on="upload_id", how="inner")
         .filter(pl.col("version") <= version)
         .sort("version")
         .unique(key, keep="last", maintain_order=False)
@@ -129,6 +129,12 @@ def replayed_at(
     )
 
 
+def upload_versions(collection: Collection) -> pl.LazyFrame:
+    """Which version settled each upload: `upload_id` and `version`."""
+    head = collection.head().version
+    return collection.scan("uploads", head, columns=["upload_id", "version"])
+
+
 def uploads_between(collection: Collection, after: int, until: int) -> pl.DataFrame:
     """The uploads settled after one version, up to another: `upload_id`, `version`.
 
@@ -137,8 +143,7 @@ def uploads_between(collection: Collection, after: int, until: int) -> pl.DataFr
         after: Later versions count.
         until: This version still counts.
     """
-    head = collection.head().version
-    rows = collection.scan("uploads", head, columns=["upload_id", "version"])
+    rows = upload_versions(collection)
     return collect(rows.filter(pl.col("version") > after, pl.col("version") <= until))
 
 

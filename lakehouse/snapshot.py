@@ -22,7 +22,7 @@ from lakehouse.contracts import LIVE_TABLES, Layout
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.lock import condition_text, lock_of
 from lakehouse.model.class_map import ClassMap
-from lakehouse.replay import content
+from lakehouse.replay import content, upload_versions
 from lakehouse.storage import collect_all
 
 if TYPE_CHECKING:
@@ -157,9 +157,7 @@ class Snapshot:
         rows = content(self.collection, table, self.read_version).drop("row_hash")
         if not provenance:
             return rows.drop("upload_id")
-        uploads = self.collection.scan(
-            "uploads", self.collection.head().version, columns=["upload_id", "version"]
-        )
+        uploads = upload_versions(self.collection)
         return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
 
     # --------------------------------- FACTS -------------------------------- #

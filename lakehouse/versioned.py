@@ -21,6 +21,7 @@ from lakehouse.engines.reverting import Conflicts, revert
 from lakehouse.engines.undoing import Request
 from lakehouse.history import frame_history
 from lakehouse.model.operations import Operations
+from lakehouse.replay import upload_versions
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
 from lakehouse.submit import Submission, submit
@@ -195,12 +196,9 @@ class Versioned(ABC):
             table: Whose change log.
         """
         head = self.collection.head().version
-        uploads = self.collection.scan(
-            "uploads", head, columns=["upload_id", "version"]
-        )
         return (
             self.collection.scan(f"{table}_changes", head)
-            .join(uploads, on="upload_id", how="inner")
+            .join(upload_versions(self.collection), on="upload_id", how="inner")
             .filter(pl.col("version") > after)
             .drop("row_hash")
         )

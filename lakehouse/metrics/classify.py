@@ -6,6 +6,7 @@ import polars as pl
 
 from lakehouse.metrics.answers import Answers
 from lakehouse.metrics.classification import Classification
+from lakehouse.metrics.naming import class_names, of_classes
 from lakehouse.metrics.options import Options
 from lakehouse.metrics.scope import Scope
 from lakehouse.metrics.tables import (
@@ -14,11 +15,7 @@ from lakehouse.metrics.tables import (
     Faults,
     Rows,
     check_confidence,
-    check_keys,
-    class_names,
-    named,
     tidy,
-    without,
 )
 
 __all__ = ["classify"]
@@ -87,15 +84,10 @@ def _read(
     tidied = tidy(rows, table, (*_NEEDED, *extra), (*_OPTIONAL, *marks), faults)
     found = scope.only(tidied)
     kind = pl.col("label_type").is_in(_TYPES).fill_null(value=True)
-    known = named(found.filter(kind), table, options.classes, faults)
-    kept = without(known, options.ignored_classes)
-    check_keys(kept, table, faults)
+    kept, left = of_classes(found.filter(kind), found, table, options, faults)
     if table == "inferences":
         check_confidence(kept, faults)
-    return kept, {
-        f"{table} of other types": found.height - known.height,
-        f"{table} of ignored classes": known.height - kept.height,
-    }
+    return kept, left
 
 
 def _check_labels(labels: pl.DataFrame, *, several: bool, faults: Faults) -> None:

@@ -18,6 +18,7 @@ from lakehouse.metrics.matching import (
     greedy,
     within_class,
 )
+from lakehouse.metrics.naming import class_names, of_classes
 from lakehouse.metrics.options import Options
 from lakehouse.metrics.precision import THRESHOLDS
 from lakehouse.metrics.ranking import Ranking
@@ -29,11 +30,7 @@ from lakehouse.metrics.tables import (
     Faults,
     Rows,
     check_confidence,
-    check_keys,
-    class_names,
-    named,
     tidy,
-    without,
 )
 from lakehouse.model.label_types import BOX
 
@@ -137,16 +134,11 @@ def _read(
     extra = (("confidence",), ()) if table == "inferences" else ((), _OF_LABELS)
     needed, optional = (*_NEEDED, *extra[0]), (*_OPTIONAL, *extra[1])
     found = scope.only(tidy(rows, table, needed, optional, faults))
-    known = named(shaped(found), table, options.classes, faults)
-    kept = without(known, options.ignored_classes)
-    check_keys(kept, table, faults)
+    kept, left = of_classes(shaped(found), found, table, options, faults)
     check_shapes(kept, table, faults)
     if table == "inferences":
         check_confidence(kept, faults)
-    return kept, {
-        f"{table} of other types": found.height - known.height,
-        f"{table} of ignored classes": known.height - kept.height,
-    }
+    return kept, left
 
 
 def _numbered(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:

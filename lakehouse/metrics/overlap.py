@@ -130,5 +130,6 @@ class _Edges:
 
     @classmethod
     def of(cls, boxes: Floats) -> "_Edges":
+        """The edges of boxes given as left, top, width, height."""
         left, top, width, height = np.ascontiguousarray(boxes.T)
         return cls(left, top, left + width, top + height, width * height)

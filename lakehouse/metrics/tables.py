@@ -4,7 +4,7 @@ Columns have the names and types of `tables/labels.toml` and `tables/frames.toml
 inferences add `confidence`. What else the tables hold is left alone.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,6 @@ import polars as pl
 
 from lakehouse.contracts import contract
 from lakehouse.errors import InvalidInputError
-from lakehouse.model.class_map import ClassMap
 from lakehouse.model.problems import Problem
 
 __all__ = [
@@ -23,10 +22,7 @@ __all__ = [
     "Rows",
     "check_confidence",
     "check_keys",
-    "class_names",
-    "named",
     "tidy",
-    "without",
 ]
 
 Rows = pl.DataFrame | pl.LazyFrame
@@ -200,56 +196,3 @@ def check_confidence(rows: pl.DataFrame, faults: Faults) -> None:
         told=told,
         hint="Set a confidence.",
     )
-
-
-def named(
-    rows: pl.DataFrame,
-    table: str,
-    classes: "ClassMap | Collection[str] | None",
-    faults: Faults,
-) -> pl.DataFrame:
-    """The rows under the names that their classes have now.
-
-    Args:
-        rows: With `class_name` and `class_id`.
-        table: What they are called in errors.
-        classes: A class map gives each `class_id` its name, so a renamed class is
-            one class; names alone are taken as they are; None allows any.
-        faults: Where rows of no known class are told.
-    """
-    if isinstance(classes, ClassMap):
-        names = {number: name for name, number in classes.ids.items()}
-        now = pl.col("class_id").replace_strict(
-            names, default=None, return_dtype=pl.String
-        )
-        rows = rows.with_columns(pl.coalesce(now, "class_name").alias("class_name"))
-    known = pl.col("class_name").is_not_null()
-    if classes is not None:
-        listed = classes.ids if isinstance(classes, ClassMap) else classes
-        known &= pl.col("class_name").is_in(list(listed))
-    told = (
-        "is no class that was given." if classes is not None else "rows have a class."
-    )
-    bad = rows.filter(~known.fill_null(value=False))
-    faults.rows(
-        table, bad, "class_name", rule="class.unknown", told=told, hint="Correct it."
-    )
-    return rows
-
-
-def without(rows: pl.DataFrame, classes: Collection[str]) -> pl.DataFrame:
-    """The rows that are of none of these classes."""
-    of_one = pl.col("class_name").is_in(list(classes))
-    return rows.filter(~of_one.fill_null(value=False))
-
-
-def class_names(
-    tables: Iterable[pl.DataFrame], classes: "ClassMap | Collection[str] | None"
-) -> tuple[str, ...]:
-    """The classes in their order: that of the map or the names given, else by name."""
-    if isinstance(classes, ClassMap):
-        return tuple(classes.ids)
-    if classes is not None:
-        return tuple(dict.fromkeys(classes))
-    found = [rows.get_column("class_name").unique().to_list() for rows in tables]
-    return tuple(sorted(set().union(*found)))

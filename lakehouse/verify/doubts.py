@@ -8,8 +8,8 @@ import numpy as np
 
 from lakehouse.verify.gather import Gathered
 from lakehouse.verify.report import Findings
-from lakehouse.verify.rows import UnreadableError
 from lakehouse.verify.spool import Records
+from lakehouse.verify.unreadable import UnreadableError
 
 __all__ = ["Doubts"]
 

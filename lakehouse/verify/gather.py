@@ -15,9 +15,10 @@ from lakehouse.verify.batches import Batch
 from lakehouse.verify.files import Copy
 from lakehouse.verify.lives import FOR_EVER, Spans
 from lakehouse.verify.report import Findings
-from lakehouse.verify.rows import RowReader, UnreadableError
+from lakehouse.verify.rows import RowReader
 from lakehouse.verify.spool import Records, Spool, take
 from lakehouse.verify.tally import Tally
+from lakehouse.verify.unreadable import UnreadableError
 
 __all__ = ["IMAGE", "LIVING", "Gathered", "gather"]
 

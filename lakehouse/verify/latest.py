@@ -8,11 +8,12 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import DataFile
-from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.errors import NotFoundError
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.storage import collect
 from lakehouse.verify.files import Copy
 from lakehouse.verify.report import Findings
+from lakehouse.verify.unreadable import UnreadableError, may_be_damaged
 from lakehouse.verify.walk import History
 
 __all__ = ["check_latest"]
@@ -67,16 +68,13 @@ def _hashes(
     folder = collection.table_path(table)
     schema = pl.Schema({"row_hash": pl.Int64()})
     try:
-        rows = collect(scan_files(collection.store, folder, [file], schema))
-        return rows.get_column("row_hash").drop_nulls()
+        with may_be_damaged():
+            rows = collect(scan_files(collection.store, folder, [file], schema))
+            return rows.get_column("row_hash").drop_nulls()
     except NotFoundError:
         return None  # it went meanwhile
-    except StorageError as error:
-        if error.retryable:
-            raise
+    except UnreadableError as error:
         reason = str(error)
-    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
-        reason = f"{type(error).__name__}: {error}"
     findings.add(
         "file.unreadable",
         f"Its rows cannot be read: {reason}.",

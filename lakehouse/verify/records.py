@@ -13,10 +13,11 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.delta.reading import scan_files
 from lakehouse.engines.records import version_row
-from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.errors import NotFoundError
 from lakehouse.storage import collect
 from lakehouse.verify.files import Copy
 from lakehouse.verify.report import Findings
+from lakehouse.verify.unreadable import UnreadableError, may_be_damaged
 from lakehouse.verify.walk import History
 
 __all__ = ["Uploads", "check_records"]
@@ -80,17 +81,14 @@ def _rows(
     """All rows of a small table at the head; None, and told, if they cannot be read."""
     state = history.states[table]
     path = collection.table_path(table)
+    files = list(state.files.values())
     try:
-        files = list(state.files.values())
-        return collect(scan_files(collection.store, path, files, state.schema))
+        with may_be_damaged():
+            return collect(scan_files(collection.store, path, files, state.schema))
     except NotFoundError:
         return None  # it went meanwhile: compacted, and collected
-    except StorageError as error:
-        if error.retryable:
-            raise
+    except UnreadableError as error:
         reason = str(error)
-    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
-        reason = f"{type(error).__name__}: {error}"
     findings.add(
         "table.unreadable",
         f"The table cannot be read at version {history.head}: {reason}.",

@@ -12,14 +12,15 @@ import numpy as np
 import polars as pl
 
 from lakehouse.delta.key_index import key_lanes
-from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.errors import NotFoundError
 from lakehouse.storage import Store, collect, collect_all
 from lakehouse.storage.store import ROW_GROUP_ROWS
 from lakehouse.verify.batches import Batch, Faults, RowJudge, key_text
 from lakehouse.verify.files import Copy
 from lakehouse.verify.report import Findings
+from lakehouse.verify.unreadable import UnreadableError, may_be_damaged
 
-__all__ = ["RowReader", "UnreadableError"]
+__all__ = ["RowReader"]
 
 _READ_BYTES: Final = 32 * 1024**2
 _HINT: Final = "Restore the file from a backup, or report how it came to be written."
@@ -29,10 +30,6 @@ _SAID: Final = {
     "row.key": "have no key",
     "row.op": "say something else than ADD, MODIFY or DELETE",
 }
-
-
-class UnreadableError(Exception):
-    """A file whose rows cannot be had."""
 
 
 class RowReader:
@@ -90,15 +87,12 @@ class RowReader:
     ) -> list[Batch] | None:
         """The rows of small files, read at once; None if anything is wrong with any."""
         try:
-            parts = collect_all(
-                self._store.scan([copy.path], self._schema) for copy in copies
-            )
-        except StorageError as error:
-            if error.retryable:
-                raise
-            return None
-        except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - read again
-            return None
+            with may_be_damaged():
+                parts = collect_all(
+                    self._store.scan([copy.path], self._schema) for copy in copies
+                )
+        except (NotFoundError, UnreadableError):
+            return None  # each is read again, alone
         heights = [rows.height for rows in parts]
         batch, faults = self._judge.judge(pl.concat(parts), 0, is_log=is_log)
         if faults or heights != [copy.file.rows for copy in copies]:
@@ -125,18 +119,20 @@ class RowReader:
         step, start = groups * ROW_GROUP_ROWS, 0
         while True:
             try:
-                scan = self._store.scan([copy.path], self._schema)
-                lazy = scan if columns is None else scan.select(columns)
-                rows = collect(lazy.slice(start, step))
+                with may_be_damaged():
+                    scan = self._store.scan([copy.path], self._schema)
+                    lazy = scan if columns is None else scan.select(columns)
+                    rows = collect(lazy.slice(start, step))
             except NotFoundError as error:
                 self._gone(copy)
                 raise UnreadableError(copy.path) from error
-            except StorageError as error:
-                if error.retryable:
-                    raise
-                raise self._unreadable(copy, error) from error
-            except (Exception, pl.exceptions.PanicException) as error:
-                raise self._unreadable(copy, error) from error
+            except UnreadableError as error:
+                cause = error.__cause__
+                message = (
+                    f"Its rows cannot be decoded: {type(cause).__name__}: {cause}."
+                )
+                self._note(copy, "file.unreadable", message)
+                raise
             if rows.height:
                 yield rows
             if rows.height < step:
@@ -153,11 +149,6 @@ class RowReader:
             if not example:
                 example = key_text(rows.filter(mask).select(names).row(0))
             wrong[check] = (count + int(mask.sum()), example)
-
-    def _unreadable(self, copy: Copy, error: BaseException) -> UnreadableError:
-        message = f"Its rows cannot be decoded: {type(error).__name__}: {error}."
-        self._note(copy, "file.unreadable", message)
-        return UnreadableError(copy.path)
 
     def _note(self, copy: Copy, check: str, message: str) -> None:
         self._findings.add(

@@ -18,6 +18,11 @@ __all__ = ["run"]
 run = typer.Typer(help="Scheduled work.", no_args_is_help=True)
 app.add_typer(run, name="run")
 
+Target = Annotated[
+    str | None,
+    typer.Argument(help="project/dataset[/inference_set]; all when left out"),
+]
+
 
 @run.callback()
 def work() -> None:
@@ -27,10 +32,7 @@ def work() -> None:
 @run.command("merge")
 def merge(
     context: typer.Context,
-    target: Annotated[
-        str | None,
-        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
-    ] = None,
+    target: Target = None,
     watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,
     every: Annotated[
         float, typer.Option(help="Seconds between looks, with --watch.")
@@ -63,10 +65,7 @@ def merge(
 @run.command("compact")
 def compact(
     context: typer.Context,
-    target: Annotated[
-        str | None,
-        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
-    ] = None,
+    target: Target = None,
 ) -> None:
     """Join small files and drop dead rows: lakehouse run compact cells/hela."""
     here = session(context)
@@ -80,10 +79,7 @@ def compact(
 @run.command("collect-garbage")
 def collect_garbage(
     context: typer.Context,
-    target: Annotated[
-        str | None,
-        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
-    ] = None,
+    target: Target = None,
     retention: Annotated[
         float, typer.Option(help="Days that a version keeps its files.")
     ] = RETENTION.days,
@@ -119,10 +115,7 @@ def collect_garbage(
 @run.command("verify")
 def verify(
     context: typer.Context,
-    target: Annotated[
-        str | None,
-        typer.Argument(help="project/dataset[/inference_set]; all when left out"),
-    ] = None,
+    target: Target = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Not every byte, nor every version.")
     ] = False,
