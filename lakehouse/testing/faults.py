@@ -64,10 +64,13 @@ class FaultyStore:
             return call()
         if self._fault == "kill_before":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self._fault in {"lost", "kill_after"}:
-            call()
         if self._fault == "kill_after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                call()
+            finally:  # A call may well end by finding nothing.
+                os.kill(os.getpid(), signal.SIGKILL)
+        if self._fault == "lost":
+            call()
         raise StorageError(
             f"Injected: call {self._at} ({name}), {self._fault}.",
             kind="store.injected",
