@@ -23,6 +23,7 @@ from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
 from lakehouse.errors import AlreadyExistsError, InvalidInputError
 from lakehouse.inference_set import InferenceSet
+from lakehouse.measuring import Goal
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.pinning import awaited, take_pin
@@ -51,11 +52,11 @@ class Dataset(Registered):
         registry: SingleTable,
         settings: Settings,
         *,
-        task: str | None = None,
+        goal: Goal | None = None,
     ) -> None:
         super().__init__(name, collection, registry, settings)
         self.project_name = project
-        self._task = task
+        self._goal = goal
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -300,7 +301,7 @@ class Dataset(Registered):
             self.collection,
             self._registry,
             self._settings,
-            task=self._task,
+            goal=self._goal,
         )
 
     def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:

@@ -8,7 +8,7 @@ dataset do not move.
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Unpack
+from typing import Any, Final, Literal, Unpack
 
 import polars as pl
 
@@ -16,13 +16,13 @@ from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import ConflictError
-from lakehouse.metrics import Metrics, evaluate
+from lakehouse.errors import ConflictError, InvalidInputError
+from lakehouse.measuring import Goal, MetricOptions, Question, measure
+from lakehouse.metrics import Metrics
 from lakehouse.pinning import move_pin, settle_pin
 from lakehouse.registered import Registered
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
-from lakehouse.storage import collect
 from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
 from lakehouse.versioned import SubmitOptions
@@ -31,6 +31,20 @@ from lakehouse.versions import resolve
 __all__ = ["InferenceDraft", "InferenceSet"]
 
 Nulls = Literal["keep", "clear"]
+
+_FIGURE: Final = pl.Struct(
+    {"metric": pl.String(), "before": pl.Float64(), "after": pl.Float64()}
+)
+_MOVES: Final = pl.Schema(
+    {
+        "from": pl.Int64(),
+        "to": pl.Int64(),
+        "at": pl.String(),
+        "author": pl.String(),
+        "message": pl.String(),
+        "metrics": pl.List(_FIGURE),
+    }
+)
 
 
 class InferenceDraft(Draft):
@@ -73,12 +87,15 @@ class InferenceSet(Registered):
         registry: SingleTable,
         settings: Settings,
         *,
-        task: str | None = None,
+        goal: Goal | None = None,
     ) -> None:
         super().__init__(name, collection, registry, settings)
         collection.base = base
         self._base = base
-        self._task = task
+        self._goal = goal or Goal()
+        self._kept = SingleTable(
+            collection.store, f"{collection.path}/metrics", "metrics"
+        )
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -176,6 +193,8 @@ class InferenceSet(Registered):
     def repin(self, ref: VersionLike, *, message: str | None = None) -> int:
         """Measure the set against another version of the dataset, from now on.
 
+        What that does to the metrics is noted beside the move: see `pins`.
+
         Args:
             ref: A version of the dataset, as `dataset.at` takes it.
             message: Why.
@@ -185,29 +204,37 @@ class InferenceSet(Registered):
             ConflictError: If the set is not pinned yet.
         """
         version = resolve(self._base, ref)
-        self._require_pin()
-        move_pin(
-            self._base,
-            self.name,
-            version,
-            author=self._settings.author,
-            message=message,
-            told={},
-        )
+        before = self._require_pin()
+        if version != before:
+            move_pin(
+                self._base,
+                self.name,
+                version,
+                author=self._settings.author,
+                message=message,
+                told={"metrics": self._moved(before, version)},
+            )
         return version
 
+    def _moved(self, before: int, after: int) -> list[dict[str, Any]]:
+        """The figures that another version of the labels changes."""
+        try:
+            compared = self.metrics(at=before).compare(self.metrics(at=after))
+        except InvalidInputError:
+            return []  # Rows that cannot be evaluated can be pinned elsewhere.
+        figures = compared.summary().select("metric", before="this", after="other")
+        return figures.filter(pl.col("before").ne_missing(pl.col("after"))).to_dicts()
+
     def pins(self) -> pl.DataFrame:
-        """Every move of the pin: `from`, `to`, `at`, `author`, `message`."""
+        """Every move of the pin, and what it did to the metrics.
+
+        Returns:
+            `from`, `to`, `at`, `author`, `message`, and `metrics`: of each figure
+            that changed at the default thresholds, its value `before` and `after`.
+        """
         row = self._pin_row()
         moves = [] if row is None else json.loads(row["metadata"])["moves"]
-        schema = {
-            "from": pl.Int64,
-            "to": pl.Int64,
-            "at": pl.String,
-            "author": pl.String,
-            "message": pl.String,
-        }
-        return pl.DataFrame(moves, schema=schema).with_columns(
+        return pl.DataFrame(moves, schema=_MOVES).with_columns(
             pl.col("at").str.to_datetime(time_unit="us", time_zone="UTC")
         )
 
@@ -228,12 +255,15 @@ class InferenceSet(Registered):
         confidence: float = 0.1,
         at: VersionLike | None = None,
         version: VersionLike = "latest",
-        over: Literal["seen", "all"] = "seen",
+        frames: Literal["seen", "all"] = "seen",
+        cached: bool = True,
+        **options: Unpack[MetricOptions],
     ) -> Metrics:
         """How the inferences fare against the labels of the pinned version.
 
-        A pure function of the pin, the set's version and the parameters: what is
-        done to the dataset later does not move it.
+        A pure function of the pin, the set's version, the class map and the
+        parameters: what is done to the dataset later does not move it. It is
+        computed once, and kept.
 
         Args:
             iou: The least overlap of a match.
@@ -241,7 +271,11 @@ class InferenceSet(Registered):
             at: Another version of the dataset, to ask what other labels would say;
                 the pin when left out.
             version: The version of this set.
-            over: Whether frames count that the model `seen`, or `all` of the pin.
+            frames: Whether frames count that the model has `seen`, or `all` of the
+                pin.
+            cached: Whether metrics that were computed before will do.
+            **options: `max_detections`, `geometry` and `negative_class`, as
+                `lakehouse.metrics.evaluate` takes them.
 
         Raises:
             ConflictError: If the set is not pinned yet.
@@ -250,21 +284,12 @@ class InferenceSet(Registered):
             NotFoundError: If there is no such version.
         """
         pin = self._require_pin()
-        truth = Snapshot.resolve(
-            self._base, pin if at is None else resolve(self._base, at)
-        )
-        mine = self.at(version)
-        seen = collect(mine.frames().select("frame_id")).to_series()
-        return evaluate(
-            truth.labels(),
-            mine.inferences(),
-            truth.frames(),
-            task=self._task,  # type: ignore[arg-type]
-            iou=iou,
-            confidence=confidence,
-            seen=seen.to_list(),
-            over=over,
-            classes=self.collection.classes(),
+        truth = pin if at is None else resolve(self._base, at)
+        return measure(
+            Snapshot.resolve(self._base, truth),
+            self.at(version),
+            Question(self._goal, iou, confidence, frames, options),
+            self._kept if cached else None,
         )
 
     def _pin_row(self) -> dict[str, Any] | None:

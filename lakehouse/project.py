@@ -15,6 +15,7 @@ from lakehouse.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from lakehouse.measuring import Goal
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
@@ -27,6 +28,9 @@ __all__ = ["Mode", "Project"]
 
 Mode = Literal["STREAMING", "BATCH"]
 """STREAMING datasets change for ever; a BATCH dataset is loaded once, whole."""
+
+_NEGATIVE = "binary_classification_negative_class"
+"""The field of a project's metadata that names the class of what no model says."""
 
 
 class Project:
@@ -192,7 +196,7 @@ class Project:
             self._collection(name),
             self._registry,
             self._settings,
-            task=self.task,
+            goal=Goal(self.task, self.metadata.get(_NEGATIVE)),
         )
 
     def datasets(self, *, archived: bool = False) -> list[Dataset]:

@@ -9,10 +9,15 @@ exactly once, by whoever merges next.
         manifest.json                                   counts, content hash, author …
         settled.json                                    kept only for its rejected rows
 
+The rows of a small upload lie in the manifest itself: one object to write, to make
+durable, to read and to sweep, where there would be three.
+
 Part names carry a token of their own, so two processes that stage the same id
 at once never write into each other's parts: the manifest names the right ones.
 """
 
+import base64
+import io
 import itertools
 import json
 import secrets
@@ -42,6 +47,9 @@ FORMAT: Final = 1
 """The format of manifests that this release writes, and the newest it reads."""
 
 _WRITERS: Final = 2
+_FEW_ROWS: Final = 64
+_FEW_BYTES: Final = 64 * 1024
+"""What a manifest may hold of each part: about what a Parquet file's own frame costs."""
 _ABANDONED: Final = "abandoned"
 _PARTS: Final = ("frames", "labels", "problems")
 
@@ -62,6 +70,8 @@ class Manifest:
     """Label rows in the upload."""
     parts: dict[str, list[str]]
     """Part (frames, labels, problems) to file names; absent parts are empty."""
+    rows: dict[str, str] = field(default_factory=dict[str, str])
+    """Parts that are so small that they lie here: an Arrow stream, in base 64."""
     images: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
     """Parts in their table's form, and the actions that would add their files."""
     classes: dict[str, int] = field(default_factory=dict[str, int])
@@ -136,9 +146,7 @@ class Staging:
             if name in prepared.images:
                 self._write_images(ours, name, token, rows)
             elif rows.height:
-                ours.parts[name] = [f"{name}-{token}-0.parquet"]
-                path = self._file(ours.upload_id, ours.parts[name][0])
-                self._store.write_table(path, rows, durable=True)
+                self._write_rows(ours, name, token, rows)
         path = self._file(manifest.upload_id, "manifest.json")
         if put_once(self._store, path, ours.encode(), durable=True):
             return ours
@@ -147,6 +155,17 @@ class Staging:
             self._store.delete(self._file(manifest.upload_id, part))
         require_same_content(theirs.content_hash, ours)
         return theirs
+
+    def _write_rows(
+        self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
+    ) -> None:
+        """Stage rows as they were sent: in the manifest, or in a file beside it."""
+        if rows.height <= _FEW_ROWS and len(stream := _stream(rows)) <= _FEW_BYTES:
+            manifest.rows[name] = base64.b64encode(stream).decode()
+            return
+        manifest.parts[name] = [f"{name}-{token}-0.parquet"]
+        path = self._file(manifest.upload_id, manifest.parts[name][0])
+        self._store.write_table(path, rows, durable=True)
 
     def _write_images(
         self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
@@ -235,7 +254,7 @@ class Staging:
             for upload_id, _, file in places
         )
         parts: dict[str, dict[str, pl.DataFrame]] = {
-            manifest.upload_id: {name: _empty(name) for name in _PARTS}
+            manifest.upload_id: {name: _held(manifest, name) for name in _PARTS}
             for manifest in manifests
         }
         for (upload_id, name, _), rows in zip(places, read, strict=True):
@@ -256,7 +275,11 @@ class Staging:
 
     def _parts(self, manifest: Manifest) -> dict[str, pl.DataFrame]:
         return {
-            name: self._part(manifest, name) if name in manifest.parts else _empty(name)
+            name: (
+                self._part(manifest, name)
+                if name in manifest.parts
+                else _held(manifest, name)
+            )
             for name in _PARTS
         }
 
@@ -340,10 +363,17 @@ def require_untaken(staging: Staging, upload_id: str) -> None:
         )
 
 
-def _empty(name: str) -> pl.DataFrame:
-    if name == "problems":
-        return pl.DataFrame(schema=PROBLEM_SCHEMA)
-    return pl.DataFrame()
+def _held(manifest: Manifest, name: str) -> pl.DataFrame:
+    """The rows of a part that lie in the manifest; none if it has none."""
+    if name in manifest.rows:
+        return pl.read_ipc_stream(base64.b64decode(manifest.rows[name]))
+    return pl.DataFrame(schema=PROBLEM_SCHEMA if name == "problems" else None)
+
+
+def _stream(rows: pl.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    rows.write_ipc_stream(stream)
+    return stream.getvalue()
 
 
 def missing_upload(upload_id: str) -> NotFoundError:

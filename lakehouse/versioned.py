@@ -5,12 +5,13 @@ The part that datasets and inference sets have in common. Every write ends in
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
 import polars as pl
 
+from lakehouse.bisecting import Bisection, bisect
 from lakehouse.collection import Collection
 from lakehouse.diff import Diff, diff_between
 from lakehouse.engines import Compaction, Garbage, Merger, collect_garbage, compact
@@ -202,6 +203,38 @@ class Versioned(ABC):
             .filter(pl.col("version") > after)
             .drop("row_hash")
         )
+
+    def bisect(
+        self,
+        is_good: Callable[[Snapshot], bool],
+        *,
+        good: VersionLike,
+        bad: VersionLike = "latest",
+    ) -> Bisection:
+        """Find the version that turned good into bad, in about log2 of them looks.
+
+        Args:
+            is_good: Whether all is well with a snapshot: any function, such as one
+                that trains, or one that counts labels.
+            good: A version that is known to be good; it is not asked about.
+            bad: A later one that is known to be bad; nor is it.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            InvalidInputError: If the bad version is not later than the good one.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp())
+        >>> dataset = lake.create_project("cells", classes=["cell"]).create_dataset(
+        ...     "hela"
+        ... )
+        >>> for n in range(5):
+        ...     upload = dataset.add([{"frame_id": f"f{n}", "image_url": "f.png"}])
+        >>> found = dataset.bisect(lambda seen: seen.counts["frames"] < 4, good=1)
+        >>> found.bad, found.evaluations.height
+        (4, 2)
+        """
+        return bisect(self.collection, is_good, good=good, bad=bad)
 
     # -------------------------------- UNDOING ------------------------------- #
 

@@ -14,6 +14,7 @@ from lakehouse.cli.commands import (
     checkpoints,
     demo,
     diffing,
+    evaluating,
     inference_sets,
     projects,
     reading,
@@ -28,7 +29,7 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, inference_sets, projects, reading, running, sql, undoing, uploads, writing,
+    checkpoints, demo, diffing, evaluating, inference_sets, projects, reading, running, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

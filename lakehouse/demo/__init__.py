@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lakehouse.demo.data import hela_frames
+from lakehouse.demo.data import hela_frames, hela_pictures
 from lakehouse.demo.story import tell
 
 __all__ = ["run_demo"]
@@ -30,4 +30,5 @@ def run_demo(folder: Path) -> None:
     )
     with console.status("downloading once, then reading"):
         frames, boxes = hela_frames(folder / "cache", place / "images")
-    tell(console, place, frames, boxes)
+        pictures = hela_pictures(folder / "cache")
+    tell(console, place, frames, boxes, pictures)

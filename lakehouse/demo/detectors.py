@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lakehouse.demo.data import extra
 
-__all__ = ["DETECTORS", "detected", "otsu", "watershed"]
+__all__ = ["DETECTORS", "Picture", "detected", "otsu", "watershed"]
 
 _SMOOTH: Final = 1.0
 _LEAST_AREA: Final = 40

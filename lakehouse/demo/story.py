@@ -1,6 +1,7 @@
 """The story that the demo tells: what is done, in plain words, and what comes of it."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,9 +9,11 @@ import polars as pl
 from rich.console import Console
 from rich.padding import Padding
 from rich.progress import track
-from rich.table import Table
 
 import lakehouse
+from lakehouse.demo.detectors import Picture
+from lakehouse.demo.measured import measure_again, measure_detectors
+from lakehouse.demo.showing import show_rows
 
 __all__ = ["tell"]
 
@@ -19,7 +22,13 @@ Rows = list[dict[str, Any]]
 _STREAMED: Final = 0.8
 
 
-def tell(console: Console, place: Path, frames: Rows, boxes: Rows) -> lakehouse.Dataset:
+def tell(
+    console: Console,
+    place: Path,
+    frames: Rows,
+    boxes: Rows,
+    pictures: Mapping[str, Picture],
+) -> lakehouse.Dataset:
     """Run the whole story in a new lake below `place`.
 
     Args:
@@ -27,6 +36,7 @@ def tell(console: Console, place: Path, frames: Rows, boxes: Rows) -> lakehouse.
         place: A folder of its own.
         frames: At least six frames.
         boxes: Their boxes.
+        pictures: Frame id to what a detector sees.
     """
     started = time.perf_counter()
     lake = lakehouse.connect(place / "lake", author="mira")
@@ -41,7 +51,9 @@ def tell(console: Console, place: Path, frames: Rows, boxes: Rows) -> lakehouse.
     _stream(console, dataset, frames[: len(frames) - len(late)], boxes)
     _add_metadata(console, dataset, frames)
     _bad_batch(console, dataset, late, boxes)
+    measure_detectors(console, dataset, place, pictures)
     _relabel(console, dataset, place, frames[0]["frame_id"])
+    measure_again(console, dataset)
     _delete(console, dataset, frames[1]["frame_id"])
     _look_back(console, dataset, frames[0]["frame_id"])
     console.print(
@@ -115,7 +127,7 @@ def _bad_batch(
     labels.append(_box("extra_0", "flat", width=0.0))
     upload = dataset.add(sent, labels, message="vendor batch 7")
     console.print(f"   {upload!r}: the good frames landed.", markup=False)
-    _print(
+    show_rows(
         console,
         upload.errors()
         .filter(severity="error")
@@ -133,7 +145,7 @@ def _relabel(
     console: Console, dataset: lakehouse.Dataset, place: Path, frame_id: str
 ) -> None:
     console.print(
-        f"[bold]4. {frame_id} is relabelled[/bold]: boxes grow, small ones become debris."
+        f"[bold]5. {frame_id} is relabelled[/bold]: boxes grow, small ones become debris."
     )
     _, labels = dataset.latest().frame(frame_id)
     small = (
@@ -160,23 +172,23 @@ def _relabel(
 
 
 def _delete(console: Console, dataset: lakehouse.Dataset, frame_id: str) -> None:
-    console.print(f"[bold]5. {frame_id} is deleted[/bold]; older versions keep it.")
+    console.print(f"[bold]7. {frame_id} is deleted[/bold]; older versions keep it.")
     upload = dataset.delete([frame_id], message="out of focus")
     console.print(f"   {upload!r}\n", markup=False)
 
 
 def _look_back(console: Console, dataset: lakehouse.Dataset, frame_id: str) -> None:
-    console.print("[bold]6. Every version is still there.[/bold]")
+    console.print("[bold]8. Every version is still there.[/bold]")
     columns = ["version", "message", "frames_rows", "labels_rows", "rejected"]
-    _print(console, dataset.versions().select(columns).tail(7))
+    show_rows(console, dataset.versions().select(columns).tail(7))
     found = dataset.history(frame_id)
     told = found.group_by("version", "message", "table", "op", maintain_order=True).len(
         "rows"
     )
     console.print(f"   The history of {frame_id}:", markup=False)
-    _print(console, told)
+    show_rows(console, told)
     first, last = dataset.at(1), dataset.latest()
-    _print(
+    show_rows(
         console,
         pl.DataFrame(
             [
@@ -198,10 +210,3 @@ def _box(frame_id: str, label_id: str, **fields: Any) -> dict[str, Any]:  # noqa
         "class_name": "cell",
     }
     return box | {"top": 5.0, "left": 5.0, "width": 20.0, "height": 20.0} | fields
-
-
-def _print(console: Console, rows: pl.DataFrame) -> None:
-    table = Table(*rows.columns)
-    for row in rows.iter_rows():
-        table.add_row(*("" if value is None else str(value) for value in row))
-    console.print(table)

@@ -10,6 +10,7 @@ Pure functions of tables: the same rows, in any order, give the same bits.
 
 from lakehouse.metrics.comparison import Comparison
 from lakehouse.metrics.evaluate import evaluate
+from lakehouse.metrics.remembered import record_of, remembered
 from lakehouse.metrics.result import Metrics
 
-__all__ = ["Comparison", "Metrics", "evaluate"]
+__all__ = ["Comparison", "Metrics", "evaluate", "record_of", "remembered"]

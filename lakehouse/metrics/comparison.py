@@ -2,12 +2,21 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from lakehouse.metrics.changes import changed_areas, changed_outcomes
 from lakehouse.metrics.showing import as_html
+
+_CAUSE: Final = (
+    "item",
+    "cause",
+    "class_this",
+    "class_other",
+    "outcome_this",
+    "outcome_other",
+)
 
 if TYPE_CHECKING:
     from lakehouse.metrics.result import Metrics
@@ -76,6 +85,52 @@ class Comparison:
         """
         return self._changes
 
+    def causes(self) -> pl.DataFrame:
+        """What explains the difference, counted: the commonest first.
+
+        Returns:
+            `item`, `cause`, `class_this`, `class_other`, `outcome_this`,
+            `outcome_other` and `count`, of the rows of `changes()`. Of masks there
+            are none: pixels have no history.
+        """
+        rows = self.changes()
+        if "cause" not in rows.columns:
+            return pl.DataFrame(schema=dict.fromkeys((*_CAUSE, "count"), pl.String))
+        counted = rows.group_by(_CAUSE).agg(count=pl.len())
+        return counted.sort(
+            "count", *_CAUSE, descending=[True, *(False for _ in _CAUSE)]
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know: whether both were asked the same."""
+        pairs = {
+            "labels of version": (
+                self.this.source.get("labels"),
+                self.other.source.get("labels"),
+            ),
+            **{
+                name: (value, self.other.parameters.get(name))
+                for name, value in self.this.parameters.items()
+            },
+        }
+        return [
+            f"{name}: {mine} and {theirs}."
+            for name, (mine, theirs) in pairs.items()
+            if mine != theirs
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the rows, as values that JSON knows."""
+        return {
+            "this": dict(self.this.source),
+            "other": dict(self.other.source),
+            "notes": self.notes,
+            "summary": self.summary().to_dicts(),
+            "per_class": self.per_class().to_dicts(),
+            "causes": self.causes().to_dicts(),
+        }
+
     @cached_property
     def _changes(self) -> pl.DataFrame:
         tables = [one.matches() for one in (self.this, self.other)]
@@ -90,7 +145,7 @@ class Comparison:
         return f"<Comparison of {self.this!r} with {self.other!r}>"
 
     def _repr_html_(self) -> str:
-        return as_html(repr(self), self.summary())
+        return as_html(repr(self), self.summary(), self.notes)
 
 
 def _joined(mine: pl.DataFrame, theirs: pl.DataFrame, on: list[str]) -> pl.DataFrame:

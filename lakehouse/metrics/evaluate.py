@@ -4,7 +4,8 @@ A pure function: it reads no clock and no network (masks excepted), and what it
 gives is equal bit for bit for equal rows in any order.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from lakehouse.metrics.classify import classify
 from lakehouse.metrics.detect import detect
@@ -34,6 +35,7 @@ def evaluate(
     max_detections: int = 100,
     geometry: Geometry | None = None,
     negative_class: str | None = None,
+    source: Mapping[str, Any] | None = None,
 ) -> Metrics:
     """Evaluate inferences against labels.
 
@@ -62,6 +64,7 @@ def evaluate(
             boxes, else boxes.
         negative_class: Of BINARY_CLASSIFICATION: the class of what no inference
             says.
+        source: Where the rows are from; it is only told.
 
     Raises:
         InvalidInputError: If an argument is out of range, or rows lack a column, an
@@ -97,8 +100,8 @@ def evaluate(
         parameters=options.told(),
         counts=counts,
         evidence=evidence,
-        frames=scope.frames,
         no_ground_truth=scope.no_ground_truth,
+        source=dict(source or {}),
     )
 
 

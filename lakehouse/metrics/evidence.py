@@ -16,6 +16,11 @@ class Evidence(Protocol):
         ...
 
     @property
+    def frames(self) -> pl.DataFrame:
+        """The frames that count, with their metadata and whether they were `seen`."""
+        ...
+
+    @property
     def notes(self) -> list[str]:
         """What a reader of the figures should know."""
         ...

@@ -109,4 +109,4 @@ def _matrix(metrics: "Metrics") -> Figure:
 
 def _title(metrics: "Metrics") -> str:
     thresholds = f"IoU {metrics.parameters['iou']}, confidence {metrics.parameters['confidence']}"
-    return f"{metrics.task}, {short(metrics.frames.height)} frames, {thresholds}"
+    return f"{metrics.task}, {short(metrics.counts['frames'])} frames, {thresholds}"

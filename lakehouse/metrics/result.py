@@ -53,10 +53,16 @@ class Metrics:
     counts: Mapping[str, int]
     """Frames that count, and what was left out, by reason."""
     evidence: Evidence = field(repr=False)
-    frames: pl.DataFrame = field(repr=False)
-    """The frames that count, with their metadata."""
     no_ground_truth: pl.DataFrame = field(repr=False)
     """`frame_id`, `inferences`: what lies on frames that the version has not."""
+    source: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Which versions were evaluated, where they are of a lake: `inference_set`,
+    `inferences` and `labels` (the version of either)."""
+
+    @property
+    def frames(self) -> pl.DataFrame:
+        """The frames that count, with their metadata and whether they were `seen`."""
+        return self.evidence.frames
 
     # -------------------------------- FIGURES ------------------------------- #
 
@@ -238,6 +244,7 @@ class Metrics:
         """
         return {
             "task": self.task,
+            "source": dict(self.source),
             "parameters": dict(self.parameters),
             "counts": dict(self.counts),
             "notes": list(self.notes),

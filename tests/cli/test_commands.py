@@ -267,6 +267,37 @@ def test_inference_sets_are_created_filled_listed_and_repinned(
     assert as_json(loaded, "sql", query, path) == [{"confidence": 0.5}]
 
 
+def test_models_are_measured_and_compared(loaded: str, tmp_path: Path) -> None:
+    for name, width in (("good", 3.0), ("bad", 30.0)):
+        path = f"cells/hela/{name}"
+        run(loaded, "inference-set", "create", path)
+        guess = box("f1", "x", width=width) | {"confidence": 0.5}
+        rows = written(tmp_path / f"{name}.jsonl", [guess])
+        run(loaded, "inference-set", "add", path, "--inferences", rows)
+    curve, matrix = tmp_path / "curve.svg", tmp_path / "matrix.png"
+
+    told = as_json(
+        loaded,
+        *("metrics", "cells/hela/good", "--by", "device_id"),
+        *("--precision-recall", str(curve), "--confusion", str(matrix)),
+    )
+
+    assert (told["summary"]["tp"], told["summary"]["fp"]) == (1, 0)
+    assert [row["frames"] for row in told["slices"]] == [1]
+    assert curve.read_bytes().startswith(b"<?xml")
+    assert matrix.read_bytes().startswith(b"\x89PNG")
+    compared = as_json(loaded, "compare", "cells/hela/good", "cells/hela/bad", "--rows")
+    figures = {row["metric"]: row["delta"] for row in compared["summary"]}
+    assert (figures["tp"], figures["fn"]) == (-1, 1)
+    assert {row["outcome_other"] for row in compared["changes"]} == {"FN", "FP"}
+    shown = run(loaded, "compare", "cells/hela/good", "--at", "latest")
+    assert "precision" in shown.stdout
+    assert run(loaded, "compare", "cells/hela/good").exit_code == 2
+    assert (
+        "Metrics of cells/hela/bad" in run(loaded, "metrics", "cells/hela/bad").stdout
+    )
+
+
 def test_targets_must_name_what_a_command_is_about(loaded: str) -> None:
     run(loaded, "inference-set", "create", "cells/hela/m")
 

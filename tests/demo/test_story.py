@@ -17,9 +17,13 @@ from lakehouse.demo.story import tell
 def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
     frames: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
+    seen: list[Any] = []
     for number in range(10):
         path = tmp_path / f"{number}.png"
-        Image.fromarray(np.full((40, 60), number * 20, np.uint8)).save(path)
+        picture = np.zeros((40, 60), np.uint16)
+        picture[5:15, 5:20] = 200
+        seen.append(picture)
+        Image.fromarray(picture.astype(np.uint8)).save(path)
         frame = {
             "frame_id": f"hela_{number:02}",
             "image_url": str(path),
@@ -29,13 +33,23 @@ def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
         mask = np.zeros((40, 60), np.int64)
         mask[5:15, 5:20], mask[20:30, 30:40] = 1, 2
         boxes += boxes_of(f"hela_{number:02}", mask)
-    console = Console(file=io.StringIO(), width=120)
+    told = io.StringIO()
+    console = Console(file=told, width=120)
+    pictures = {
+        row["frame_id"]: picture for row, picture in zip(frames, seen, strict=True)
+    }
 
-    dataset = tell(console, tmp_path, frames, boxes)
+    dataset = tell(console, tmp_path, frames, boxes, pictures)
 
     assert dataset.latest().counts == {"frames": 11, "labels": 20}
     assert dataset.uploads()["status"].to_list().count("PARTIAL") == 1
     assert (tmp_path / "relabelled.png").stat().st_size > 0
+    assert (tmp_path / "precision_recall.png").stat().st_size > 0
+    otsu = dataset.inference_set("otsu")
+    # Each picture shows one of the two cells that are labelled; one more is odd.
+    assert (otsu.metrics()["tp"], otsu.metrics()["fn"]) == (10, 11)
+    assert otsu.pin == dataset.get_checkpoint("baseline").version < dataset.version
+    assert "have not moved" in told.getvalue()
 
 
 @pytest.mark.slow

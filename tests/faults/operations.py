@@ -8,7 +8,7 @@ from lakehouse.storage import Store
 from lakehouse.testing import ModelDataset, Sent, State
 from lakehouse.testing.sending import operations_of
 
-__all__ = ["OPERATIONS", "OTHERS", "before", "expected", "run"]
+__all__ = ["MODELS", "OPERATIONS", "OTHERS", "before", "expected", "run"]
 
 Upload = tuple[list[Sent], list[Sent]]
 
@@ -24,6 +24,10 @@ def _box(frame_id: str, label_id: str, **fields: Any) -> dict[str, Any]:
         | sides
         | fields
     )
+
+
+def _guess(frame_id: str, label_id: str) -> dict[str, Any]:
+    return _box(frame_id, label_id, confidence=0.9)
 
 
 FIRST: Upload = (
@@ -65,6 +69,9 @@ OPERATIONS: dict[str, Upload] = {
 OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage")
 """Operations that send nothing."""
 
+MODELS = ("create_inference_set", "add_inferences", "repin")
+"""Operations on inference sets of the dataset."""
+
 NOW = timedelta(0)
 
 
@@ -75,6 +82,7 @@ def before(root: str) -> None:
     dataset.submit(operations_of(*FIRST))
     dataset.submit(operations_of(*SECOND))
     dataset.compact()
+    dataset.create_inference_set("model_a").add([_guess("f1", "x")])
     # What dead writers left, so that there is garbage of every kind.
     store, path = dataset.collection.store, dataset.collection.path
     store.put(f"{path}/labels/part-orphan.parquet", b"nobody names this file")
@@ -109,6 +117,13 @@ def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
         return dataset.restore(1, upload_id=upload_id)
     elif name == "revert":
         return dataset.revert(1, upload_id=upload_id)
-    if name in OTHERS:
+    elif name == "create_inference_set":
+        dataset.create_inference_set("model_b", exist_ok=True)
+    elif name == "repin":
+        dataset.inference_set("model_a").repin(1)
+    elif name == "add_inferences":
+        model = dataset.inference_set("model_a")
+        return model.add([_guess("f2", "y")], upload_id=upload_id)
+    if name not in OPERATIONS:
         return None
     return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)

@@ -4,10 +4,9 @@ Afterwards the same call again, in a lake opened afresh: nothing is lost, nothin
 is doubled, and the dataset is as if nothing had happened.
 """
 
+import multiprocessing
 import os
 import shutil
-import subprocess
-import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,9 +22,20 @@ from lakehouse.testing.invariants import (
     assert_ledger_linear,
     assert_sound,
 )
-from tests.faults.operations import OPERATIONS, OTHERS, before, expected, run
+from lakehouse.versioned import Versioned
+from tests.faults.operations import (
+    MODELS,
+    OPERATIONS,
+    OTHERS,
+    before,
+    expected,
+    run,
+)
+from tests.faults.victim import suffer
 
-ROOT = Path(__file__).parents[2]
+PROCESSES = multiprocessing.get_context("forkserver")
+# Each victim is a process of its own that need not import everything anew.
+PROCESSES.set_forkserver_preload(["tests.faults.victim"])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +65,8 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
     if upload is not None:
         parts = {"partly_rejected", "revert"}
         assert upload.status == ("PARTIAL" if name in parts else "DONE")
-        assert dataset.uploads()["upload_id"].to_list().count(upload_id) == 1
+        sent_to = upload_place(dataset, name)
+        assert sent_to.uploads()["upload_id"].to_list().count(upload_id) == 1
     assert_equals_model(dataset.latest(), expected(name))
     assert_ledger_linear(dataset)
     assert_sound(dataset.latest())
@@ -64,14 +75,39 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
             assert_sound(dataset.at(version))
     if name == "checkpoint":
         assert dataset.checkpoints()["version"].to_list() == [1]
-    head = dataset.collection.head().version
-    assert dataset.collection.ledger.is_published(head)
+    if name in MODELS:
+        dataset.merge_pending()  # Whoever comes next publishes what was decided.
+    for place in (dataset, *dataset.inference_sets()):
+        head = place.collection.head().version
+        assert place.collection.ledger.is_published(head)
+    assert_models(dataset, name)
+
+
+def upload_place(dataset: lakehouse.Dataset, name: str) -> Versioned:
+    """What an operation sends its upload to."""
+    return dataset.inference_set("model_a") if name == "add_inferences" else dataset
+
+
+def assert_models(dataset: lakehouse.Dataset, name: str) -> None:
+    """The inference sets are as an operation leaves them."""
+    pins = {one.name: one.pin for one in dataset.inference_sets()}
+    wanted = {"model_a": 1 if name == "repin" else 2}
+    if name == "create_inference_set":
+        wanted["model_b"] = 2
+    assert pins == wanted
+    model = dataset.inference_set("model_a")
+    assert model.pins().height == (name == "repin")
+    found = model.latest().inferences().collect()["label_id"].sort().to_list()
+    assert found == (["x", "y"] if name == "add_inferences" else ["x"])
+    assert_ledger_linear(model)
+    assert_sound(model.latest())
+    assert_sound(model.ground_truth())
 
 
 @pytest.mark.parametrize(
     "fault", ["before", pytest.param("lost", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS])
+@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS, *MODELS])
 def test_a_failing_call_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str, fault: Fault
 ) -> None:
@@ -91,25 +127,22 @@ def test_a_failing_call_is_mended_by_the_same_call(
     print(f"{name}, {fault}: {len(calls)} calls, {failed} made the operation fail")
 
 
-def die(prepared: Path, place: Path, name: str, at: int, fault: Fault) -> int:
+def die(prepared: Path, place: Path, name: str, at: int, fault: Fault) -> int | None:
     """Let a process die at a call, then make the call again."""
     root = copy_of(prepared, place)
     upload_id = str(uuid.uuid4())
-    command = [sys.executable, "-m", "tests.faults.victim", root, name, upload_id]
-    done = subprocess.run(
-        [*command, str(at), fault],
-        cwd=ROOT,
-        env=dict(os.environ),
-        check=False,
-        capture_output=True,
+    victim = PROCESSES.Process(
+        target=suffer, args=(root, name, upload_id, at, fault), daemon=True
     )
+    victim.start()
+    victim.join()
     assert_mended(root, name, upload_id)
     shutil.rmtree(root)
-    return done.returncode
+    return victim.exitcode
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS])
+@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS, *MODELS])
 def test_a_death_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str
 ) -> None:

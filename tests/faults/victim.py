@@ -1,11 +1,12 @@
 """A process that runs one operation and dies at the call it was told: a real death."""
 
-import sys
-
 from lakehouse.storage import open_store
-from lakehouse.testing.faults import FaultyStore
+from lakehouse.testing.faults import Fault, FaultyStore
 from tests.faults.operations import run
 
-if __name__ == "__main__":
-    root, name, upload_id, at, fault = sys.argv[1:]
-    run(FaultyStore(open_store(root), int(at), fault), name, upload_id)  # type: ignore[arg-type]
+__all__ = ["suffer"]
+
+
+def suffer(root: str, name: str, upload_id: str, at: int, fault: Fault) -> None:
+    """Run an operation that never ends."""
+    run(FaultyStore(open_store(root), at, fault), name, upload_id)

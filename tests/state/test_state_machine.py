@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -35,12 +34,13 @@ from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.sending import operations_of
 from lakehouse.testing.state import Result, Sent
 from lakehouse.testing.strategies import FRAME_IDS, unreadable, uploads
+from tests.state.models import ModelRules
 from tests.state.retrying import corrections, retried
 
 Upload = tuple[list[Sent], list[Sent]]
 
 
-class DatasetMachine(RuleBasedStateMachine):
+class DatasetMachine(ModelRules):
     """A dataset and its model take the same uploads."""
 
     @initialize()
@@ -58,6 +58,11 @@ class DatasetMachine(RuleBasedStateMachine):
         self.sent_otherwise: set[str] = set()
         self.undone: set[str] = set()
         self.checkpoints: dict[str, tuple[int, str]] = {}
+        self.known = {}
+
+    def settle(self) -> None:
+        """Merge what waits."""
+        self.merge(by_other=False)
 
     def open(self, **options: Any) -> lakehouse.Dataset:
         """The dataset in a lake opened afresh."""
@@ -386,6 +391,7 @@ class DatasetMachine(RuleBasedStateMachine):
         for name, (version, fingerprint) in self.checkpoints.items():
             snapshot = self.open().at(name)
             assert (snapshot.version, snapshot.fingerprint) == (version, fingerprint)
+        self.hold_all(self.open())
         shutil.rmtree(self.root)
 
 

@@ -1,0 +1,129 @@
+"""Commands that evaluate: metrics, compare."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import polars as pl
+import typer
+from rich.console import Group, RenderableType
+
+from lakehouse.cli.app import Session, app, session, split_target
+from lakehouse.cli.output import as_table
+from lakehouse.metrics import Metrics
+
+__all__ = ["compare", "metrics"]
+
+Which = Literal["seen", "all"]
+
+IoU = Annotated[float, typer.Option(help="The least overlap of a match.")]
+Confidence = Annotated[float, typer.Option(help="Inferences below are left out.")]
+At = Annotated[
+    str | None,
+    typer.Option(help="Labels of another version of the dataset than the pin."),
+]
+Frames = Annotated[
+    Which, typer.Option(help="Count frames that the model has seen, or all.")
+]
+Picture = Annotated[Path | None, typer.Option(help="Where to draw it: .png or .svg.")]
+
+
+@app.command()
+def metrics(
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Argument(help="project/dataset/inference_set[@version]")
+    ],
+    iou: IoU = 0.5,
+    confidence: Confidence = 0.1,
+    at: At = None,
+    frames: Frames = "seen",
+    by: Annotated[
+        str | None,
+        typer.Option(help="A column of the frames: figures of each of its values."),
+    ] = None,
+    precision_recall: Picture = None,
+    confusion: Picture = None,
+) -> None:
+    """How a model fares against the pinned labels: lakehouse metrics cells/hela/model_a."""
+    here = session(context)
+    found = _measured(here, target, iou, confidence, at, frames)
+    for kind, path in (
+        ("precision_recall", precision_recall),
+        ("confusion", confusion),
+    ):
+        if path is not None:
+            found.plot(kind, path)  # type: ignore[arg-type]
+    facts: dict[str, Any] = found.to_dict()
+    shown: list[RenderableType] = [
+        as_table(_rounded(found.summary()), f"Metrics of {target}"),
+        as_table(_rounded(found.per_class()), "By class"),
+    ]
+    if by is not None:
+        parts = found.slices(by)
+        facts["slices"] = parts.to_dicts()
+        shown.append(as_table(_rounded(parts), f"By {by}"))
+    here.output.drawn(Group(*shown, *found.notes), facts)
+
+
+@app.command()
+def compare(
+    context: typer.Context,
+    this: Annotated[
+        str, typer.Argument(help="project/dataset/inference_set[@version]")
+    ],
+    other: Annotated[
+        str | None,
+        typer.Argument(help="Another set; the same set if left out: give --at then."),
+    ] = None,
+    iou: IoU = 0.5,
+    confidence: Confidence = 0.1,
+    at: At = None,
+    frames: Frames = "seen",
+    rows: Annotated[
+        bool, typer.Option("--rows", help="List the labels and inferences that differ.")
+    ] = False,
+) -> None:
+    """What differs between two models: lakehouse compare cells/hela/model_a cells/hela/model_b.
+
+    With one model and --at: what other labels would say of it.
+    """
+    if other is None and at is None:
+        raise typer.BadParameter(
+            "give a second inference set, or --at to ask what other labels would say"
+        )
+    here = session(context)
+    # Two sets are held against the same labels if --at says which.
+    mine = None if other is None else at
+    found = _measured(here, this, iou, confidence, mine, frames).compare(
+        _measured(here, other or this, iou, confidence, at, frames)
+    )
+    changes = found.changes()
+    facts = found.to_dict() | ({"changes": changes.to_dicts()} if rows else {})
+    shown: list[RenderableType] = [
+        as_table(_rounded(found.summary().drop("meaning")), f"{this}, {other or at}"),
+        as_table(found.causes(), "Why"),
+        *([as_table(changes, "What differs")] if rows else []),
+    ]
+    here.output.drawn(Group(*shown, *found.notes), facts)
+
+
+def _measured(
+    here: Session,
+    target: str,
+    iou: float,
+    confidence: float,
+    at: str | None,
+    frames: Which,
+) -> Metrics:
+    return here.inference_set(target).metrics(
+        iou=iou,
+        confidence=confidence,
+        at=at,
+        version=split_target(target).ref,
+        frames=frames,
+    )
+
+
+def _rounded(rows: pl.DataFrame) -> pl.DataFrame:
+    """Figures as people read them."""
+    return rows.with_columns(pl.col(pl.Float64).round(4))

@@ -1,0 +1,79 @@
+"""Bisection: the version that turned good into bad, in few looks."""
+
+import math
+
+import pytest
+
+import lakehouse
+from tests.rows import box, frame
+
+
+@pytest.fixture
+def long(dataset: lakehouse.Dataset) -> lakehouse.Dataset:
+    """Twenty versions; the labels of f0 are emptied by one of them."""
+    dataset.add([frame("f0")], [box("f0", "a")])
+    for number in range(1, 20):
+        dataset.add([frame(f"f{number}")], message=f"frame {number}")
+        if number % 5 == 0:
+            dataset.compact()
+        if number == 13:
+            dataset.delete(labels=[{"frame_id": "f0", "label_id": "a"}], message="oops")
+    return dataset
+
+
+def labelled(snapshot: lakehouse.Snapshot) -> bool:
+    return snapshot.counts["labels"] > 0
+
+
+def test_the_culprit_is_found_in_few_looks(long: lakehouse.Dataset) -> None:
+    looked: list[int] = []
+
+    def is_good(snapshot: lakehouse.Snapshot) -> bool:
+        looked.append(snapshot.version)
+        return labelled(snapshot)
+
+    found = long.bisect(is_good, good=1)
+
+    versions = long.versions()["version"].to_list()
+    assert labelled(long.at(found.good))
+    assert not labelled(long.at(found.bad))
+    assert versions.index(found.bad) == versions.index(found.good) + 1
+    assert len(looked) <= math.log2(len(versions)) + 1
+    assert found.evaluations["version"].to_list() == looked
+    assert found.message == "oops"
+    (upload_id,) = found.uploads
+    assert long.upload(upload_id).counts["modified"] == 1
+    assert found.diff().labels()["label_id"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize("culprit", range(1, 9))
+def test_every_version_can_be_the_culprit(
+    dataset: lakehouse.Dataset, culprit: int
+) -> None:
+    for number in range(8):
+        dataset.add([frame(f"f{number}")])
+
+    found = dataset.bisect(lambda seen: seen.version < culprit, good=0)
+
+    assert (found.good, found.bad) == (culprit - 1, culprit)
+    assert found.evaluations.height <= 3 + 1
+
+
+def test_inference_sets_are_bisected_too(long: lakehouse.Dataset) -> None:
+    model = long.create_inference_set("model")
+    for confidence in (0.9, 0.8, 0.2, 0.1):
+        row = box("f0", "a", confidence=confidence)
+        model.add([row])
+
+    found = model.bisect(
+        lambda seen: seen.inferences().collect()["confidence"][0] > 0.5, good=1
+    )
+
+    assert (found.good, found.bad) == (2, 3)
+
+
+def test_ends_in_the_wrong_order_are_refused(long: lakehouse.Dataset) -> None:
+    with pytest.raises(lakehouse.InvalidInputError, match="not older"):
+        long.bisect(labelled, good="latest", bad=1)
+    with pytest.raises(lakehouse.NotFoundError):
+        long.bisect(labelled, good=0, bad=1000)
