@@ -21,17 +21,16 @@ from lakehouse.checkpoints import (
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import AlreadyExistsError, InvalidInputError
+from lakehouse.errors import AlreadyExistsError
 from lakehouse.inference_set import InferenceSet
 from lakehouse.measuring import Goal
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.pinning import awaited, take_pin
-from lakehouse.registered import Registered
+from lakehouse.registered import Mode, Registered, check_mode
 from lakehouse.settings import Settings, pick
 from lakehouse.typing import FrameLike, LabelLike, VersionLike
 from lakehouse.upload import Upload
-from lakehouse.uploads import uploads_table
 from lakehouse.versioned import SubmitOptions
 from lakehouse.versions import resolve
 
@@ -162,20 +161,6 @@ class Dataset(Registered):
         yield draft
         draft.upload = self.submit(draft.operations(), **options)
 
-    def _require_writable(self, upload_id: str | None) -> None:
-        self._require_active()
-        if self.mode == "BATCH" and upload_id is None and self._is_loaded():
-            raise InvalidInputError(
-                f"Dataset {self.name!r} is a BATCH dataset and was loaded already: it "
-                "does not change any more. Load a new dataset, or create one with "
-                'mode="STREAMING".',
-                kind="dataset.immutable",
-            )
-
-    def _is_loaded(self) -> bool:
-        rows = uploads_table(self.collection, self.name, "BATCH")
-        return bool(rows.filter(pl.col("status") != "FAILED").height)
-
     # ------------------------------ CHECKPOINTS ----------------------------- #
 
     def checkpoint(
@@ -238,8 +223,11 @@ class Dataset(Registered):
         name: str,
         at: VersionLike | None = None,
         *,
+        mode: Mode = "STREAMING",
         frame_metadata: Mapping[str, str] | None = None,
         inference_metadata: Mapping[str, str] | None = None,
+        frame_embedding_model: str | None = None,
+        inference_embedding_model: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
     ) -> InferenceSet:
@@ -249,8 +237,11 @@ class Dataset(Registered):
             name: Letters, digits and underscores; unique in the dataset.
             at: The version to pin it to, as `at` takes it; the latest when left
                 out, once everything acknowledged before is merged.
+            mode: STREAMING, or BATCH: one upload, all or nothing, then fixed.
             frame_metadata: Field to type, as for `create_dataset`.
             inference_metadata: The same for inferences.
+            frame_embedding_model: What the frames' vectors are made with.
+            inference_embedding_model: What the inferences' vectors are made with.
             metadata: Anything JSON can hold.
             exist_ok: Return the set that is there instead of raising.
 
@@ -261,6 +252,7 @@ class Dataset(Registered):
             ArchivedError: If the dataset is archived.
         """
         check_name("inference set", name)
+        check_mode(mode)
         self._require_active()
         key = f"{self.name}/{name}"
         taken = self._registry.rows().filter(name=key).height
@@ -275,6 +267,8 @@ class Dataset(Registered):
             self._set_collection(name).create(
                 frame_metadata=metadata_columns(frame_metadata),
                 label_metadata=metadata_columns(inference_metadata),
+                frame_embedding_model=frame_embedding_model,
+                label_embedding_model=inference_embedding_model,
                 author=self._settings.author,
             )
             register(
@@ -282,7 +276,7 @@ class Dataset(Registered):
                 key,
                 "inference_set",
                 dataset=self.name,
-                mode="STREAMING",
+                mode=mode,
                 metadata=metadata,
                 awaits=waits_for,
             )

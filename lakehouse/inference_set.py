@@ -175,10 +175,6 @@ class InferenceSet(Registered):
         yield draft
         draft.upload = self.submit(draft.operations(), **options)
 
-    def _require_writable(self, upload_id: str | None) -> None:
-        del upload_id
-        self._require_active()
-
     # ---------------------------------- PIN --------------------------------- #
 
     @property

@@ -2,32 +2,25 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from lakehouse.catalogue import SingleTable, register
 from lakehouse.collection import Collection
 from lakehouse.dataset import Dataset
-from lakehouse.errors import (
-    AlreadyExistsError,
-    ArchivedError,
-    InvalidInputError,
-    NotFoundError,
-)
+from lakehouse.errors import AlreadyExistsError, ArchivedError, NotFoundError
 from lakehouse.measuring import Goal
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
+from lakehouse.registered import Mode, check_mode
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.storage import Store
 from lakehouse.upload import Upload
 from lakehouse.uploads import uploads_table
 
-__all__ = ["Mode", "Project"]
-
-Mode = Literal["STREAMING", "BATCH"]
-"""STREAMING datasets change for ever; a BATCH dataset is loaded once, whole."""
+__all__ = ["Project"]
 
 _NEGATIVE = "binary_classification_negative_class"
 """The field of a project's metadata that names the class of what no model says."""
@@ -161,10 +154,7 @@ class Project:
         """
         check_name("dataset", name)
         self._require_active()
-        if mode not in {"STREAMING", "BATCH"}:
-            raise InvalidInputError(
-                f"mode is 'STREAMING' or 'BATCH', not {mode!r}.", kind="dataset.mode"
-            )
+        check_mode(mode)
         taken = self._registry.rows().filter(name=name).height
         if taken and not exist_ok:
             raise AlreadyExistsError(

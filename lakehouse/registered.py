@@ -1,17 +1,38 @@
-"""What a project's registry says of a collection: mode, metadata, archived or not."""
+"""What a project's registry says of a collection: mode, metadata, archived or not.
+
+A BATCH collection is loaded once, all or nothing, and does not change any more.
+"""
 
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+import polars as pl
 
 from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
-from lakehouse.errors import ArchivedError
+from lakehouse.errors import ArchivedError, InvalidInputError
 from lakehouse.settings import Settings, changed_row, pick
+from lakehouse.uploads import uploads_table
 from lakehouse.versioned import Versioned
 
-__all__ = ["Registered"]
+__all__ = ["Mode", "Registered", "check_mode"]
+
+Mode = Literal["STREAMING", "BATCH"]
+"""STREAMING collections change for ever; a BATCH one is loaded once, whole."""
+
+
+def check_mode(mode: str) -> None:
+    """Refuse what is no mode.
+
+    Raises:
+        InvalidInputError: If it is neither STREAMING nor BATCH.
+    """
+    if mode not in {"STREAMING", "BATCH"}:
+        raise InvalidInputError(
+            f"mode is 'STREAMING' or 'BATCH', not {mode!r}.", kind="dataset.mode"
+        )
 
 
 class Registered(Versioned):
@@ -61,11 +82,28 @@ class Registered(Versioned):
         """Hide it from lists and refuse writes to it, or undo that."""
         self._update({"archived": archived})
 
+    def _require_writable(self, upload_id: str | None) -> None:
+        self._require_active()
+        if self.mode == "BATCH" and upload_id is None and self._is_loaded():
+            raise InvalidInputError(
+                f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
+                "already: it does not change any more. Load a new one, or create one "
+                'with mode="STREAMING".',
+                kind=f"{self._kind}.immutable",
+            )
+
+    def _is_loaded(self) -> bool:
+        rows = uploads_table(self.collection, self.name, "BATCH")
+        return bool(rows.filter(pl.col("status") != "FAILED").height)
+
+    @property
+    def _what(self) -> str:
+        return self._kind.replace("_", " ")
+
     def _require_active(self) -> None:
         if self.is_archived:
-            what = self._kind.replace("_", " ")
             raise ArchivedError(
-                f"The {what} {self.name!r} is archived. Undo it with its "
+                f"The {self._what} {self.name!r} is archived. Undo it with its "
                 "archive(archived=False).",
                 kind=f"{self._kind}.archived",
             )

@@ -15,7 +15,15 @@ import polars as pl
 from lakehouse.contracts import Layout
 from lakehouse.errors import InvalidInputError
 from lakehouse.intake import combine, frame_operations, label_operations, rows_of
-from lakehouse.model.operations import CLEAR, IF_EXISTS, OP, Operations
+from lakehouse.model.operations import (
+    CLEAR,
+    IF_EXISTS,
+    KEEPS_VECTOR,
+    OP,
+    OPERATIONAL,
+    SENT,
+    Operations,
+)
 from lakehouse.typing import FrameLike, LabelLike
 
 __all__ = ["corrected", "rejected_rows"]
@@ -30,6 +38,7 @@ class _Way:
     op: Any = "ADD"
     if_exists: str = "replace"
     clears: bool = False
+    keeps_vector: bool = False
 
 
 def rejected_rows(
@@ -49,8 +58,8 @@ def _as_sent(rows: pl.DataFrame) -> pl.DataFrame:
     added = [
         name
         for name in rows.columns
-        if name in {"_op", "_row", "_clear", "_if_exists"}
-        or (name == "_sent" and rows.get_column(name).null_count() == rows.height)
+        if name in OPERATIONAL - {SENT}
+        or (name == SENT and rows.get_column(name).null_count() == rows.height)
     ]
     return rows.drop(added)
 
@@ -117,12 +126,13 @@ def _as_sent_before(
 
 
 def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
-    names = [*key, OP, *({IF_EXISTS, CLEAR} & set(old.columns))]
+    names = [*key, OP, *({IF_EXISTS, CLEAR, KEEPS_VECTOR} & set(old.columns))]
     return {
         tuple(row[part] for part in key): _Way(
             op=row[OP],
             if_exists=row.get(IF_EXISTS) or "replace",
             clears=row.get(CLEAR) is not None,
+            keeps_vector=bool(row.get(KEEPS_VECTOR)),
         )
         for row in (old.select(names).iter_rows(named=True) if old.height else ())
     }
@@ -131,13 +141,14 @@ def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
 def _taken_in(name: str, rows: _Rows, way: _Way, layout: Layout) -> Operations:
     nulls = "clear" if way.clears else "keep"
     if name == "labels":
-        return _part(
-            name, *label_operations(rows, op=way.op, nulls=nulls, layout=layout)
+        taken, problems = label_operations(rows, op=way.op, nulls=nulls, layout=layout)
+    else:
+        taken, problems = frame_operations(
+            rows, op=way.op, if_exists=way.if_exists, nulls=nulls, layout=layout
         )
-    taken = frame_operations(
-        rows, op=way.op, if_exists=way.if_exists, nulls=nulls, layout=layout
-    )
-    return _part(name, *taken)
+    if way.keeps_vector:
+        taken = taken.with_columns(pl.lit(value=True).alias(KEEPS_VECTOR))
+    return _part(name, taken, problems)
 
 
 def _part(name: str, rows: pl.DataFrame, problems: pl.DataFrame) -> Operations:

@@ -12,6 +12,11 @@ from lakehouse.aquarium.class_map import (
 )
 from lakehouse.aquarium.client import Client
 from lakehouse.aquarium.frames import LabeledDataset, LabeledFrame, UpdateGTLabelSet
+from lakehouse.aquarium.inferences import (
+    Inferences,
+    InferencesFrame,
+    UpdateInferenceLabelSet,
+)
 from lakehouse.aquarium.ingest import ingest
 from lakehouse.aquarium.projects import (
     CustomMetricsDefinition,
@@ -23,10 +28,13 @@ __all__ = [
     "ClassMapUpdateEntry",
     "Client",
     "CustomMetricsDefinition",
+    "Inferences",
+    "InferencesFrame",
     "LabelClassMap",
     "LabeledDataset",
     "LabeledFrame",
     "StratifiedMetricsDefinition",
     "UpdateGTLabelSet",
+    "UpdateInferenceLabelSet",
     "ingest",
 ]

@@ -9,33 +9,30 @@ service's client refused before sending is refused here.
 
 import os
 from datetime import timedelta
-from typing import Any, Literal
-
-import polars as pl
+from typing import Any
 
 import lakehouse
-from lakehouse.aquarium.content import (
-    Models,
-    checked_content,
-    models_of,
-    require_models,
-)
+from lakehouse.aquarium.content import checked_content, models_of
 from lakehouse.aquarium.frames import LabeledDataset
+from lakehouse.aquarium.inference_calls import InferenceCalls
 from lakehouse.aquarium.sending import operations_of
-from lakehouse.aquarium.updates import DatasetUpdates, say
-from lakehouse.aquarium.values import checked_external, checked_mode, refused
-from lakehouse.dataset import Dataset
-from lakehouse.errors import ArchivedError, NotFoundError, WaitTimeoutError
+from lakehouse.aquarium.targets import dataset_to_fill
+from lakehouse.aquarium.updates import told_when_settled
+from lakehouse.aquarium.values import (
+    checked_external,
+    checked_mode,
+    refused,
+    require_distance,
+    require_duration,
+)
 from lakehouse.model.ids import check_name
-from lakehouse.project import Project
+from lakehouse.registered import Mode
 from lakehouse.upload import Upload
 
 __all__ = ["Client"]
 
-Mode = Literal["STREAMING", "BATCH"]
 
-
-class Client(DatasetUpdates):
+class Client(InferenceCalls):
     """Aquarium's client on a lake.
 
     Args:
@@ -133,14 +130,11 @@ class Client(DatasetUpdates):
                 "existing_embedding_version_uuid belongs to unlabeled datasets."
             )
         check_name("dataset", dataset_id)
-        _check_metric(embedding_distance_metric)
-        if not isinstance(wait_timeout, timedelta):
-            raise refused(f"wait_timeout is a timedelta, not {wait_timeout!r}.")
+        require_distance(embedding_distance_metric)
+        require_duration(wait_timeout)
         mode = checked_mode(pipeline_mode)
         upload = self._send(project_id, dataset_id, dataset, mode, external_metadata)
-        if wait_until_finish:
-            _wait(upload, wait_timeout)
-        return upload
+        return told_when_settled(upload, wait_timeout) if wait_until_finish else upload
 
     create_dataset = create_or_update_dataset
 
@@ -169,7 +163,7 @@ class Client(DatasetUpdates):
         del delete_cache_files_after_upload, is_anon_mode, validate_frames
         del reuse_embeddings
         check_name("dataset", dataset_id)
-        _check_metric(embedding_distance_metric)
+        require_distance(embedding_distance_metric)
         return self._send(
             project_id,
             dataset_id,
@@ -198,49 +192,7 @@ class Client(DatasetUpdates):
         operations = operations_of(content.frames.values(), content.deleted)
         is_batch = "BATCH" in {content.pipeline_mode, asked}
         mode: Mode = "BATCH" if is_batch else "STREAMING"
-        target = _target(project, dataset_id, mode, models)
+        target = dataset_to_fill(project, dataset_id, mode, models)
         if external_metadata is not None:
             target.set_metadata(external_metadata)
         return self._submit(target, operations, upload_version)
-
-
-def _target(project: Project, dataset_id: str, mode: Mode, models: Models) -> Dataset:
-    """The dataset to send to, made if it is not there."""
-    try:
-        target = project.dataset(dataset_id)
-    except NotFoundError:
-        return project.create_dataset(
-            dataset_id,
-            mode=mode,
-            frame_embedding_model=models.frames,
-            label_embedding_model=models.labels,
-            exist_ok=True,
-        )
-    if target.is_archived:
-        raise ArchivedError(
-            f"Dataset {dataset_id!r} was deleted, so nothing can be sent to it. Undo it "
-            "with dataset.archive(archived=False), or choose another name.",
-            kind="dataset.archived",
-        )
-    landed = target.uploads().filter(pl.col("status") != "FAILED").height
-    if mode == "BATCH" and (target.mode != "BATCH" or landed):
-        raise refused(
-            f"Dataset {dataset_id!r} exists, and BATCH mode only creates. Send it "
-            "without pipeline_mode, or choose another name.",
-            "dataset.immutable",
-        )
-    require_models(target, models)
-    return target
-
-
-def _check_metric(metric: str) -> None:
-    if metric not in {"euclidean", "cosine"}:
-        raise refused("embedding_distance_metric is 'euclidean' or 'cosine'.")
-
-
-def _wait(upload: Upload, timeout: timedelta) -> None:
-    """Wait, and tell how it went; the service's client never raises here."""
-    try:
-        say(f"Upload {upload.id}: {upload.wait(timeout).status}.")
-    except WaitTimeoutError as error:
-        say(str(error))

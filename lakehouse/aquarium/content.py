@@ -1,4 +1,4 @@
-"""What a dataset object must be before any of it is sent.
+"""What a dataset or inferences must be before any of it is sent.
 
 The checks are the client's, in its order; they refuse the whole call, and
 nothing is written.
@@ -8,15 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from lakehouse.aquarium.frames import LabeledDataset, LabeledFrame
+from lakehouse.aquarium.base_frame import BaseFrame
+from lakehouse.aquarium.frames import LabeledDataset
+from lakehouse.aquarium.inferences import Inferences
+from lakehouse.aquarium.labels import LabelAdder
 from lakehouse.aquarium.values import refused
-from lakehouse.dataset import Dataset
 from lakehouse.errors import InvalidInputError
 from lakehouse.model.label_types import MASK_CLASS
 from lakehouse.model.problems import Problem
 from lakehouse.project import Project
+from lakehouse.registered import Registered
 
-__all__ = ["Models", "checked_content", "models_of", "require_models"]
+__all__ = [
+    "Models",
+    "checked_content",
+    "checked_inferences",
+    "models_of",
+    "require_metrics",
+    "require_models",
+]
 
 _MASKS: Final = {
     "2D_SEMSEG": "SEMANTIC_LABEL_URL_2D",
@@ -50,7 +60,59 @@ def checked_content(dataset: object, project: Project) -> LabeledDataset:
     return dataset
 
 
-def models_of(frames: Iterable[LabeledFrame]) -> Models:
+def checked_inferences(inferences: object, project: Project) -> Inferences:
+    """The inferences, if they may be sent to a set of the project.
+
+    Raises:
+        InvalidInputError: If they are none, are empty, have classes or custom
+            metrics that the project lacks, break the rule of its task, or name
+            the negative class of a binary one.
+    """
+    if not isinstance(inferences, Inferences):
+        raise refused("Give the frames as inferences=, of class Inferences.")
+    if not inferences.frames and not inferences.deleted:
+        raise refused("The inferences have no frames: add or delete some first.")
+    frames = inferences.frames.values()
+    _require_classes(frames, project)
+    _require_masks(frames, project.task)
+    require_metrics(frames, project)
+    _require_positive(frames, project)
+    return inferences
+
+
+def require_metrics(frames: Iterable[LabelAdder], project: Project) -> None:
+    """Check that custom metrics are among those of the project.
+
+    Raises:
+        InvalidInputError: If the project was created without one of them.
+    """
+    sent = {name for frame in frames for name in frame.fields.get("custom_metrics", ())}
+    known = {one["name"] for one in project.metadata.get("custom_metrics") or ()}
+    if unknown := sorted(sent - known):
+        raise refused(
+            f"Custom metrics {unknown} are not among those of project {project.name!r}: "
+            f"{sorted(known)}. They are named in its metadata, by create_project's "
+            "custom_metrics.",
+            "metric.unknown",
+        )
+
+
+def _require_positive(frames: Iterable[LabelAdder], project: Project) -> None:
+    """A binary model tells how sure it is of the positive class, and no other."""
+    if project.task != "BINARY_CLASSIFICATION":
+        return
+    negative = project.metadata.get("binary_classification_negative_class")
+    for frame in frames:
+        for label_id, label in frame.labels.items():
+            if negative is not None and label.get("class_name") == negative:
+                raise refused(
+                    f"Inference {label_id!r} is of the negative class {negative!r}: send "
+                    "the positive one, with the confidence that it is.",
+                    "class.negative",
+                )
+
+
+def models_of(frames: Iterable[BaseFrame]) -> Models:
     """What the vectors were made with.
 
     Raises:
@@ -63,7 +125,7 @@ def models_of(frames: Iterable[LabeledFrame]) -> Models:
     )
 
 
-def require_models(target: Dataset, models: Models) -> None:
+def require_models(target: Registered, models: Models) -> None:
     """Check that vectors are of the model that the dataset's are.
 
     Raises:
@@ -77,9 +139,9 @@ def require_models(target: Dataset, models: Models) -> None:
         known = target.collection.embedding_spec(table, version).model
         if known is not None and given is not None and known != given:
             raise refused(
-                f"{table} of dataset {target.name!r} are made with {known!r}, not with "
-                f"{given!r}. Vectors of several models cannot be compared: use another "
-                "dataset.",
+                f"{target.collection.layout.folder(table)} of {target.name!r} are made "
+                f"with {known!r}, not with {given!r}. Vectors of several models cannot "
+                "be compared: send them to another dataset or set.",
                 "embedding.model",
             )
 
@@ -88,13 +150,13 @@ def _one(names: set[str], what: str) -> str | None:
     named = sorted(names - {""})
     if len(named) > 1:
         raise refused(
-            f"The {what} embeddings are of the models {named}: one dataset has one.",
+            f"The {what} embeddings are of the models {named}: one upload has one.",
             "embedding.model",
         )
     return named[0] if named else None
 
 
-def _require_masks(frames: Iterable[LabeledFrame], task: str | None) -> None:
+def _require_masks(frames: Iterable[BaseFrame], task: str | None) -> None:
     wanted = _MASKS.get(task or "")
     for frame in frames if wanted is not None else ():
         if frame.update_type == "DELETE":
@@ -110,7 +172,7 @@ def _require_masks(frames: Iterable[LabeledFrame], task: str | None) -> None:
             )
 
 
-def _require_classes(frames: Iterable[LabeledFrame], project: Project) -> None:
+def _require_classes(frames: Iterable[BaseFrame], project: Project) -> None:
     known = {*project.classes, MASK_CLASS}
     problems = [
         Problem(

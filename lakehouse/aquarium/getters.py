@@ -1,4 +1,7 @@
-"""The client's calls that look at datasets, and those that change single fields."""
+"""The client's calls that look at datasets, and those that change single fields.
+
+What they tell of uploads is told of inference sets by the same functions.
+"""
 
 import json
 from typing import Any, Final
@@ -11,8 +14,9 @@ from lakehouse.aquarium.values import checked_external
 from lakehouse.dataset import Dataset
 from lakehouse.errors import NotFoundError
 from lakehouse.model.metadata import PREFIX
+from lakehouse.registered import Registered
 
-__all__ = ["DatasetGetters"]
+__all__ = ["DatasetGetters", "error_logs", "process_state"]
 
 _STATES: Final = {
     "DONE": "DONE",
@@ -74,32 +78,13 @@ class DatasetGetters(ProjectCalls):
             PENDING, RUNNING, DONE, WINDOW_ERRORED (frames were rejected) or
             AGG_ERRORED (the merge failed); and 0.0 to 100.0.
         """
-        uploads = self._dataset(project_id, dataset_id).uploads()
-        if not uploads.height:
-            return "DONE", 100.0
-        newest = uploads.row(0, named=True)
-        waiting = uploads.filter(pl.col("status").is_in(["PENDING", "RUNNING"])).height
-        status = str(newest["status"])
-        state = _STATES.get(status, status)
-        if status == "FAILED" and newest["error"]:
-            state = "AGG_ERRORED"
-        return state, 100.0 * (uploads.height - waiting) / uploads.height
+        return process_state(self._dataset(project_id, dataset_id))
 
     def get_dataset_ingest_error_logs(
         self, project_id: str, dataset_id: str
     ) -> list[dict[str, Any]]:
         """Every problem of every upload, with the keys of the service's logs."""
-        dataset = self._dataset(project_id, dataset_id)
-        version = dataset.collection.head().version
-        rows = dataset.collection.scan("upload_errors", version).collect()
-        return [
-            row
-            | {
-                "aquarium_dataflow_step": "merge",
-                "msg": f"{row['path']}: {row['message']}",
-            }
-            for row in rows.iter_rows(named=True)
-        ]
+        return error_logs(self._dataset(project_id, dataset_id))
 
     def update_dataset_metadata(
         self, project_id: str, dataset_id: str, external_metadata: dict[str, Any]
@@ -145,15 +130,43 @@ class DatasetGetters(ProjectCalls):
     def _dataset(self, project_id: str, dataset_id: str) -> Dataset:
         return self.lake.project(project_id).dataset(dataset_id)
 
-    def _known_ids(self, dataset: Dataset, frame_ids: list[str]) -> list[str]:
+    def _known_ids(self, target: Registered, frame_ids: list[str]) -> list[str]:
         """Those of the ids that are in the latest version, in the order given."""
-        version = dataset.collection.head().version
+        version = target.collection.head().version
         keys = pl.Series("frame_id", frame_ids, dtype=pl.String)
-        rows = dataset.collection.scan(
+        rows = target.collection.scan(
             "frames", version, keys=keys, columns=["frame_id"]
         )
         found = set(rows.collect().to_series().to_list())
         return [frame_id for frame_id in frame_ids if frame_id in found]
+
+
+def process_state(target: Registered) -> tuple[str, float]:
+    """How the newest upload stands in the client's words, and how many are settled."""
+    uploads = target.uploads()
+    if not uploads.height:
+        return "DONE", 100.0
+    newest = uploads.row(0, named=True)
+    waiting = uploads.filter(pl.col("status").is_in(["PENDING", "RUNNING"])).height
+    status = str(newest["status"])
+    state = _STATES.get(status, status)
+    if status == "FAILED" and newest["error"]:
+        state = "AGG_ERRORED"
+    return state, 100.0 * (uploads.height - waiting) / uploads.height
+
+
+def error_logs(target: Registered) -> list[dict[str, Any]]:
+    """Every problem of every upload, with the keys of the service's logs."""
+    version = target.collection.head().version
+    rows = target.collection.scan("upload_errors", version).collect()
+    return [
+        row
+        | {
+            "aquarium_dataflow_step": "merge",
+            "msg": f"{row['path']}: {row['message']}",
+        }
+        for row in rows.iter_rows(named=True)
+    ]
 
 
 def _told(dataset: Dataset) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Captured submissions: the files that the client wrote for the service, loaded.
 
 A folder holds `requests.json` and the files its requests name: frame and crop
-rows as JSONL, vectors as Arrow. Each request is one upload; files of both
-client lines, 0.0.67 and 1.0.7, are read. A captured request that is loaded
-again is the same upload: its id is made of the request and of every file.
+rows as JSONL, or both in one row for inferences; vectors as Arrow. Each request
+is one upload; files of both client lines, 0.0.67 and 1.0.7, are read. A captured
+request that is loaded again is the same upload: its id is made of the request
+and of every file.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 
@@ -21,8 +22,11 @@ import lakehouse
 from lakehouse.aquarium.sending import Rows
 from lakehouse.aquarium.values import refused
 from lakehouse.aquarium.wire import add_rows
+from lakehouse.contracts import DATASET, INFERENCE_SET, Layout
 from lakehouse.errors import NotFoundError
 from lakehouse.model.operations import Operations
+from lakehouse.project import Project
+from lakehouse.registered import Mode, Registered
 from lakehouse.upload import Upload
 
 __all__ = ["ingest"]
@@ -31,9 +35,10 @@ _KINDS: Final = ("frame", "crop", "frame_embeddings", "crop_embeddings")
 
 
 def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[Upload]:
-    """Load the dataset submissions captured in a folder.
+    """Load the submissions of datasets and inferences captured in a folder.
 
-    Everything is read and checked before the first upload is made.
+    Everything is read and checked before the first upload is made. An inference
+    set is made, and pinned, when its first submission is loaded.
 
     Args:
         lake: Where to.
@@ -44,37 +49,81 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
         One upload a request, in their order.
 
     Raises:
-        NotFoundError: If the project does not exist.
-        InvalidInputError: If files are missing or do not belong together, or
-            the folder holds inferences.
+        NotFoundError: If the project does not exist, or the dataset that
+            inferences are of.
+        InvalidInputError: If files are missing or do not belong together.
     """
     project = lake.project(project_name)
-    listed = [_submission(Path(folder), body) for body in _requests(Path(folder))]
+    place = Path(folder)
+    listed = [_submission(place, request) for request in _requests(place)]
+    _require_datasets(project, listed)
     uploads: list[Upload] = []
     for one in listed:
-        dataset = project.create_dataset(one.dataset, mode=one.mode, exist_ok=True)
-        name = f"{project_name}/{one.dataset}/{one.digest}"
+        target = _target(project, one.request)
+        name = f"{project_name}/{one.request.place}/{one.digest}"
         upload_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
-            uploads.append(dataset.upload(upload_id))
+            uploads.append(target.upload(upload_id))
         except NotFoundError:
-            uploads.append(dataset.submit(one.operations, upload_id=upload_id))
-            if one.external_metadata is not None:
-                dataset.set_metadata(one.external_metadata)
+            uploads.append(target.submit(one.operations, upload_id=upload_id))
+            metadata = one.request.body.get("external_metadata")
+            if metadata is not None:
+                target.set_metadata(metadata)
     return uploads
 
 
 @dataclass(frozen=True, slots=True)
-class _Submission:
+class _Request:
     dataset: str
-    mode: Literal["STREAMING", "BATCH"]
-    external_metadata: dict[str, Any] | None
+    inference_set: str | None
+    body: dict[str, Any]
+
+    @property
+    def layout(self) -> Layout:
+        return DATASET if self.inference_set is None else INFERENCE_SET
+
+    @property
+    def mode(self) -> Mode:
+        """A batch of a dataset lists its files; inferences always do."""
+        if self.inference_set is None:
+            is_batch = isinstance(self.body["data_url"], list)
+        else:
+            is_batch = self.body.get("pipeline_mode") == "BATCH"
+        return "BATCH" if is_batch else "STREAMING"
+
+    @property
+    def place(self) -> str:
+        """What it is sent to."""
+        return "/".join(filter(None, (self.dataset, self.inference_set)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    request: _Request
     operations: Operations
     digest: str
 
 
-def _requests(place: Path) -> Iterator[dict[str, Any]]:
-    """The bodies of the requests that submit frames."""
+def _require_datasets(project: Project, listed: Sequence[_Submission]) -> None:
+    """Check that inferences are of datasets there, or that come before them."""
+    known: set[str] = set()
+    for one in (submission.request for submission in listed):
+        if one.inference_set is not None and one.dataset not in known:
+            project.dataset(one.dataset)
+        known.add(one.dataset)
+
+
+def _target(project: Project, one: _Request) -> Registered:
+    """What a submission goes to, made if it is not there."""
+    if one.inference_set is None:
+        return project.create_dataset(one.dataset, mode=one.mode, exist_ok=True)
+    return project.dataset(one.dataset).create_inference_set(
+        one.inference_set, mode=one.mode, exist_ok=True
+    )
+
+
+def _requests(place: Path) -> Iterator[_Request]:
+    """The requests that submit frames."""
     listing = place / "requests.json"
     if not listing.is_file():
         raise refused(
@@ -82,21 +131,20 @@ def _requests(place: Path) -> Iterator[dict[str, Any]]:
         )
     for request in json.loads(listing.read_text(encoding="utf-8")):
         body: dict[str, Any] = request.get("json") or {}
-        if request["path"].endswith("/inferences"):
-            raise refused(
-                f"{place} holds inferences; only datasets can be loaded so far. Nothing "
-                "was written.",
-                "wire.inferences",
-            )
-        if request["path"].endswith("/datasets") and "data_url" in body:
-            yield body
+        *_, above, last = request["path"].rstrip("/").split("/")
+        if "data_url" not in body:
+            continue
+        if last == "datasets":
+            yield _Request(body["dataset_id"], None, body)
+        elif last == "inferences":
+            yield _Request(above, body["inferences_id"], body)
 
 
-def _submission(place: Path, body: dict[str, Any]) -> _Submission:
+def _submission(place: Path, request: _Request) -> _Submission:
+    body = request.body
     urls = body["data_url"]
-    is_batch = isinstance(urls, list)
-    if is_batch:
-        # A batch has frame and labels in one row, and so have its vectors.
+    if isinstance(urls, list):
+        # Frame and labels are in one row, and so are their vectors.
         vectors = body.get("embeddings_url")
         vectors = [vectors] if isinstance(vectors, str) else list(vectors or [])
         both = {"frame_embeddings": vectors, "crop_embeddings": vectors}
@@ -109,15 +157,15 @@ def _submission(place: Path, body: dict[str, Any]) -> _Submission:
         for path in paths:
             digest.update(path.read_bytes())
     return _Submission(
-        dataset=body["dataset_id"],
-        mode="BATCH" if is_batch else "STREAMING",
-        external_metadata=body.get("external_metadata"),
-        operations=_operations(place, files),
+        request=request,
+        operations=_operations(place, files, request.layout),
         digest=digest.hexdigest(),
     )
 
 
-def _operations(place: Path, files: Mapping[str, Sequence[Path]]) -> Operations:
+def _operations(
+    place: Path, files: Mapping[str, Sequence[Path]], layout: Layout
+) -> Operations:
     frames, crops = _lines(files["frame"]), _lines(files["crop"])
     if [row["task_id"] for row in frames] != [row["task_id"] for row in crops]:
         raise refused(
@@ -127,7 +175,7 @@ def _operations(place: Path, files: Mapping[str, Sequence[Path]]) -> Operations:
         )
     vectors = _frame_vectors(files["frame_embeddings"])
     crop_vectors = _crop_vectors(files["crop_embeddings"])
-    rows = Rows()
+    rows = Rows(layout)
     for frame, crop, found in zip_longest(frames, crops, crop_vectors, fillvalue=None):
         if frame is None or crop is None:
             raise refused(

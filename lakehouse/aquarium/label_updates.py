@@ -13,7 +13,6 @@ from lakehouse.aquarium.label_values import (
     checked_floats,
     checked_instance_id,
     checked_numbers,
-    require_no_confidence,
     require_no_mask_data,
 )
 from lakehouse.aquarium.labels import LabelAdder
@@ -22,7 +21,7 @@ __all__ = ["LabelUpdater"]
 
 
 class LabelUpdater(LabelAdder):
-    """Whole labels, and changes to labels that are there.
+    """Whole labels, and changes to labels that are there, of either family.
 
     A changed label that is not on its frame is left out, with a warning.
     """
@@ -34,12 +33,14 @@ class LabelUpdater(LabelAdder):
         fields: Mapping[str, Any],
         *,
         sensor: str | None,
+        confidence: float | None = None,
         user_attrs: Attributes = None,
     ) -> None:
+        said = {} if confidence is None else self._sureness(label_id, confidence)
         self._keep(
             label_id,
             label_type,
-            fields,
+            {**fields, **said},
             coordinate_frame=sensor,
             user_attrs=user_attrs,
             op="MODIFY",
@@ -62,7 +63,6 @@ class LabelUpdater(LabelAdder):
         links: Attributes = None,
     ) -> None:
         """Change a 2-D box."""
-        require_no_confidence(label_id, confidence)
         fields: dict[str, Any] = checked_numbers(
             top=top, left=left, width=width, height=height
         )
@@ -70,7 +70,12 @@ class LabelUpdater(LabelAdder):
         fields |= {"iscrowd": iscrowd}
         fields["links"] = links or None
         self._update(
-            label_id, "BBOX_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+            label_id,
+            "BBOX_2D",
+            fields,
+            sensor=sensor_id,
+            confidence=confidence,
+            user_attrs=user_attrs,
         )
 
     def update_label_2d_line_segment(
@@ -89,7 +94,6 @@ class LabelUpdater(LabelAdder):
         links: Attributes = None,
     ) -> None:
         """Change a 2-D line segment."""
-        require_no_confidence(label_id, confidence)
         fields: dict[str, Any] = checked_numbers(x1=x1, y1=y1, x2=x2, y2=y2)
         fields |= {
             "class_name": classification,
@@ -97,7 +101,12 @@ class LabelUpdater(LabelAdder):
             "links": links or None,
         }
         self._update(
-            label_id, "LINE_SEGMENT_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+            label_id,
+            "LINE_SEGMENT_2D",
+            fields,
+            sensor=sensor_id,
+            confidence=confidence,
+            user_attrs=user_attrs,
         )
 
     def update_label_2d_keypoints(
@@ -117,14 +126,18 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change named points."""
-        require_no_confidence(label_id, confidence)
         fields: dict[str, Any] = checked_numbers(
             top=top, left=left, width=width, height=height
         )
         fields |= {"class_name": classification, "keypoints": keypoints}
         fields |= {"polygons": polygons, "center": center}
         self._update(
-            label_id, "KEYPOINTS_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+            label_id,
+            "KEYPOINTS_2D",
+            fields,
+            sensor=sensor_id,
+            confidence=confidence,
+            user_attrs=user_attrs,
         )
 
     def update_label_2d_polygon_list(
@@ -139,10 +152,14 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change polygons."""
-        require_no_confidence(label_id, confidence)
         fields = {"class_name": classification, "polygons": polygons, "center": center}
         self._update(
-            label_id, "POLYGON_LIST_2D", fields, sensor=sensor_id, user_attrs=user_attrs
+            label_id,
+            "POLYGON_LIST_2D",
+            fields,
+            sensor=sensor_id,
+            confidence=confidence,
+            user_attrs=user_attrs,
         )
 
     def update_label_3d_cuboid(
@@ -160,7 +177,6 @@ class LabelUpdater(LabelAdder):
         coord_frame_id: str | None = None,
     ) -> None:
         """Change a cuboid."""
-        require_no_confidence(label_id, confidence)
         fields = checked_floats(position, "position", 3) | checked_floats(
             dimensions, "dimensions", 3
         )
@@ -171,7 +187,12 @@ class LabelUpdater(LabelAdder):
             "links": links or None,
         }
         self._update(
-            label_id, "CUBOID_3D", fields, sensor=coord_frame_id, user_attrs=user_attrs
+            label_id,
+            "CUBOID_3D",
+            fields,
+            sensor=coord_frame_id,
+            confidence=confidence,
+            user_attrs=user_attrs,
         )
 
     def update_label_2d_semseg(
@@ -222,7 +243,6 @@ class LabelUpdater(LabelAdder):
         secondary_labels: dict[str, Any] | None = None,
     ) -> None:
         """Change the class of the whole image."""
-        require_no_confidence(label_id, confidence)
         fields = {
             "class_name": classification,
             "secondary_labels": secondary_labels or None,
@@ -232,6 +252,7 @@ class LabelUpdater(LabelAdder):
             "CLASSIFICATION_2D",
             fields,
             sensor=sensor_id,
+            confidence=confidence,
             user_attrs=user_attrs,
         )
 
@@ -245,13 +266,13 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change the class of the whole scene."""
-        require_no_confidence(label_id, confidence)
         fields = {"class_name": classification}
         self._update(
             label_id,
             "CLASSIFICATION_3D",
             fields,
             sensor=coord_frame_id,
+            confidence=confidence,
             user_attrs=user_attrs,
         )
 
@@ -268,7 +289,6 @@ class LabelUpdater(LabelAdder):
         user_attrs: Attributes = None,
     ) -> None:
         """Change a token of a text."""
-        require_no_confidence(label_id, confidence)
         fields = {
             "class_name": classification,
             "index": index,
@@ -276,5 +296,10 @@ class LabelUpdater(LabelAdder):
             "visible": visible,
         }
         self._update(
-            label_id, "TEXT_TOKEN", fields, sensor=sensor_id, user_attrs=user_attrs
+            label_id,
+            "TEXT_TOKEN",
+            fields,
+            sensor=sensor_id,
+            confidence=confidence,
+            user_attrs=user_attrs,
         )

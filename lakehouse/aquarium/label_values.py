@@ -9,6 +9,7 @@ __all__ = [
     "Attributes",
     "Number",
     "checked_area",
+    "checked_confidence",
     "checked_floats",
     "checked_instance_id",
     "checked_numbers",
@@ -39,6 +40,22 @@ def checked_numbers(**values: Number | None) -> dict[str, float]:
         for name, value in values.items()
         if value is not None
     }
+
+
+def checked_confidence(label_id: str, confidence: object) -> float:
+    """How sure a model is of an inference.
+
+    Raises:
+        InvalidInputError: If it is missing, or no float from 0.0 to 1.0; whole
+            numbers are none, as for the client.
+    """
+    if isinstance(confidence, float) and 0 <= confidence <= 1:
+        return confidence
+    raise refused(
+        f"Inference {label_id!r} has the confidence {confidence!r}: it is a float from "
+        "0.0 to 1.0, and only masks have none.",
+        "confidence.missing" if confidence is None else "value.range",
+    )
 
 
 def checked_floats(

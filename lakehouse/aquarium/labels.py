@@ -1,8 +1,11 @@
 """Labels in the client's spelling: one method a type.
 
-`add_label_<type>` and `add_<type>` give a whole label.
+`add_<type>` gives a whole label. There are two families, ground truth and what a
+model says. They differ in the rule for confidence, and in the second name that
+each method has there: `add_label_<type>`, `add_inference_<type>`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +18,6 @@ from lakehouse.aquarium.label_values import (
     checked_numbers,
     checked_vector,
     is_filler,
-    require_no_confidence,
     require_no_mask_data,
 )
 from lakehouse.aquarium.values import checked_attributes, checked_id, refused
@@ -24,13 +26,26 @@ from lakehouse.model.label_types import MASK_CLASS
 __all__ = ["LabelAdder"]
 
 
-class _Labels:
-    """What both families have: the labels by id, and how one is kept."""
+class LabelAdder(ABC):
+    """Whole labels of one frame, by their ids, and what is set of the frame itself.
+
+    Sizes and places are in pixels of the sensor's image.
+    """
 
     def __init__(self, *, frame_id: str) -> None:
         self.frame_id = checked_id(frame_id, "frame_id")
         self.labels: dict[str, dict[str, Any]] = {}
         self.crop_model_id = ""
+        self.fields: dict[str, Any] = {}
+        self.types: dict[str, str] = {}
+
+    def to_row(self) -> dict[str, Any]:
+        """The frame as a native row: what was set, and nothing else."""
+        return {"frame_id": self.frame_id, **self.fields}
+
+    @abstractmethod
+    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
+        """The field that tells how sure a label is; how the families differ."""
 
     def _keep(
         self,
@@ -81,10 +96,6 @@ class _Labels:
             self.labels[label_id]["embedding"] = vector
             self.crop_model_id = model_id
 
-
-class LabelAdder(_Labels):
-    """Whole labels. Sizes and places are in pixels of the sensor's image."""
-
     def _add(
         self,
         label_id: str,
@@ -96,16 +107,32 @@ class LabelAdder(_Labels):
         sensor: str = "DEFAULT",
         user_attrs: Attributes = None,
     ) -> None:
-        require_no_confidence(label_id, confidence)
         self._keep(
             label_id,
             label_type,
-            {"class_name": classification, **fields},
+            {
+                "class_name": classification,
+                **fields,
+                **self._sureness(label_id, confidence),
+            },
             coordinate_frame=sensor,
             user_attrs=user_attrs,
         )
 
-    def add_label_2d_bbox(
+    def _add_mask(
+        self,
+        label_id: str,
+        label_type: str,
+        mask_url: str | None,
+        resize_mode: str | None,
+        sensor: str,
+    ) -> None:
+        """A mask has one class and no confidence, whoever made it."""
+        fields = {"class_name": MASK_CLASS, "mask_url": mask_url}
+        fields |= {"resize_mode": resize_mode}
+        self._keep(label_id, label_type, fields, coordinate_frame=sensor)
+
+    def add_2d_bbox(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -140,7 +167,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_2d_line_segment(
+    def add_2d_line_segment(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -168,7 +195,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_2d_keypoints(
+    def add_2d_keypoints(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -203,7 +230,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_2d_polygon_list(
+    def add_2d_polygon_list(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -225,7 +252,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_3d_cuboid(
+    def add_3d_cuboid(
         self,
         *,
         label_id: str,
@@ -255,7 +282,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_2d_semseg(
+    def add_2d_semseg(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -266,12 +293,11 @@ class LabelAdder(_Labels):
     ) -> None:
         """A semantic segmentation mask."""
         require_no_mask_data(mask_data)
-        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
-        self._add(
-            label_id, "SEMANTIC_LABEL_URL_2D", MASK_CLASS, fields, sensor=sensor_id
+        self._add_mask(
+            label_id, "SEMANTIC_LABEL_URL_2D", mask_url, resize_mode, sensor_id
         )
 
-    def add_label_2d_instance_seg(
+    def add_2d_instance_seg(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -285,20 +311,19 @@ class LabelAdder(_Labels):
         require_no_mask_data(mask_data)
         for instance in instance_mapping:
             number = checked_instance_id(label_id, instance)
-            self._add(
+            fields = {"instance_id": number, "resize_mode": resize_mode}
+            self._keep(
                 f"{label_id}_{number}",
                 "INSTANCE_LABEL_2D",
-                instance.get("classification"),
-                {"instance_id": number, "resize_mode": resize_mode},
-                sensor=sensor_id,
+                {"class_name": instance.get("classification"), **fields},
+                coordinate_frame=sensor_id,
                 user_attrs=instance.get("attributes"),
             )
-        fields = {"mask_url": mask_url, "resize_mode": resize_mode}
-        self._add(
-            label_id, "INSTANCE_LABEL_URL_2D", MASK_CLASS, fields, sensor=sensor_id
+        self._add_mask(
+            label_id, "INSTANCE_LABEL_URL_2D", mask_url, resize_mode, sensor_id
         )
 
-    def add_label_2d_classification(
+    def add_2d_classification(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -319,7 +344,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_3d_classification(
+    def add_3d_classification(
         self,
         *,
         label_id: str,
@@ -339,7 +364,7 @@ class LabelAdder(_Labels):
             user_attrs=user_attrs,
         )
 
-    def add_label_text_token(
+    def add_text_token(
         self,
         *,
         sensor_id: str = "DEFAULT",
@@ -361,14 +386,3 @@ class LabelAdder(_Labels):
             sensor=sensor_id,
             user_attrs=user_attrs,
         )
-
-    add_2d_bbox = add_label_2d_bbox
-    add_2d_line_segment = add_label_2d_line_segment
-    add_2d_keypoints = add_label_2d_keypoints
-    add_2d_polygon_list = add_label_2d_polygon_list
-    add_3d_cuboid = add_label_3d_cuboid
-    add_2d_semseg = add_label_2d_semseg
-    add_2d_instance_seg = add_label_2d_instance_seg
-    add_2d_classification = add_label_2d_classification
-    add_3d_classification = add_label_3d_classification
-    add_text_token = add_label_text_token

@@ -6,10 +6,12 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from lakehouse.aquarium.frames import LabeledFrame, UpdateGTLabelSet
+from lakehouse.aquarium.base_frame import BaseFrame
+from lakehouse.aquarium.labels import LabelAdder
+from lakehouse.contracts import DATASET, Layout
 from lakehouse.intake import combine, frame_operations, label_operations
 from lakehouse.model.metadata import MetadataType
-from lakehouse.model.operations import MIXED, Operations
+from lakehouse.model.operations import KEEPS_VECTOR, MIXED, Operations
 from lakehouse.model.problems import Problem, problems_to_frame
 
 __all__ = ["Rows", "operations_of", "unknown_frames"]
@@ -20,8 +22,13 @@ OPS: Final[tuple[Op, ...]] = ("ADD", "MODIFY", "DELETE")
 
 @dataclass(slots=True)
 class Rows:
-    """Native rows by operation, on their way into one upload."""
+    """Native rows by operation, on their way into one upload.
 
+    A row that is to keep its stored vector has `_keeps_vector`.
+    """
+
+    layout: Layout = DATASET
+    """What they are rows of."""
     frames: dict[str, list[dict[str, Any]]] = field(
         default_factory=dict[str, list[dict[str, Any]]]
     )
@@ -53,12 +60,17 @@ class Rows:
         parts = [Operations.empty()]
         for op in OPS:
             if rows := self.frames.get(op):
-                taken, problems = frame_operations(rows, op=op)
-                typed = self._typed(taken, rows)
+                taken, problems = frame_operations(
+                    _plain(rows), op=op, layout=self.layout
+                )
+                typed = self._typed(_keeping(taken, rows), rows)
                 parts.append(Operations(typed, pl.DataFrame(), problems))
             if rows := self.labels.get(op):
-                taken, problems = label_operations(rows, op=op)
-                parts.append(Operations(pl.DataFrame(), taken, problems))
+                taken, problems = label_operations(
+                    _plain(rows), op=op, layout=self.layout
+                )
+                kept = _keeping(taken, rows)
+                parts.append(Operations(pl.DataFrame(), kept, problems))
         told = problems_to_frame(self.problems)
         parts.append(Operations(pl.DataFrame(), pl.DataFrame(), told))
         return combine(parts)
@@ -76,39 +88,63 @@ class Rows:
         return taken
 
 
+def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as the intake takes them."""
+    if not any(KEEPS_VECTOR in row for row in rows):
+        return rows
+    return [
+        {name: value for name, value in row.items() if name != KEEPS_VECTOR}
+        for row in rows
+    ]
+
+
+def _keeping(taken: pl.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Which of the rows keep their stored vector, where any does."""
+    keeps = [bool(row.get(KEEPS_VECTOR)) for row in rows]
+    return taken.with_columns(pl.Series(KEEPS_VECTOR, keeps)) if any(keeps) else taken
+
+
 def operations_of(
-    frames: Iterable[LabeledFrame] = (),
+    frames: Iterable[BaseFrame] = (),
     deleted: Iterable[str] = (),
-    label_sets: Iterable[UpdateGTLabelSet] = (),
+    label_sets: Iterable[LabelAdder] = (),
     problems: Iterable[Problem] = (),
+    layout: Layout = DATASET,
 ) -> Operations:
     """Frames, deletions and label sets as the operations of one upload."""
-    rows = Rows(problems=list(problems))
-    owners: list[LabeledFrame | UpdateGTLabelSet] = []
+    rows = Rows(layout, problems=list(problems))
     for frame in frames:
-        is_gone = frame.update_type == "DELETE"
-        row = {"frame_id": frame.frame_id} if is_gone else frame.to_row()
-        rows.add_frame(frame.update_type, row, frame.types)
-        if not is_gone:
-            owners.append(frame)
+        if frame.update_type == "DELETE":
+            rows.add_frame("DELETE", {"frame_id": frame.frame_id})
+            continue
+        keeps = frame.update_type == "ADD" and frame.reuse_latest_embedding
+        kept = {KEEPS_VECTOR: True} if keeps else {}
+        rows.add_frame(frame.update_type, frame.to_row() | kept, frame.types)
+        _add_labels(rows, frame, kept)
     for frame_id in deleted:
         rows.add_frame("DELETE", {"frame_id": frame_id})
-    for owner in (*owners, *label_sets):
-        for label in owner.labels.values():
-            row = {name: value for name, value in label.items() if name != "_op"}
-            rows.add_label(label["_op"], {"frame_id": owner.frame_id, **row})
+    for label_set in label_sets:
+        if label_set.fields:
+            rows.add_frame("MODIFY", label_set.to_row(), label_set.types)
+        _add_labels(rows, label_set, {})
     return rows.operations()
 
 
-def unknown_frames(frame_ids: Iterable[str], dataset: str) -> list[Problem]:
-    """Warnings for frames left out because the dataset does not have them."""
+def _add_labels(rows: Rows, owner: LabelAdder, kept: Mapping[str, Any]) -> None:
+    for label in owner.labels.values():
+        row = {name: value for name, value in label.items() if name != "_op"}
+        rows.add_label(label["_op"], {"frame_id": owner.frame_id, **row, **kept})
+
+
+def unknown_frames(frame_ids: Iterable[str], target: str) -> list[Problem]:
+    """Warnings for frames left out because the dataset or set lacks them."""
     return [
         Problem(
             frame_id,
             None,
             f"frames['{frame_id}']",
             "frame.unknown",
-            f"The frame is not in dataset {dataset!r}; its changes were left out.",
+            f"The frame is not in {target!r}; its changes were left out.",
             "Add the frame first, or correct its id.",
             "warning",
         )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import polars as pl
@@ -12,16 +13,21 @@ from lakehouse.aquarium.getters import DatasetGetters
 from lakehouse.aquarium.sending import operations_of, unknown_frames
 from lakehouse.aquarium.values import refused
 from lakehouse.dataset import Dataset
-from lakehouse.errors import ArchivedError
+from lakehouse.errors import ArchivedError, WaitTimeoutError
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import Problem
 from lakehouse.project import Project
+from lakehouse.registered import Registered
 from lakehouse.upload import Upload
 
-__all__ = ["DatasetUpdates"]
+__all__ = ["DatasetUpdates", "say", "told_when_settled"]
 
 _SHOWN: Final = 20
+_LOGS: Final = {
+    "dataset": "get_dataset_ingest_error_logs",
+    "inference_set": "get_inferences_ingest_error_logs",
+}
 
 
 class DatasetUpdates(DatasetGetters):
@@ -120,7 +126,7 @@ class DatasetUpdates(DatasetGetters):
         return self._active(project_id).dataset(dataset_id)
 
     def _known(
-        self, target: Dataset, frame_ids: list[str]
+        self, target: Registered, frame_ids: list[str]
     ) -> tuple[set[str], list[Problem]]:
         """Those of the ids that are there, and a warning for each that is not."""
         twice = sorted(name for name, count in Counter(frame_ids).items() if count > 1)
@@ -133,8 +139,8 @@ class DatasetUpdates(DatasetGetters):
         unknown = [frame_id for frame_id in frame_ids if frame_id not in known]
         if not known:
             raise refused(
-                f"None of the frames is in dataset {target.name!r}, so there is nothing "
-                "to update.",
+                f"None of the frames is in {target.name!r}, so there is nothing to "
+                "update.",
                 "frame.unknown",
             )
         if unknown:
@@ -145,21 +151,24 @@ class DatasetUpdates(DatasetGetters):
 
     def _submit(
         self,
-        target: Dataset,
+        target: Registered,
         operations: Operations,
         upload_version: str | None = None,
     ) -> Upload:
         named = {} if upload_version is None else {"upload_version": upload_version}
         upload = target.submit(operations, metadata=named)
         status = upload.status
+        # The path has a folder between each name and the next.
+        place = "/".join(target.collection.path.split("/")[::2])
+        what = target.collection.layout.folder("labels")
         say(
-            f"Upload {upload.id} to {target.project_name}/{target.name}: {status}, "
-            f"{upload.frame_count} frames, {upload.label_count} labels."
+            f"Upload {upload.id} to {place}: {status}, "
+            f"{upload.frame_count} frames, {upload.label_count} {what}."
         )
         if status in {"PARTIAL", "FAILED"}:
             say(
                 f"{upload.counts['rejected']} frames were rejected; errors() of the "
-                "upload, or get_dataset_ingest_error_logs(), says why."
+                f"upload, or {_LOGS[target.collection.layout.kind]}(), says why."
             )
         return upload
 
@@ -167,6 +176,15 @@ class DatasetUpdates(DatasetGetters):
 def say(text: str) -> None:
     """Tell whoever runs the script how it goes, as the service's client does."""
     print(text)  # noqa: T201 - the one place that does
+
+
+def told_when_settled(upload: Upload, timeout: timedelta) -> Upload:
+    """Wait, and tell how it went; the service's client never raises here."""
+    try:
+        say(f"Upload {upload.id}: {upload.wait(timeout).status}.")
+    except WaitTimeoutError as error:
+        say(str(error))
+    return upload
 
 
 def _with_metadata(

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from numbers import Real
 from typing import Any, Final, Literal
 
@@ -19,7 +20,10 @@ __all__ = [
     "checked_metadata",
     "checked_mode",
     "checked_number",
+    "checked_text",
     "refused",
+    "require_distance",
+    "require_duration",
 ]
 
 _ELEMENTS: Final = {"str": str, "int": int, "float": float, "bool": bool}
@@ -55,6 +59,37 @@ def checked_number(value: Any, what: str) -> float:
     if not is_number or not math.isfinite(value):
         raise refused(f"{what} is {value!r}, not a finite number.")
     return float(value)
+
+
+def checked_text(value: Any, what: str) -> str:
+    """Text that is not empty.
+
+    Raises:
+        InvalidInputError: If it is none.
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise refused(f"{what} is {value!r}: it is text, and not empty.")
+
+
+def require_distance(metric: object) -> None:
+    """Check how vectors are compared.
+
+    Raises:
+        InvalidInputError: If it is neither `euclidean` nor `cosine`.
+    """
+    if metric not in {"euclidean", "cosine"}:
+        raise refused("embedding_distance_metric is 'euclidean' or 'cosine'.")
+
+
+def require_duration(timeout: object) -> None:
+    """Check how long to wait.
+
+    Raises:
+        InvalidInputError: If it is no timedelta.
+    """
+    if not isinstance(timeout, timedelta):
+        raise refused(f"wait_timeout is a timedelta, not {timeout!r}.")
 
 
 def checked_date(value: str | None) -> str | None:

@@ -1,17 +1,21 @@
 """Rows of the wire format become native rows.
 
 Only what a MODIFY row lists as explicitly set counts: its dates and devices are
-defaults of the client. Vectors are ignored where the row says that the stored
-one is to be reused, and `[0, 0, 0]` is the client's filler for none.
+defaults of the client, and so are those of inference rows. Vectors are ignored
+where the row says that the stored one is to be reused, which then stays, and
+`[0, 0, 0]` is the client's filler for none.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lakehouse.aquarium.label_values import is_filler
 from lakehouse.aquarium.sending import Rows
+from lakehouse.model.ids import NAME_PATTERN
 from lakehouse.model.metadata import PREFIX
+from lakehouse.model.operations import KEEPS_VECTOR
 from lakehouse.model.problems import Problem
 
 __all__ = ["add_rows"]
@@ -41,30 +45,34 @@ def add_rows(
     """Add a frame row and the labels of its crop row.
 
     Args:
-        rows: What they are added to.
+        rows: What they are added to, of a dataset or of an inference set.
         frame: A row of a frame file.
-        crop: The row of the crop file of the same frame.
+        crop: The row of the crop file of the same frame; the same row again for
+            inferences, which have frame and labels in one.
         vector: The frame's, as sent.
         crop_vectors: Label id to its vector, as sent.
     """
     frame_id = str(frame["task_id"])
-    labels = [*(crop.get("label_data") or crop.get("inference_data") or [])]
+    labels = _labels(rows, crop)
     odd = {str(row["change"]) for row in (frame, *labels) if _op(row) not in _OPS}
     if odd:
         rows.problems.append(_odd_change(frame_id, sorted(odd)))
         rows.add_frame("MODIFY", {"frame_id": frame_id})
         return
     op = _op(frame)
-    native = _frame(frame, op, vector)
+    of_set = rows.layout.kind == "inference_set"
+    plain = (*_PLAIN, "confidence") if of_set else _PLAIN
+    native = _inference_frame(rows, frame, op) if of_set else _frame(frame, op)
+    if op != "DELETE":
+        native |= _vector(frame, vector, replaces=op == "ADD")
     if op != "MODIFY" or len(native) > 1 or not labels:
         rows.add_frame(op, native, _types(frame))
     if op == "DELETE":
         return
     for label in labels:
-        found = _label(frame_id, label)
+        found = _label(frame_id, label, plain)
         crop_vector = crop_vectors.get(label["uuid"])
-        if _is_vector(crop_vector) and not label.get("reuse_latest_embedding"):
-            found["embedding"] = _floats(crop_vector)
+        found |= _vector(label, crop_vector, replaces=op == "ADD")
         # A frame that is replaced wholly has no label to merge into.
         rows.add_label("ADD" if op == "ADD" else _op(label), found)
 
@@ -94,16 +102,56 @@ def _types(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _is_vector(vector: Vector) -> bool:
-    """Whether a vector says something: zeros in threes are the client's filler."""
-    return vector is not None and len(vector) > 0 and not is_filler(vector)
+def _labels(rows: Rows, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The labels of a row; the newer client repeats those of inferences as labels."""
+    names = ["label_data", "inference_data"]
+    if rows.layout.kind == "inference_set":
+        names.reverse()
+    return next((list(row[name]) for name in names if row.get(name)), [])
 
 
-def _floats(vector: Vector) -> list[float]:
-    return [float(number) for number in vector or ()]
+def _vector(
+    row: Mapping[str, Any], vector: Vector, *, replaces: bool
+) -> dict[str, Any]:
+    """What a row says of its vector: zeros in threes are the client's filler."""
+    if row.get("reuse_latest_embedding"):
+        return {KEEPS_VECTOR: True} if replaces else {}
+    if not vector or is_filler(vector):
+        return {}
+    return {"embedding": [float(number) for number in vector]}
 
 
-def _frame(row: Mapping[str, Any], op: str, vector: Vector) -> dict[str, Any]:
+def _inference_frame(rows: Rows, row: Mapping[str, Any], op: str) -> dict[str, Any]:
+    """What a model says of a frame as a whole; its metadata come without types."""
+    frame: dict[str, Any] = {"frame_id": row["task_id"]}
+    if op == "DELETE":
+        return frame
+    told = _object(row.get("inference_metadata"))
+    parts = {
+        "custom_metrics": row.get("custom_metrics"),
+        "visualization_assets": told.get("visualization_assets"),
+    }
+    frame |= {name: value for name, value in parts.items() if value}
+    for name, value in _object(told.get("user_metadata")).items():
+        if re.fullmatch(NAME_PATTERN, name):
+            frame[PREFIX + name.removeprefix(PREFIX)] = value
+        else:
+            rows.problems.append(_odd_name(str(row["task_id"]), name))
+    return frame
+
+
+def _odd_name(frame_id: str, name: str) -> Problem:
+    return Problem(
+        frame_id,
+        None,
+        f"frames['{frame_id}'].user_metadata",
+        "name.invalid",
+        f"{name!r} is no name of a metadata field.",
+        "Names are letters, digits and underscores.",
+    )
+
+
+def _frame(row: Mapping[str, Any], op: str) -> dict[str, Any]:
     frame: dict[str, Any] = {"frame_id": row["task_id"]}
     if op == "DELETE":
         return frame
@@ -121,12 +169,13 @@ def _frame(row: Mapping[str, Any], op: str, vector: Vector) -> dict[str, Any]:
         frame["latitude"] = geo["geo_EPSG4326_lat"]
         frame["longitude"] = geo["geo_EPSG4326_lon"]
     frame |= {name: value for name, value in row.items() if name.startswith(PREFIX)}
-    if _is_vector(vector) and not row.get("reuse_latest_embedding"):
-        frame["embedding"] = _floats(vector)
     return frame
 
 
-def _label(frame_id: str, label: Mapping[str, Any]) -> dict[str, Any]:
+def _label(
+    frame_id: str, label: Mapping[str, Any], plain: Sequence[str]
+) -> dict[str, Any]:
+    """A label; attributes of the names in `plain` are columns as they are."""
     attributes = _object(label.get("attributes"))
     kind = label["label_type"]
     native: dict[str, Any] = {
@@ -136,7 +185,7 @@ def _label(frame_id: str, label: Mapping[str, Any]) -> dict[str, Any]:
         "class_name": label.get("label"),
         "coordinate_frame": label.get("label_coordinate_frame"),
     }
-    native |= {name: attributes.pop(name) for name in _PLAIN if name in attributes}
+    native |= {name: attributes.pop(name) for name in plain if name in attributes}
     for name, parts in _SPACE.items():
         if parts[0] in attributes:
             native[name] = [attributes.pop(part) for part in parts]

@@ -17,7 +17,13 @@ from lakehouse.intake.keys import (
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.intake.wrap import cleared, finished, non_finite
 from lakehouse.model.ids import any_invalid_id, invalid_id_expr
-from lakehouse.model.label_types import BOX, LABEL_TYPES, MASK_CLASS, MASK_TYPES
+from lakehouse.model.label_types import (
+    BOX,
+    LABEL_TYPES,
+    MASK_CLASS,
+    MASK_TYPES,
+    UNSURE_TYPES,
+)
 from lakehouse.typing import LabelLike
 
 __all__ = ["label_operations"]
@@ -201,7 +207,7 @@ def _check_complete(intake: Intake) -> None:
 
 
 def _check_confidence(intake: Intake, op: str) -> None:
-    """An inference says how sure the model is, unless it is a whole mask."""
+    """An inference says how sure the model is, unless it is a mask or of one."""
     columns, height = intake.columns, intake.keys.height
     null = pl.Series([None] * height, dtype=pl.Float64)
     sure = columns.get("confidence", null)
@@ -211,7 +217,8 @@ def _check_confidence(intake: Intake, op: str) -> None:
     intake.blame(bad, "value.range", shown, hint, "confidence")
     if op == "ADD":
         kinds = columns["label_type"]
-        lacks = sure.is_null() & ~kinds.is_in(list(MASK_TYPES)).fill_null(value=False)
+        exempt = kinds.is_in(list(UNSURE_TYPES)).fill_null(value=False)
+        lacks = sure.is_null() & ~exempt
         told = "The inference has no confidence."
         intake.blame(lacks, "confidence.missing", told, hint, "confidence")
 

@@ -8,6 +8,7 @@ faults of the value at once.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from lakehouse.intake.dates import moment
@@ -226,6 +227,42 @@ def json_object(value: Any) -> str | None:  # noqa: ANN401
     return json.dumps(found, sort_keys=True, ensure_ascii=False) if found else None
 
 
+def custom_metrics(value: Any) -> str | None:  # noqa: ANN401
+    """A JSON object as text: name to a number, or to a matrix of numbers."""
+    return _of_values(value, _is_metric, "neither a number nor a matrix of numbers")
+
+
+def visualization_assets(value: Any) -> str | None:  # noqa: ANN401
+    """A JSON object as text: name to the URL of an image."""
+    return _of_values(value, lambda item: isinstance(item, str), "not text")
+
+
+def _of_values(
+    value: Any,  # noqa: ANN401
+    fits: Callable[[object], bool],
+    otherwise: str,
+) -> str | None:
+    found = _object(value)
+    faults = [
+        f"{name!r} is {str(item)[:80]}, {otherwise}"
+        for name, item in found.items()
+        if not fits(item)
+    ]
+    if faults:
+        raise ValueError("; ".join(faults) + ".")
+    return json_object(found)
+
+
+def _is_metric(value: object) -> bool:
+    if _is_number(value):
+        return True
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    rows = [row if isinstance(row, list | tuple) else () for row in value]
+    lengths = {len(row) for row in rows}
+    return len(lengths) == 1 and lengths != {0} and all(map(_is_number, chain(*rows)))
+
+
 def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401
     found = json.loads(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
@@ -263,5 +300,7 @@ NESTED: Final[Mapping[str, Callable[[Any], Any]]] = {
     "keypoints": keypoints,
     "links": json_object,
     "secondary_labels": json_object,
+    "custom_metrics": custom_metrics,
+    "visualization_assets": visualization_assets,
 }
 """Column to its normaliser."""

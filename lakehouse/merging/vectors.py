@@ -1,7 +1,8 @@
 """Images and deletions of vectors.
 
 A vector stays when its frame is modified or its label replaced without a new
-one; it goes with its frame or label, and when a frame is added anew without.
+one; it goes with its frame or label, and when a frame is added anew without,
+unless the row says that it keeps what is stored.
 """
 
 import polars as pl
@@ -11,7 +12,7 @@ from lakehouse.merging.current import Current
 from lakehouse.merging.labels import gone_labels
 from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import as_deletions, as_images, exactly, logical_columns
-from lakehouse.model.operations import CLEAR
+from lakehouse.model.operations import CLEAR, KEEPS_VECTOR
 
 __all__ = ["frame_vectors", "label_vectors"]
 
@@ -28,6 +29,7 @@ def frame_vectors(
         return _change(layout.contract("frame_embeddings"), sent, there, there, targets)
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     gone = there.join(wholly, on="frame_id", how="semi")
+    gone = gone.join(_keeping(frames), on="frame_id", how="anti")
     if CLEAR in frames.columns:
         cleared = frames.filter(pl.col(CLEAR).list.contains("embedding"))
         gone = pl.concat([gone, there.join(cleared, on="frame_id", how="semi")])
@@ -57,8 +59,16 @@ def label_vectors(
         lost = there.join(anew, on="frame_id", how="semi").join(
             sent, on=key, how="anti"
         )
+        lost = lost.join(_keeping(labels), on=key, how="anti")
         gone = pl.concat([gone, lost]).unique(key)
     return _change(layout.contract("label_embeddings"), sent, there, gone, targets)
+
+
+def _keeping(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose stored vector stays where they have none."""
+    if KEEPS_VECTOR not in rows.columns:
+        return rows.clear()
+    return rows.filter(pl.col(KEEPS_VECTOR).fill_null(value=False))
 
 
 def _sent(rows: pl.DataFrame) -> pl.DataFrame:

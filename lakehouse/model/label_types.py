@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["BOX", "LABEL_TYPES", "MASK_CLASS", "MASK_TYPES", "LabelType"]
+__all__ = [
+    "BOX",
+    "LABEL_TYPES",
+    "MASK_CLASS",
+    "MASK_TYPES",
+    "UNSURE_TYPES",
+    "LabelType",
+]
 
 BOX: Final = ("top", "left", "width", "height")
 """The columns of a 2-D box, in pixels."""
@@ -49,3 +56,6 @@ LABEL_TYPES: Final[Mapping[str, LabelType]] = MappingProxyType(
 
 MASK_TYPES: Final = tuple(known.name for known in _TYPES if not known.classified)
 """Types that are whole masks."""
+
+UNSURE_TYPES: Final = (*MASK_TYPES, "INSTANCE_LABEL_2D")
+"""Types whose inferences may tell no confidence: masks, and the instances in them."""

@@ -16,6 +16,7 @@ from lakehouse.model.problems import PROBLEM_SCHEMA
 __all__ = [
     "CLEAR",
     "IF_EXISTS",
+    "KEEPS_VECTOR",
     "MIXED",
     "OP",
     "OPERATIONAL",
@@ -30,6 +31,8 @@ CLEAR: Final = "_clear"
 """Fields that a MODIFY sets to null."""
 IF_EXISTS: Final = "_if_exists"
 """replace, reject or skip: what an ADD does to a frame that is there."""
+KEEPS_VECTOR: Final = "_keeps_vector"
+"""Whether a frame or label added anew without a vector keeps the one stored."""
 ROW: Final = "_row"
 """The row's place in what was sent, from 0."""
 SENT: Final = "_sent"
@@ -37,7 +40,7 @@ SENT: Final = "_sent"
 MIXED: Final = "_mixed__"
 """Prefix of metadata fields carried as JSON text."""
 
-OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, ROW, SENT})
+OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, KEEPS_VECTOR, ROW, SENT})
 """Columns that are no fields of a frame or label."""
 
 

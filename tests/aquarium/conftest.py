@@ -9,6 +9,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
+from tests.aquarium.guesses import BOX
 
 
 @dataclass
@@ -56,3 +57,16 @@ def frame() -> Callable[..., al.LabeledFrame]:
         return new
 
     return made
+
+
+@pytest.fixture
+def client(bench: Bench, frame: Callable[..., al.LabeledFrame]) -> al.Client:
+    """A dataset of two frames with a box each, and a metric of one's own."""
+    made = [frame(name) for name in ("f", "g")]
+    for one in made:
+        one.add_label_2d_bbox(label_id=f"{one.frame_id}_l", classification="cat", **BOX)
+    bench.send(*made)
+    project = bench.client.lake.project("p")
+    metric = al.CustomMetricsDefinition("loss", "objective").to_dict()
+    project.set_metadata(project.metadata | {"custom_metrics": [metric]})
+    return bench.client

@@ -103,10 +103,3 @@ def test_a_folder_loaded_twice_is_one_upload(
     al.ingest(lake, "proj", FIXTURES / "add_frame_bbox_metadata")
 
     assert captured.version == 1
-
-
-def test_inferences_are_refused_clearly(lake: lakehouse.Lake) -> None:
-    lake.create_project("proj", classes=["cat"])
-
-    with pytest.raises(lakehouse.InvalidInputError, match="inferences"):
-        al.ingest(lake, "proj", FIXTURES / "inferences_add_delete")

@@ -244,6 +244,22 @@ def test_vectors_go_by_row_and_fillers_are_none(
     assert crops["embedding"].to_list() == [[1.0, 2.0], [3.0, 4.0]]
 
 
+def test_a_frame_added_anew_keeps_its_vectors_where_it_says_so(
+    lake: lakehouse.Lake, dataset: lakehouse.Dataset, captured: Capture
+) -> None:
+    vectors = {"frame_ids": ["frame_1"], "frame_embeddings": [[1.0, 2.0]]}
+    crops = {"crop_ids": [["l"]], "crop_embeddings": [[[3.0, 4.0]]]}
+    first = (FRAME, [label("l", **BOX)])
+    al.ingest(lake, "proj", captured(first, vectors=vectors, crop_vectors=crops))
+    kept = {"reuse_latest_embedding": True}
+
+    al.ingest(lake, "proj", captured((FRAME | kept, [label("l", **BOX) | kept])))
+
+    latest = dataset.latest()
+    assert latest.frame_embeddings().collect()["embedding"].to_list() == [[1.0, 2.0]]
+    assert latest.label_embeddings().collect()["embedding"].to_list() == [[3.0, 4.0]]
+
+
 def test_new_vectors_for_the_same_rows_are_a_new_upload(
     lake: lakehouse.Lake, dataset: lakehouse.Dataset, captured: Capture
 ) -> None:

@@ -1,5 +1,6 @@
 """Inference sets: versions of their own, and a pin that only repin moves."""
 
+import json
 import pickle
 from datetime import timedelta
 from typing import Any
@@ -88,6 +89,30 @@ def test_frames_without_inferences_were_seen(model: lakehouse.InferenceSet) -> N
     model.add(None, frames=[metrics])
     row, _ = model.latest().frame("f2")
     assert (row["custom_metrics"], row["user__n"]) == ('{"loss": 0.5}', 1)
+
+
+def test_metrics_and_pictures_of_frames_are_objects(
+    model: lakehouse.InferenceSet,
+) -> None:
+    metrics = {"loss": 0.5, "confusion": [[3, 1], [0, 4]]}
+    good = {"frame_id": "f1", "custom_metrics": metrics}
+    bad = {"frame_id": "f2", "visualization_assets": {"heat": 1}}
+
+    upload = model.add(None, frames=[good, bad])
+
+    assert upload.errors()["rule"].to_list() == ["value.type"]
+    row, _ = model.latest().frame("f1")
+    assert json.loads(row["custom_metrics"]) == metrics
+
+
+def test_an_instance_in_a_mask_has_no_confidence(
+    model: lakehouse.InferenceSet,
+) -> None:
+    instance = {"frame_id": "f1", "label_id": "m_7", "instance_id": 7}
+
+    upload = model.add([instance | {"class_name": "cell"}])
+
+    assert upload.status == "DONE"
 
 
 @pytest.mark.parametrize(
@@ -278,6 +303,22 @@ def test_sets_are_created_once_found_and_archived(
     model.archive(archived=False)
     model.set_metadata({"epochs": 3})
     assert labelled.inference_set("model_a").metadata == {"epochs": 3}
+
+
+def test_a_batch_set_is_loaded_once_all_or_nothing(
+    labelled: lakehouse.Dataset,
+) -> None:
+    model = labelled.create_inference_set("model_b", mode="BATCH")
+
+    failed = model.add([guess("f1", "x"), guess("nowhere", "x")])
+    done = model.add([guess("f1", "x")])
+
+    assert (failed.status, done.status) == ("FAILED", "DONE")
+    with pytest.raises(lakehouse.InvalidInputError, match="loaded already"):
+        model.add([guess("f2", "x")])
+    wrong: Any = "PATCH"
+    with pytest.raises(lakehouse.InvalidInputError, match="STREAMING"):
+        labelled.create_inference_set("model_c", mode=wrong)
 
 
 def test_a_dataset_and_a_set_of_another_may_share_a_name(

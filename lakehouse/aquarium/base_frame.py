@@ -1,0 +1,60 @@
+"""What frames of datasets and of inference sets have in common: a verb and vectors."""
+
+from typing import Any, Literal
+
+from lakehouse.aquarium.label_values import checked_vector, is_filler
+from lakehouse.aquarium.labels import LabelAdder
+from lakehouse.aquarium.values import refused
+
+__all__ = ["BaseFrame", "UpdateType"]
+
+UpdateType = Literal["ADD", "MODIFY", "DELETE"]
+_UPDATE_TYPES = ("ADD", "MODIFY", "DELETE")
+
+
+class BaseFrame(LabelAdder):
+    """One frame with its labels, and what is to be done with it."""
+
+    def __init__(
+        self,
+        *,
+        frame_id: str,
+        update_type: UpdateType,
+        reuse_latest_embedding: bool = False,
+    ) -> None:
+        super().__init__(frame_id=frame_id)
+        if update_type not in _UPDATE_TYPES:
+            raise refused(
+                f"update_type is one of {_UPDATE_TYPES}, not {update_type!r}."
+            )
+        self.update_type = update_type
+        self.reuse_latest_embedding = reuse_latest_embedding
+        self.model_id = ""
+
+    def add_frame_embedding(
+        self, *, embedding: list[float], model_id: str = ""
+    ) -> None:
+        """The frame's vector; `[0, 0, 0]`, the client's filler, is none.
+
+        Args:
+            embedding: Two finite numbers or more.
+            model_id: What made it; the vectors sent to one place come from one model.
+        """
+        vector = checked_vector(embedding)
+        if not is_filler(vector):
+            self.fields["embedding"] = vector
+            self.model_id = model_id
+
+    def add_embedding(
+        self,
+        *,
+        embedding: list[float],
+        crop_embeddings: list[dict[str, Any]] | None = None,
+        model_id: str = "",
+    ) -> None:
+        """The frame's vector, and those of labels: `{"uuid": …, "embedding": …}`."""
+        self.add_frame_embedding(embedding=embedding, model_id=model_id)
+        for crop in crop_embeddings or []:
+            self.add_crop_embedding(
+                label_id=crop["uuid"], embedding=crop["embedding"], model_id=model_id
+            )

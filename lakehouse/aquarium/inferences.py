@@ -1,0 +1,99 @@
+"""Inferences in the client's spelling: what a model says of frames, in one call."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
+from lakehouse.aquarium.bundles import Bundle
+from lakehouse.aquarium.families import InferenceAdder
+from lakehouse.aquarium.label_updates import LabelUpdater
+from lakehouse.aquarium.values import checked_metadata, checked_text, refused
+from lakehouse.intake.nested import NESTED
+from lakehouse.model.ids import check_name
+from lakehouse.model.metadata import PREFIX
+
+__all__ = ["Inferences", "InferencesFrame", "UpdateInferenceLabelSet"]
+
+Metric = float | Sequence[Sequence[float]]
+Metadatum = str | int | float | bool | Sequence[Any]
+
+
+class _SaidOfFrame(InferenceAdder):
+    """Inferences, and what is said of their frame as a whole."""
+
+    def add_custom_metric(self, name: str, value: Metric) -> None:
+        """A figure of one's own: a number, or a matrix of numbers, row by row.
+
+        Raises:
+            InvalidInputError: If it is neither, or has no name.
+        """
+        given: Any = value
+        plain = given.tolist() if hasattr(given, "tolist") else given
+        try:
+            NESTED["custom_metrics"]({checked_text(name, "name"): plain})
+        except ValueError as error:
+            raise refused(f"Custom metric {error}", "value.type") from None
+        self.fields.setdefault("custom_metrics", {})[name] = plain
+
+    def add_visualization_asset(self, image_id: str, image_url: str) -> None:
+        """A picture of what the model saw or did, by its address.
+
+        Raises:
+            InvalidInputError: If either is no text.
+        """
+        url = checked_text(image_url, "image_url")
+        assets = self.fields.setdefault("visualization_assets", {})
+        assets[checked_text(image_id, "image_id")] = url
+
+    def add_user_metadata(self, key: str, val: Metadatum | None) -> None:
+        """A metadata field; added again, the last value counts, and None is none.
+
+        Raises:
+            InvalidInputError: If the key or the value cannot be one.
+        """
+        if val is None:
+            check_name("metadata field", key)
+            self.fields.pop(f"{PREFIX}{key}", None)
+            return
+        is_list = isinstance(val, list | tuple)
+        name, value, kind = checked_metadata(key, val, None, is_list=is_list)
+        self.fields[name], self.types[name] = value, kind
+
+
+class InferencesFrame(_SaidOfFrame, BaseFrame):
+    """What a model says of one frame.
+
+    ADD overwrites what the set has of that frame wholly, but for its vectors if
+    `reuse_latest_embedding`: those stored stay where none are given here. MODIFY
+    changes what is set here and keeps the rest.
+    """
+
+    def __init__(
+        self,
+        *,
+        frame_id: str,
+        reuse_latest_embedding: bool | None = False,
+        update_type: UpdateType = "ADD",
+    ) -> None:
+        super().__init__(
+            frame_id=frame_id,
+            update_type=update_type,
+            reuse_latest_embedding=bool(reuse_latest_embedding),
+        )
+
+
+class UpdateInferenceLabelSet(_SaidOfFrame, LabelUpdater):
+    """New and changed inferences of one frame of a set; its others stay.
+
+    Custom metrics and visualization assets given replace all those stored.
+    """
+
+    def __init__(self, *, frame_id: str, is_snapshot: bool | None = True) -> None:
+        super().__init__(frame_id=frame_id)
+        del is_snapshot  # the client ignores it too
+
+
+class Inferences(Bundle[InferencesFrame]):
+    """Frames of an inference set to add, and ids of frames to delete, in one upload."""
+
+    _takes = InferencesFrame
