@@ -20,6 +20,7 @@ LAYERS = (
     {"prepared"},
     {"leases", "staging"},
     {"ledger"},
+    {"own_log"},
     {"catalogue", "collection"},
     {"lock", "replay", "tags"},
     {"engines", "history", "snapshot", "versions"},
