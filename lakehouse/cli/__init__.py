@@ -18,6 +18,7 @@ from lakehouse.cli.commands import (
     projects,
     reading,
     running,
+    segments,
     sql,
     undoing,
     uploads,
@@ -28,7 +29,7 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, inference_sets, projects, reading, running, sql, undoing, uploads, writing,
+    checkpoints, demo, diffing, inference_sets, projects, reading, running, segments, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ LAYERS = (
     {"upload", "uploads", "verify"},
     {"draft", "submit"},
     {"pinning", "versioned"},
-    {"registered"},
+    {"registered", "segments"},
     {"inference_set"},
     {"dataset"},
     {"project"},
