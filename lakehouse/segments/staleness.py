@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.diff.fields import differs
 from lakehouse.replay import uploads_between
-from lakehouse.segments.frozen import frozen, last_hashes
+from lakehouse.segments.frozen import last_images_at, rows_of
 from lakehouse.segments.refs import key_of
 from lakehouse.storage import collect
 
@@ -46,7 +46,7 @@ def out_of_date(
     now = collection.head().content_version
     rows = _differing(collection, table, wanted, now)
     gone, there = rows.filter(pl.col("is_gone")), rows.filter(~pl.col("is_gone"))
-    fields = _fields(collection, table, there.select(*key, "version"), now)
+    fields = _fields(collection, table, there, now)
     told = wanted.join(gone.select(key).with_columns(_gone=True), on=key, how="left")
     told = told.join(fields, on=key, how="left")
     if element_type == "frame":
@@ -73,39 +73,44 @@ def out_of_date(
 def _differing(
     collection: Collection, table: str, wanted: pl.DataFrame, now: int
 ) -> pl.DataFrame:
-    """The rows that are not what they were: the key, `version`, and `is_gone`.
+    """The rows that are not what they were.
 
     Args:
         collection: Whose rows.
         table: A live table.
         wanted: `version`, and columns of the key, as `frozen` takes them.
         now: The version to compare with.
+
+    Returns:
+        The key and `version`; `upload_id`, which made the row that it was;
+        `upload_id_now`, which made what it is; and `is_gone`.
     """
     key = list(collection.contract(table).key)
     later = _changed_later(collection, table, wanted, now)
-    if not later.height:
-        return later.select(*key, "version", is_gone=pl.lit(value=False))
-    earlier = last_hashes(collection, table, later.select(*key, "version"))
-    both = later.rename({"row_hash": "after"}).join(
-        earlier.rename({"row_hash": "before"}), on=[*key, "version"], how="left"
-    )
-    return both.filter(pl.col("before").ne_missing(pl.col("after"))).select(
-        *key, "version", is_gone=pl.col("after").is_null()
+    earlier = last_images_at(collection, table, later.select(*key, "version"))
+    both = later.join(earlier, on=[*key, "version"], how="left", suffix="_before")
+    before, after = pl.col("row_hash_before"), pl.col("row_hash")
+    return both.filter(before.ne_missing(after)).select(
+        *key,
+        "version",
+        is_gone=after.is_null(),
+        upload_id="upload_id_before",
+        upload_id_now="upload_id",
     )
 
 
 def _changed_later(
     collection: Collection, table: str, wanted: pl.DataFrame, now: int
 ) -> pl.DataFrame:
-    """The newest hashes of what was touched after its version; null for a deletion."""
+    """The newest images of what was touched after its version, as `last_images_at`."""
     key = list(collection.contract(table).key)
     on = [name for name in key if name in wanted.columns]
     first = wanted.get_column("version").min()
     uploads = uploads_between(collection, first if isinstance(first, int) else 0, now)
     if not uploads.height:
         return pl.DataFrame(
-            schema=dict.fromkeys(key, pl.String)
-            | {"version": pl.Int64(), "row_hash": pl.Int64()}
+            schema=dict.fromkeys(key, pl.String())
+            | {"version": pl.Int64(), "upload_id": pl.String(), "row_hash": pl.Int64()}
         )
     ids = uploads.get_column("upload_id")
     # Statistics of row groups leave out those of earlier uploads.
@@ -123,7 +128,7 @@ def _changed_later(
         .filter(pl.col(_AT) > pl.col("version"))
         .sort(_AT)
         .unique(key, keep="last", maintain_order=False)
-        .select(*key, "version", "row_hash")
+        .select(*key, "version", "upload_id", "row_hash")
     )
 
 
@@ -134,11 +139,10 @@ def _fields(
     key = list(collection.contract(table).key)
     if not changed.height:
         return changed.select(key).with_columns(fields=pl.lit(None, dtype=_TEXTS))
-    current = changed.with_columns(version=pl.lit(now, dtype=pl.Int64))
-    before = frozen(collection, table, changed).sort(key)
-    after = frozen(collection, table, current).sort(key)
     # Rows from before a column was there have no value in it.
-    before = pl.concat([before, after.clear()], how="diagonal")
+    before = rows_of(collection, table, changed, now).sort(key)
+    current = changed.with_columns(upload_id="upload_id_now")
+    after = rows_of(collection, table, current, now).sort(key)
     names = [name for name in after.columns if name not in {*key, "version"}]
     differing = pl.DataFrame({name: differs(before, after, name) for name in names})
     told = [pl.when(name).then(pl.lit(name)) for name in names if differing[name].any()]

@@ -85,6 +85,20 @@ def test_many_small_files_are_joined(lake: lakehouse.Lake) -> None:
     assert [name for name in names if "checkpoint.parquet" in name]
 
 
+def test_a_table_with_many_commits_is_opened_at_its_newest(
+    lake: lakehouse.Lake, project: lakehouse.Project
+) -> None:
+    segment = project.create_segment("one", element_type="frame")
+    for number in range(45):
+        segment.set_metadata({"n": number})
+        found = lakehouse.connect(lake.root).project("cells").segment("one")
+        assert found.metadata == {"n": number}
+
+    names = lake.store.names("cells/segments/_delta_log")
+    assert len([name for name in names if name.endswith(".checkpoint.parquet")]) == 2
+    assert pl.scan_delta(lake.store.uri("cells/segments")).collect().height == 1
+
+
 def test_plain_engines_read_elements_and_cannot_write_them(
     lake: lakehouse.Lake, project: lakehouse.Project, labelled: lakehouse.Dataset
 ) -> None:
