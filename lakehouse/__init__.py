@@ -33,6 +33,7 @@ from lakehouse.model.class_map import ClassMap, LabelClass
 from lakehouse.model.problems import Problem
 from lakehouse.opening import open_lock
 from lakehouse.project import Project
+from lakehouse.segments import Segment
 from lakehouse.snapshot import Snapshot
 from lakehouse.upload import Upload
 from lakehouse.verify import Verification
@@ -57,6 +58,7 @@ __all__ = [
     "NotFoundError",
     "Problem",
     "Project",
+    "Segment",
     "Snapshot",
     "StorageError",
     "Upload",

@@ -7,27 +7,22 @@ check inside the change holds.
 """
 
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
 from lakehouse.contracts import Kind, contract
-from lakehouse.decision import put_once
-from lakehouse.delta.actions import Action, commit_info, commit_line, remove_action
-from lakehouse.delta.create import creation_actions
+from lakehouse.delta.actions import Action, remove_action
 from lakehouse.delta.index_cache import IndexCache
 from lakehouse.delta.plan import TableWriter
-from lakehouse.delta.table_state import TableState, load_state
+from lakehouse.delta.table_state import TableState
 from lakehouse.errors import ConflictError
-from lakehouse.ledger import log_path
+from lakehouse.own_log import MOST_RACES, OwnLog
 from lakehouse.storage import Store, collect
 
 __all__ = ["SingleTable", "register"]
-
-_MOST_RACES: Final = 64
 
 
 class SingleTable:
@@ -37,13 +32,18 @@ class SingleTable:
         self._store = store
         self._path = path
         self._contract = contract(contract_name)
-        self._state: TableState | None = None
-        self._rows = pl.DataFrame(schema=self._contract.schema())
+        self._log = OwnLog(store, path, self._contract)
+        self._writer = TableWriter(
+            store, path, self._contract, IndexCache(), durable=True
+        )
+        self._read: tuple[TableState | None, pl.DataFrame] = (
+            None,
+            pl.DataFrame(schema=self._contract.schema()),
+        )
 
     def rows(self) -> pl.DataFrame:
         """All rows of the newest version; none where the table is not there yet."""
-        self._refresh()
-        return self._rows
+        return self._newest()[1]
 
     def update(self, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
         """Replace the rows by `change(rows)`, once, and return them.
@@ -54,54 +54,44 @@ class SingleTable:
         Raises:
             ConflictError: If others were always first.
         """
-        for _ in range(_MOST_RACES):
-            self._refresh()
-            before = self._rows
+        for _ in range(MOST_RACES):
+            state, before = self._newest()
             after = change(before).select(
                 pl.col(name).cast(dtype)
                 for name, dtype in self._contract.schema().items()
             )
             if after.equals(before):
                 return before
-            if self._commit(after):
-                self._refresh()
-                return self._rows
+            if self._commit(state, after):
+                return self.rows()
         raise ConflictError(
-            f"{self._path} was changed by others {_MOST_RACES} times in a row. Try again."
+            f"{self._path} was changed by others {MOST_RACES} times in a row. Try again."
         )
 
-    def _refresh(self) -> None:
-        version = -1 if self._state is None else self._state.version
-        newest = version
-        while self._store.exists(log_path(self._path, newest + 1)):
-            newest += 1
-        if newest == version:
-            return
-        self._state = load_state(self._store, self._path, newest)
-        paths = [f"{self._path}/{path}" for path in self._state.files]
+    def _newest(self) -> tuple[TableState | None, pl.DataFrame]:
+        """The newest state, and its rows."""
+        state = self._log.newest()
+        if state is None or state is self._read[0]:
+            return self._read
+        paths = [f"{self._path}/{path}" for path in state.files]
         schema = self._contract.schema()
-        self._rows = (
+        rows = (
             collect(self._store.scan(paths, schema=schema).select(schema.names()))
             if paths
             else pl.DataFrame(schema=schema)
         )
+        self._read = state, rows
+        return self._read
 
-    def _commit(self, rows: pl.DataFrame) -> bool:
+    def _commit(self, state: TableState | None, rows: pl.DataFrame) -> bool:
         now = datetime.now(UTC)
-        info = commit_info(
-            timestamp=now, operation="lakehouse catalogue", commit_id=uuid.uuid4().hex
-        )
-        version = 0 if self._state is None else self._state.version + 1
-        old = () if self._state is None else self._state.files.values()
-        actions: list[Action] = [info]
-        if self._state is None:
-            actions += creation_actions(self._path, self._contract)
-        actions += [remove_action(file.action, timestamp=now) for file in old]
+        old = () if state is None else state.files.values()
+        actions: list[Action] = [
+            remove_action(file.action, timestamp=now) for file in old
+        ]
         if rows.height:
-            writer = TableWriter(self._store, self._path, self._contract, IndexCache())
-            actions += writer.append(rows)
-        path = log_path(self._path, version)
-        return put_once(self._store, path, commit_line(actions), durable=True)
+            actions += self._writer.append(rows)
+        return self._log.commit(state, actions, operation="lakehouse catalogue")
 
 
 def register(

@@ -88,6 +88,8 @@ class Contract:
     open_prefix: str | None = None
     """Columns of this prefix may come and are user metadata."""
     append_only: bool = False
+    replaces_rows: bool = False
+    """Rows are replaced one by one, though they have no hash."""
 
     @property
     def is_live(self) -> bool:
@@ -201,6 +203,7 @@ def contract(name: str) -> Contract:
         columns=tuple(columns.values()),
         open_prefix=said.get("open_prefix", base.open_prefix if base else None),
         append_only=said.get("append_only", False),
+        replaces_rows=said.get("replaces_rows", False),
     )
 
 

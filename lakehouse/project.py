@@ -15,6 +15,7 @@ from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.registered import Mode, check_mode
+from lakehouse.segments import ElementType, Segment, Segments, SegmentState, SegmentType
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.storage import Store
 from lakehouse.upload import Upload
@@ -43,6 +44,9 @@ class Project:
         self._registry = SingleTable(store, f"{name}/registry", "registry")
         self._row = row
         self.name = name
+        self._segments = Segments(
+            store, name, settings.author, self._require_active, self._opened
+        )
 
     # ------------------------------ THE PROJECT ----------------------------- #
 
@@ -206,6 +210,96 @@ class Project:
                 f"lake.project({self.name!r}).archive(archived=False).",
                 kind="project.archived",
             )
+
+    def _opened(self, dataset: str, inference_set: str) -> Collection:
+        """The collection of a dataset, or of one of its inference sets."""
+        found = self.dataset(dataset)
+        if inference_set:
+            return found.inference_set(inference_set).collection
+        return found.collection
+
+    # ------------------------------- SEGMENTS ------------------------------- #
+
+    def create_segment(
+        self,
+        name: str,
+        *,
+        type: SegmentType = "bucket",  # noqa: A002 - users call it so
+        element_type: ElementType,
+        assignee: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+        exist_ok: bool = False,
+    ) -> Segment:
+        """Create an empty segment: a group of elements that stay as they were.
+
+        Args:
+            name: Any text on one line; unique in the project.
+            type: `bucket`, `collection_campaign`, `frame_issue`, `label_quality`,
+                `regression`, `scenario`, `split` or `work_queue`.
+            element_type: What it holds: `frame`, `label` or `inference`.
+            assignee: Who takes care of it.
+            metadata: Anything JSON can hold.
+            thresholds: Metric to the least value that a model must reach on it; for
+                splits, regressions and scenarios.
+            exist_ok: Return the segment of that name and those types that is there
+                instead of raising.
+
+        Raises:
+            InvalidInputError: If anything is unusable; all of it is listed.
+            AlreadyExistsError: If the name is taken.
+            ArchivedError: If the project is archived.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> project = lake.create_project("cells", classes=["cell"])
+        >>> project.create_segment("loose boxes", element_type="label")
+        <Segment 'loose boxes' (bucket, triage): 0 labels>
+        """
+        return self._segments.create(
+            name,
+            segment_type=type,
+            element_type=element_type,
+            assignee=assignee,
+            metadata=metadata,
+            thresholds=thresholds,
+            exist_ok=exist_ok,
+        )
+
+    def segment(self, name: str) -> Segment:
+        """The segment of that name, or of that id; archived ones too.
+
+        Raises:
+            NotFoundError: If there is none; the nearest name is suggested.
+        """
+        return self._segments.get(name)
+
+    def segments(
+        self,
+        *,
+        state: SegmentState | None = None,
+        type: SegmentType | None = None,  # noqa: A002 - users call it so
+        dataset: str | None = None,
+        archived: bool = False,
+    ) -> list[Segment]:
+        """The segments by name.
+
+        Args:
+            state: Only those that are so far.
+            type: Only those of this type.
+            dataset: Only those with elements of the dataset of this name, or of its
+                inference sets.
+            archived: Archived ones too.
+
+        Raises:
+            InvalidInputError: If there is no such state or type.
+            NotFoundError: If there is no such dataset.
+        """
+        if dataset is not None:
+            pick(self._registry.rows().filter(kind="dataset"), "dataset", dataset)
+        return self._segments.listed(
+            state=state, segment_type=type, dataset=dataset, archived=archived
+        )
 
     # -------------------------------- UPLOADS ------------------------------- #
 

@@ -19,6 +19,7 @@ from lakehouse.cli.commands import (
     projects,
     reading,
     running,
+    segments,
     sql,
     undoing,
     uploads,
@@ -29,7 +30,8 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, evaluating, inference_sets, projects, reading, running, sql, undoing, uploads, writing,
+    checkpoints, demo, diffing, evaluating, inference_sets, projects, reading, running, segments, sql,
+    undoing, uploads, writing,
 )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """New tables, and new columns of tables: protocol and metaData actions.
 
 Every table carries a writer feature of our own, `lakehouseLedger`: engines that
-do not know it refuse to write, so nobody but the ledger changes a table. Live
-tables also carry the deletion-vector reader feature, the only one that Polars,
+do not know it refuse to write, so nobody but the ledger changes a table. Tables
+whose rows are replaced also carry the deletion-vector reader feature, the only one that Polars,
 deltalake, DuckDB and Spark all read.
 """
 
@@ -56,7 +56,7 @@ def creation_actions(
 
 
 def _protocol(contract: Contract) -> Action:
-    if contract.is_live:
+    if contract.is_live or contract.replaces_rows:
         return {
             "protocol": {
                 "minReaderVersion": 3,

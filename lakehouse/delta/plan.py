@@ -61,15 +61,31 @@ def is_worth_rewriting(file: DataFile, dead_rows: int) -> bool:
 
 
 class TableWriter:
-    """Writes the files of one table, and tells the actions that name them."""
+    """Writes the files of one table, and tells the actions that name them.
+
+    Args:
+        store: Where the table lies.
+        path: Its folder.
+        contract: Its columns.
+        cache: Takes the key indexes of files that are written.
+        durable: Whether a file survives a power cut once it is written: for rows
+            that were not staged durably before.
+    """
 
     def __init__(
-        self, store: Store, path: str, contract: Contract, cache: IndexCache
+        self,
+        store: Store,
+        path: str,
+        contract: Contract,
+        cache: IndexCache,
+        *,
+        durable: bool = False,
     ) -> None:
         self._store = store
         self.path = path
         self._contract = contract
         self._cache = cache
+        self._durable = durable
 
     def append(self, rows: pl.DataFrame) -> list[Action]:
         """Write rows as new files, sorted and cut."""
@@ -125,7 +141,9 @@ class TableWriter:
     def _write(self, rows: pl.DataFrame) -> Action:
         name = data_file_name()
         path = f"{self.path}/{name}"
-        written = self._store.write_table(path, without_nulls(rows))
+        written = self._store.write_table(
+            path, without_nulls(rows), durable=self._durable
+        )
         if "row_hash" in rows.columns and rows.height <= _INDEXED_ROWS:
             self._cache.put(path, KeyIndex.of(rows, self._contract.key))
         return add_action(name, written, rows, self._contract)

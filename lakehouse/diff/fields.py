@@ -10,7 +10,7 @@ import polars as pl
 
 from lakehouse.history import as_json
 
-__all__ = ["FIELDS", "field_counts", "fields_of"]
+__all__ = ["FIELDS", "differs", "field_counts", "fields_of"]
 
 FIELDS: Final = pl.List(
     pl.Struct({"field": pl.String, "before": pl.String, "after": pl.String})
@@ -39,7 +39,7 @@ def fields_of(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
             }
         )
         for name in before.columns
-        if len(rows := _differs(before, after, name).arg_true())
+        if len(rows := differs(before, after, name).arg_true())
     ]
     if not parts:
         return pl.Series("fields", [[]] * before.height, dtype=FIELDS)
@@ -55,12 +55,13 @@ def fields_of(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
 
 def field_counts(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
     """In how many rows each field differs, the most frequent first."""
-    counts = {name: int(_differs(before, after, name).sum()) for name in before.columns}
+    counts = {name: int(differs(before, after, name).sum()) for name in before.columns}
     found = [(name, count) for name, count in counts.items() if count]
     return dict(sorted(found, key=lambda pair: -pair[1]))
 
 
-def _differs(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
+def differs(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
+    """For each row, whether a field differs."""
     was, now = before.get_column(name), after.get_column(name)
     if was.null_count() == now.null_count() == len(was):
         return pl.repeat(value=False, n=len(was), dtype=pl.Boolean, eager=True)

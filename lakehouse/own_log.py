@@ -1,0 +1,120 @@
+"""A table that stands alone: its own Delta log is its ledger.
+
+A change reads the newest state, and puts the next commit if absent; whoever
+loses reads again and makes the change anew. The newest commit is found by
+probing upwards from the last one known, so nothing is listed; a checkpoint now
+and then keeps opening the table cheap.
+"""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from lakehouse.contracts import Contract
+from lakehouse.decision import put_once
+from lakehouse.delta.actions import (
+    Action,
+    commit_info,
+    commit_line,
+    read_commit,
+    written_paths,
+)
+from lakehouse.delta.checkpoint import write_checkpoint
+from lakehouse.delta.create import creation_actions
+from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState, load_state
+from lakehouse.ledger import log_path
+from lakehouse.storage import Store
+
+__all__ = ["MOST_RACES", "OwnLog"]
+
+_log = logging.getLogger(__name__)
+
+MOST_RACES: Final = 64
+"""How often a change is made anew before it gives up."""
+
+
+class OwnLog:
+    """The log of one table, read and written by compare-and-swap."""
+
+    def __init__(self, store: Store, path: str, contract: Contract) -> None:
+        self._store = store
+        self._path = path
+        self._contract = contract
+        self._state: TableState | None = None
+
+    def newest(self) -> TableState | None:
+        """The newest state; None where the table is not there yet."""
+        known = -1 if self._state is None else self._state.version
+        head = self._head(known)
+        if head > known:
+            self._state = self._state_at(head)
+        return self._state
+
+    def commit(
+        self, base: TableState | None, actions: Sequence[Action], *, operation: str
+    ) -> bool:
+        """Put the commit that follows `base`; False if somebody else's is there.
+
+        Files that a lost commit brought are removed again: nobody names them.
+
+        Args:
+            base: The state that the actions were made on; None to create the table.
+            actions: What changes.
+            operation: What the commit says of itself.
+
+        Raises:
+            StorageError: If the store would not say; the commit may have landed.
+        """
+        version = 0 if base is None else base.version + 1
+        info = commit_info(
+            timestamp=datetime.now(UTC), operation=operation, commit_id=uuid.uuid4().hex
+        )
+        first = creation_actions(self._path, self._contract) if base is None else []
+        line = commit_line([info, *first, *actions])
+        if put_once(self._store, log_path(self._path, version), line, durable=True):
+            self._checkpoint(version)
+            return True
+        for path in written_paths(actions):
+            self._store.delete(f"{self._path}/{path}")
+        return False
+
+    def _head(self, known: int) -> int:
+        """The newest commit, at or above one that is known."""
+        if not self._exists(known + 1):
+            return known
+        present, step = known + 1, 1
+        while self._exists(present + step):
+            present += step
+            step *= 2
+        absent = present + step
+        while absent - present > 1:
+            middle = (present + absent) // 2
+            if self._exists(middle):
+                present = middle
+            else:
+                absent = middle
+        return present
+
+    def _state_at(self, head: int) -> TableState:
+        state = self._state
+        if state is None or head - state.version > CHECKPOINT_INTERVAL:
+            return load_state(self._store, self._path, head)
+        for version in range(state.version + 1, head + 1):
+            data = self._store.read(log_path(self._path, version))
+            state = state.apply(read_commit(data), version)
+        return state
+
+    def _exists(self, version: int) -> bool:
+        return self._store.exists(log_path(self._path, version))
+
+    def _checkpoint(self, version: int) -> None:
+        if not version or version % CHECKPOINT_INTERVAL:
+            return
+        try:
+            write_checkpoint(self._store, self._path, version)
+        except Exception:  # noqa: BLE001 - a checkpoint may fail; the log stays right
+            _log.warning(
+                "no checkpoint of %s at %s", self._path, version, exc_info=True
+            )
