@@ -21,6 +21,7 @@ from lakehouse.measuring import Goal, MetricOptions, Question, measure
 from lakehouse.metrics import Metrics
 from lakehouse.pinning import move_pin, settle_pin
 from lakehouse.registered import Registered
+from lakehouse.segments import Segment
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
 from lakehouse.typing import FrameLike, LabelLike, VersionLike
@@ -252,6 +253,7 @@ class InferenceSet(Registered):
         at: VersionLike | None = None,
         version: VersionLike = "latest",
         frames: Literal["seen", "all"] = "seen",
+        segment: Segment | None = None,
         cached: bool = True,
         **options: Unpack[MetricOptions],
     ) -> Metrics:
@@ -269,14 +271,17 @@ class InferenceSet(Registered):
             version: The version of this set.
             frames: Whether frames count that the model has `seen`, or `all` of the
                 pin.
+            segment: Only frames that are elements of it, or that elements are on;
+                `segment.passes(metrics)` holds the figures against its thresholds.
             cached: Whether metrics that were computed before will do.
             **options: `max_detections`, `geometry` and `negative_class`, as
                 `lakehouse.metrics.evaluate` takes them.
 
         Raises:
             ConflictError: If the set is not pinned yet.
-            InvalidInputError: If a parameter is out of range, or rows cannot be
-                evaluated; all faults are listed.
+            InvalidInputError: If a parameter is out of range, rows cannot be
+                evaluated (all faults are listed), or the segment has no frames of
+                the dataset.
             NotFoundError: If there is no such version.
         """
         pin = self._require_pin()
@@ -284,9 +289,29 @@ class InferenceSet(Registered):
         return measure(
             Snapshot.resolve(self._base, truth),
             self.at(version),
-            Question(self._goal, iou, confidence, frames, options),
+            Question(
+                self._goal, iou, confidence, frames, options, self._chosen(segment)
+            ),
             self._kept if cached else None,
         )
+
+    def _chosen(self, segment: Segment | None) -> tuple[str, ...] | None:
+        """The frames of a segment that are of this dataset.
+
+        Raises:
+            InvalidInputError: If there are none.
+        """
+        if segment is None:
+            return None
+        dataset = self._base.path.rpartition("/")[2]
+        found = tuple(segment.frame_ids(dataset))
+        if not found:
+            raise InvalidInputError(
+                f"Segment {segment.name!r} has no frames of dataset {dataset!r}, so there "
+                "is nothing to measure. segment.elements() lists what it has.",
+                kind="metrics.segment",
+            )
+        return found
 
     def _pin_row(self) -> dict[str, Any] | None:
         waits_for = json.loads(self._row()["awaits"] or "[]")

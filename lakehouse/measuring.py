@@ -55,6 +55,8 @@ class Question:
     confidence: float
     over: Literal["seen", "all"]
     options: MetricOptions
+    frame_ids: tuple[str, ...] | None = None
+    """Only these frames count, where they are named."""
 
 
 def measure(
@@ -91,6 +93,9 @@ def measure(
 
 
 def _evaluated(truth: Snapshot, mine: Snapshot, question: Question) -> Metrics:
+    if question.frame_ids is not None:
+        among = pl.col("frame_id").is_in(pl.Series(question.frame_ids).implode())
+        truth, mine = truth.filter(among), mine.filter(among)
     seen = collect(mine.frames().select("frame_id")).to_series()
     source = {
         "inference_set": mine.collection.path,

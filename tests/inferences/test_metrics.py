@@ -257,3 +257,27 @@ def test_a_binary_task_knows_its_negative_class(lake: lakehouse.Lake) -> None:
     )
 
     assert model.metrics()["accuracy"] == 1.0
+
+
+def test_metrics_of_a_segment_are_those_of_its_frames(
+    project: lakehouse.Project,
+    labelled: lakehouse.Dataset,
+    model: lakehouse.InferenceSet,
+) -> None:
+    segment = project.create_segment("night", type="scenario", element_type="frame")
+    with pytest.raises(lakehouse.InvalidInputError, match="no frames"):
+        model.metrics(segment=segment)
+    segment.add(labelled, frames=["f0"])
+    segment.set_thresholds({"precision": 0.9, "recall": 0.9})
+
+    found = model.metrics(segment=segment)
+
+    assert (found["tp"], found["fn"], found.counts["frames"]) == (1, 0, 1)
+    assert repr(model.metrics(segment=segment)) == repr(found)
+    assert segment.passes(found)["passed"].all()
+    assert not segment.passes(model.metrics())["passed"].all()
+    segment.add(labelled, frames=["f1", "f2"])
+    assert model.metrics(segment=segment)["tp"] == 1
+    assert model.metrics(segment=segment).counts["frames"] == 2
+    every = model.metrics(segment=segment, frames="all")
+    assert every.counts["frames"] == 3

@@ -41,12 +41,15 @@ def metrics(
         str | None,
         typer.Option(help="A column of the frames: figures of each of its values."),
     ] = None,
+    segment: Annotated[
+        str | None, typer.Option(help="Only frames of this segment, by name or id.")
+    ] = None,
     precision_recall: Picture = None,
     confusion: Picture = None,
 ) -> None:
     """How a model fares against the pinned labels: lakehouse metrics cells/hela/model_a."""
     here = session(context)
-    found = _measured(here, target, iou, confidence, at, frames)
+    found = _measured(here, target, iou, confidence, at, frames, segment)
     for kind, path in (
         ("precision_recall", precision_recall),
         ("confusion", confusion),
@@ -114,13 +117,16 @@ def _measured(
     confidence: float,
     at: str | None,
     frames: Which,
+    segment: str | None = None,
 ) -> Metrics:
+    project = here.lake().project(split_target(target).project)
     return here.inference_set(target).metrics(
         iou=iou,
         confidence=confidence,
         at=at,
         version=split_target(target).ref,
         frames=frames,
+        segment=None if segment is None else project.segment(segment),
     )
 
 
