@@ -4,15 +4,19 @@ A store may apply a conditional PUT and lose the answer; a client library may
 then repeat the PUT by itself and report that somebody else was first. So the
 answer alone decides nothing: unless it is a plain success, the object is read
 back. The bytes carry a unique id, so equal bytes mean "mine, it landed".
+
+What is decided so is numbered without gaps, and nothing is listed: the newest
+number is found by leaps, and halving.
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from lakehouse.errors import NotFoundError, StorageError
 from lakehouse.storage import Store
 
-__all__ = ["put_once"]
+__all__ = ["newest_number", "put_once"]
 
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.02
@@ -55,3 +59,29 @@ def put_once(store: Store, path: str, data: bytes, *, durable: bool = False) -> 
         kind="store.uncertain",
         retryable=True,
     )
+
+
+def newest_number(exists: Callable[[int], bool], known: int) -> int:
+    """The newest of numbers that have no gaps; `known` if there is none above it.
+
+    Args:
+        exists: Whether a number is taken.
+        known: One that is, or -1.
+
+    >>> newest_number(lambda number: number <= 41, -1)
+    41
+    """
+    if not exists(known + 1):
+        return known
+    step = 1
+    while exists(known + 1 + step):
+        step *= 2
+    # known + 1 + step // 2 was seen, known + 1 + step was not.
+    present, absent = known + 1 + step // 2, known + 1 + step
+    while absent - present > 1:
+        middle = (present + absent) // 2
+        if exists(middle):
+            present = middle
+        else:
+            absent = middle
+    return present

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from lakehouse.decision import put_once
+from lakehouse.decision import newest_number, put_once
 from lakehouse.delta.actions import Action, commit_info, commit_line
 from lakehouse.errors import FormatError, NotFoundError
 from lakehouse.storage import Store
@@ -211,21 +211,8 @@ class Ledger:
 
     def head(self) -> Entry | None:
         """The newest entry, or None where there is no ledger yet."""
-        low = self._known_head
-        if not self._exists(low + 1):
-            return self.read(low) if low >= 0 else None
-        step = 1
-        while self._exists(low + 1 + step):
-            step *= 2
-        # Entry low + 1 + step // 2 was seen, entry low + 1 + step was not.
-        present, absent = low + 1 + step // 2, low + 1 + step
-        while absent - present > 1:
-            middle = (present + absent) // 2
-            if self._exists(middle):
-                present = middle
-            else:
-                absent = middle
-        return self.read(present)
+        newest = newest_number(self._exists, self._known_head)
+        return self.read(newest) if newest >= 0 else None
 
     def decide(self, entry: Entry) -> bool:
         """Put `entry` if its number is free; True when it is the one that lies there.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lakehouse.contracts import Contract
-from lakehouse.decision import put_once
+from lakehouse.decision import newest_number, put_once
 from lakehouse.delta.actions import (
     Action,
     commit_info,
@@ -47,7 +47,7 @@ class OwnLog:
     def newest(self) -> TableState | None:
         """The newest state; None where the table is not there yet."""
         known = -1 if self._state is None else self._state.version
-        head = self._head(known)
+        head = newest_number(self._exists, known)
         if head > known:
             self._state = self._state_at(head)
         return self._state
@@ -79,23 +79,6 @@ class OwnLog:
         for path in written_paths(actions):
             self._store.delete(f"{self._path}/{path}")
         return False
-
-    def _head(self, known: int) -> int:
-        """The newest commit, at or above one that is known."""
-        if not self._exists(known + 1):
-            return known
-        present, step = known + 1, 1
-        while self._exists(present + step):
-            present += step
-            step *= 2
-        absent = present + step
-        while absent - present > 1:
-            middle = (present + absent) // 2
-            if self._exists(middle):
-                present = middle
-            else:
-                absent = middle
-        return present
 
     def _state_at(self, head: int) -> TableState:
         state = self._state
