@@ -5,13 +5,13 @@ a row without a usable frame id cannot be reported, kept or retried by frame.
 """
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import polars as pl
 
-from lakehouse.errors import InvalidInputError
 from lakehouse.intake.tabular import Table
+from lakehouse.model import problems
 from lakehouse.model.ids import (
     NAME_PATTERN,
     any_invalid_id,
@@ -25,8 +25,6 @@ __all__ = ["IGNORED", "columns_faults", "frame_ids_of", "ids_faults", "refuse"]
 
 IGNORED: Final = frozenset({"upload_id", "version", "row_hash", "op", "_op", "_sent"})
 """Columns that snapshots, change logs and rejected rows have; accepted, not read."""
-
-_SHOWN: Final = 20
 
 
 def columns_faults(table: Table, known: Collection[str], what: str) -> list[Problem]:
@@ -103,19 +101,10 @@ def _told(value: object) -> str:
     return f"frame_id {value!r} {id_problem(value)}."
 
 
-def refuse(faults: list[Problem]) -> None:
-    """Raise if there are faults, listing them.
+def refuse(faults: Sequence[Problem]) -> None:
+    """Refuse the whole call if there are faults, listing them.
 
     Raises:
         InvalidInputError: If there are any.
     """
-    if not faults:
-        return
-    lines = [f"  {fault}" for fault in faults[:_SHOWN]]
-    more = len(faults) - len(lines)
-    shown = "\n".join(lines) + (f"\n  … and {more} more" if more else "")
-    raise InvalidInputError(
-        f"Nothing was written: the rows cannot be read.\n{shown}",
-        kind=faults[0].rule,
-        problems=faults,
-    )
+    problems.refuse(faults, "Nothing was written: the rows cannot be read.")

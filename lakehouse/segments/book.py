@@ -10,6 +10,7 @@ import polars as pl
 from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
 from lakehouse.model.ids import new_upload_id
+from lakehouse.model.problems import refuse
 from lakehouse.segments.described import require_free
 from lakehouse.segments.home import Home
 from lakehouse.segments.kinds import (
@@ -18,7 +19,6 @@ from lakehouse.segments.kinds import (
     TYPES,
     choice_faults,
     name_faults,
-    refuse,
 )
 from lakehouse.segments.segment import Segment
 from lakehouse.segments.table import ElementTable

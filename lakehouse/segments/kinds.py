@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, get_args
 
-from lakehouse.errors import InvalidInputError
 from lakehouse.model.problems import Problem
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "choice_faults",
     "name_faults",
     "nearest",
-    "refuse",
 ]
 
 SegmentType = Literal[
@@ -61,8 +59,6 @@ STATUSES: Final[tuple[str, ...]] = get_args(Status)
 MEASURED: Final = frozenset({"regression", "scenario", "split"})
 """The types that have thresholds: models are measured on their frames."""
 
-_SHOWN: Final = 20
-
 
 def choice_faults(field: str, value: object, known: Sequence[str]) -> list[Problem]:
     """What is wrong with a value that must be one of a few.
@@ -97,21 +93,3 @@ def nearest(value: object, known: Iterable[str]) -> str:
     """What may have been meant, as a hint; empty if nothing is near."""
     near = difflib.get_close_matches(str(value), list(known), n=1)
     return f"Did you mean {near[0]!r}?" if near else ""
-
-
-def refuse(faults: Sequence[Problem], lead: str = "Nothing was written.") -> None:
-    """Raise if there are faults, listing them.
-
-    Args:
-        faults: What is wrong.
-        lead: What that comes to.
-
-    Raises:
-        InvalidInputError: If there are any.
-    """
-    if not faults:
-        return
-    lines = [f"  {fault}" for fault in faults[:_SHOWN]]
-    more = len(faults) - len(lines)
-    shown = "\n".join(lines) + (f"\n  … and {more:,} more" if more else "")
-    raise InvalidInputError(f"{lead}\n{shown}", kind=faults[0].rule, problems=faults)

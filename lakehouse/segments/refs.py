@@ -12,8 +12,8 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.intake.tabular import Values, table_of
-from lakehouse.model.problems import Problem
-from lakehouse.segments.kinds import nearest, refuse
+from lakehouse.model.problems import Problem, refuse
+from lakehouse.segments.kinds import nearest
 from lakehouse.typing import TableLike
 
 __all__ = ["ElementLike", "key_of", "meant", "refs_of"]

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.model.problems import refuse
 from lakehouse.segments.changes import (
     KEY,
     added,
@@ -26,7 +27,7 @@ from lakehouse.segments.changes import (
     removed,
     with_fields,
 )
-from lakehouse.segments.kinds import STATUSES, choice_faults, refuse
+from lakehouse.segments.kinds import STATUSES, choice_faults
 from lakehouse.segments.reading import Readable
 from lakehouse.segments.refs import ElementLike, meant, refs_of
 from lakehouse.segments.sources import given_of, keys_in
