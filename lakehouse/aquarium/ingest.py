@@ -80,6 +80,7 @@ class _Request:
 
     @property
     def layout(self) -> Layout:
+        """What the tables that it fills hold."""
         return DATASET if self.inference_set is None else INFERENCE_SET
 
     @property

@@ -9,6 +9,7 @@ import lakehouse
 from lakehouse.cli.output import Output, output_for
 from lakehouse.dataset import Dataset
 from lakehouse.inference_set import InferenceSet
+from lakehouse.segments import Segment
 
 __all__ = ["PARTLY", "Session", "Target", "app", "session", "split_target"]
 
@@ -63,6 +64,10 @@ class Session:
         if split_target(target).inference_set:
             return self.inference_set(target, inline=inline)
         return self.dataset(target, inline=inline)
+
+    def segment(self, project: str, name: str) -> Segment:
+        """The segment of a project, by its name or id."""
+        return self.lake().project(project).segment(name)
 
     def everything(
         self, target: str | None, *, archived: bool = False

@@ -119,14 +119,14 @@ def _measured(
     frames: Which,
     segment: str | None = None,
 ) -> Metrics:
-    project = here.lake().project(split_target(target).project)
+    named = split_target(target)
     return here.inference_set(target).metrics(
         iou=iou,
         confidence=confidence,
         at=at,
-        version=split_target(target).ref,
+        version=named.ref,
         frames=frames,
-        segment=None if segment is None else project.segment(segment),
+        segment=None if segment is None else here.segment(named.project, segment),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 import polars as pl
 import typer
 
-from lakehouse.cli.app import Session, app, session, split_target
+from lakehouse.cli.app import app, session, split_target
 from lakehouse.segments import ElementType, Segment, SegmentState, SegmentType
 
 __all__ = ["segment"]
@@ -103,7 +103,7 @@ def show(
 ) -> None:
     """Show a segment and its first elements: lakehouse segment show cells "loose boxes"."""
     here = session(context)
-    found = _segment(here, project, name)
+    found = here.segment(project, name)
     rows = found.tracking()
     told = [name for name in rows.columns if name not in {"earlier", "updated_at"}]
     facts = {
@@ -131,7 +131,7 @@ def add(
 ) -> None:
     """Add elements as a version has them: lakehouse segment add cells "loose boxes" cells/hela@3 --id f1/a."""
     here = session(context)
-    found = _segment(here, project, name)
+    found = here.segment(project, name)
     given = _elements(found, ids, file)
     if (given is None) != everything:
         raise typer.BadParameter("give --id, --from, or --all")
@@ -154,7 +154,7 @@ def remove(
 ) -> None:
     """Take elements out: lakehouse segment remove cells "loose boxes" --id f1/a."""
     here = session(context)
-    found = _segment(here, project, name)
+    found = here.segment(project, name)
     given = _elements(found, ids, file)
     if given is None:
         raise typer.BadParameter("give --id or --from")
@@ -172,7 +172,7 @@ def state(
 ) -> None:
     """Say how far it is: lakehouse segment state cells "loose boxes" resolved."""
     here = session(context)
-    found = _segment(here, project, name)
+    found = here.segment(project, name)
     found.set_state(new)
     here.output.facts({"name": found.name, "state": found.state}, "Segment")
 
@@ -187,7 +187,7 @@ def archive(
 ) -> None:
     """Hide it from lists: lakehouse segment archive cells "loose boxes"."""
     here = session(context)
-    found = _segment(here, project, name)
+    found = here.segment(project, name)
     found.archive(archived=not undo)
     here.output.facts({"name": found.name, "archived": found.is_archived}, "Segment")
 
@@ -196,7 +196,7 @@ def archive(
 def out_of_date(context: typer.Context, project: Project, name: Name) -> None:
     """List elements that are not as they were: lakehouse segment out-of-date cells "loose boxes"."""
     here = session(context)
-    rows = _segment(here, project, name).out_of_date()
+    rows = here.segment(project, name).out_of_date()
     here.output.table(rows, f"Out of date in {name}")
 
 
@@ -210,7 +210,7 @@ def refresh(
 ) -> None:
     """Move elements to the latest version: lakehouse segment refresh cells "loose boxes"."""
     here = session(context)
-    found = _segment(here, project, name)
+    found = here.segment(project, name)
     moved = found.refresh(_elements(found, ids, file))
     left = found.out_of_date().height
     here.output.facts({"moved": moved, "out_of_date": left}, f"Segment {found.name}")
@@ -227,12 +227,8 @@ def export(
 ) -> None:
     """Write elements as they were to a file: lakehouse segment export cells "loose boxes" -o loose.json."""
     here = session(context)
-    written = _segment(here, project, name).export(out)
+    written = here.segment(project, name).export(out)
     here.output.facts({"written": str(out), "elements": written}, "Export")
-
-
-def _segment(here: Session, project: str, name: str) -> Segment:
-    return here.lake().project(project).segment(name)
 
 
 def _elements(
