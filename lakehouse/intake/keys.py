@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.intake.tabular import Table
-from lakehouse.model import problems
+from lakehouse.model import refusing
 from lakehouse.model.ids import (
     NAME_PATTERN,
     any_invalid_id,
@@ -107,4 +107,4 @@ def refuse(faults: Sequence[Problem]) -> None:
     Raises:
         InvalidInputError: If there are any.
     """
-    problems.refuse(faults, "Nothing was written: the rows cannot be read.")
+    refusing.refuse(faults, "Nothing was written: the rows cannot be read.")

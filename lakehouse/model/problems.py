@@ -4,13 +4,11 @@ A problem of severity `error` rejects its frame; a `warning` is only told.
 Vectorised code keeps problems as a table with `PROBLEM_SCHEMA`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 import polars as pl
-
-from lakehouse.errors import InvalidInputError
 
 __all__ = [
     "PROBLEM_SCHEMA",
@@ -18,7 +16,6 @@ __all__ = [
     "Severity",
     "problems_from_frame",
     "problems_to_frame",
-    "refuse",
 ]
 
 Severity = Literal["error", "warning"]
@@ -35,8 +32,6 @@ PROBLEM_SCHEMA: Final = pl.Schema(
     }
 )
 """The columns of a table of problems."""
-
-_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +73,3 @@ def problems_from_frame(table: pl.DataFrame) -> tuple[Problem, ...]:
     """The rows of a table of problems; other columns are left out."""
     rows = table.select(PROBLEM_SCHEMA.names()).iter_rows(named=True)
     return tuple(Problem(**row) for row in rows)
-
-
-def refuse(faults: Sequence[Problem], lead: str = "Nothing was written.") -> None:
-    """Raise if there are faults; the first are listed, and all are in `problems`.
-
-    Args:
-        faults: What is wrong.
-        lead: What that comes to.
-
-    Raises:
-        InvalidInputError: If there are any.
-    """
-    if not faults:
-        return
-    lines = [f"  {fault}" for fault in faults[:_SHOWN]]
-    more = len(faults) - len(lines)
-    shown = "\n".join(lines) + (f"\n  … and {more} more" if more else "")
-    raise InvalidInputError(f"{lead}\n{shown}", kind=faults[0].rule, problems=faults)

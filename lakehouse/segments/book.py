@@ -10,7 +10,7 @@ import polars as pl
 from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
 from lakehouse.model.ids import new_upload_id
-from lakehouse.model.problems import refuse
+from lakehouse.model.refusing import refuse
 from lakehouse.segments.described import require_free
 from lakehouse.segments.home import Home
 from lakehouse.segments.kinds import (

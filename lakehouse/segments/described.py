@@ -9,7 +9,7 @@ import polars as pl
 
 from lakehouse.errors import AlreadyExistsError, ArchivedError, NotFoundError
 from lakehouse.metrics import Metrics
-from lakehouse.model.problems import refuse
+from lakehouse.model.refusing import refuse
 from lakehouse.segments.home import Home
 from lakehouse.segments.kinds import STATES, choice_faults, name_faults
 from lakehouse.segments.thresholds import passed, threshold_faults

@@ -12,7 +12,8 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.intake.tabular import Values, table_of
-from lakehouse.model.problems import Problem, refuse
+from lakehouse.model.problems import Problem
+from lakehouse.model.refusing import refuse
 from lakehouse.segments.kinds import nearest
 from lakehouse.typing import TableLike
 

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.model.problems import refuse
+from lakehouse.model.refusing import refuse
 from lakehouse.segments.changes import (
     KEY,
     added,

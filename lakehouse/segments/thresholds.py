@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from lakehouse.metrics import Metrics
-from lakehouse.model.problems import Problem, refuse
+from lakehouse.model.problems import Problem
+from lakehouse.model.refusing import refuse
 from lakehouse.segments.kinds import MEASURED, TYPES, nearest
 
 __all__ = ["passed", "threshold_faults"]
