@@ -69,7 +69,7 @@ class Lookup:
         """
         if not self._state.files or not wanted.height:
             return self._nothing()
-        wanted = _sorted(wanted.select(self._key), self._key[0])
+        wanted = _sorted(wanted[self._key], self._key[0])
         found: list[pl.DataFrame] = []
         scanned: list[_Asked] = []
         lanes = None
@@ -113,6 +113,8 @@ class Lookup:
         Args:
             located: As `keys` and `frames` return them.
         """
+        if not located.height:
+            return pl.DataFrame(schema=self._state.schema)
         files = list(self._state.files.values())
         lazy: list[pl.LazyFrame] = []
         first = pl.col(self._key[0])
@@ -127,8 +129,6 @@ class Lookup:
             lazy.append(
                 rows.filter(in_range, pl.col(PLACE).is_in(places.implode())).drop(PLACE)
             )
-        if not lazy:
-            return pl.DataFrame(schema=self._state.schema)
         return pl.concat(collect_all(lazy))
 
     def _asked(self, wanted: pl.Series) -> Iterator[_Asked]:

@@ -114,8 +114,8 @@ def _converted(
     made = values.cast(dtype, strict=False)
     if dtype.is_integer() and values.dtype.is_float():
         made = made.set((made.cast(pl.Float64) != values).fill_null(value=False), None)
-    lost = made.is_null() & values.is_not_null()
-    if lost.any():
+    if made.null_count() > values.null_count():
+        lost = made.is_null() & values.is_not_null()
         _misfit(intake, name, lost, values.cast(pl.String, strict=False), dtype)
     intake.columns[name] = made.alias(name)
 

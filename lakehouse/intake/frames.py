@@ -59,7 +59,7 @@ def frame_operations(
         _check(intake)
         if layout.kind == "dataset" and op == "ADD":
             _check_has_image(intake)
-    rows = intake.keys.with_columns(intake.columns.values())
+    rows = intake.keys.hstack(list(intake.columns.values()))
     if op == "ADD" and if_exists != "replace":
         rows = rows.with_columns(pl.lit(if_exists).alias(IF_EXISTS))
     if op == "MODIFY" and nulls == "clear":
@@ -132,6 +132,8 @@ def _check_has_image(intake: Intake) -> None:
     """An added frame should have an image, or another sensor."""
     columns, height = intake.columns, intake.keys.height
     url = columns.get("image_url", pl.Series([None] * height, dtype=pl.String))
+    if not url.null_count():
+        return
     lacks = url.is_null()
     if "sensors" in columns:
         lacks = lacks & (columns["sensors"].list.len().fill_null(0) == 0)

@@ -80,7 +80,7 @@ def label_operations(
         _check(intake, op)
         if layout.kind == "inference_set":
             _check_confidence(intake, op)
-    rows = intake.keys.with_columns(intake.columns.values())
+    rows = intake.keys.hstack(list(intake.columns.values()))
     if op == "MODIFY" and nulls == "clear":
         rows = cleared(rows, table)
     return finished(rows, intake, table, op)
@@ -169,7 +169,7 @@ def _check_type(intake: Intake, op: str) -> None:
     kinds = intake.columns.get("label_type")
     if kinds is None:
         return
-    if kinds.unique().is_in([*LABEL_TYPES]).all():
+    if LABEL_TYPES.keys() >= set(kinds.unique()):
         return
     bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
     told = kinds.fill_null("") + " is no label type."
@@ -185,7 +185,7 @@ def _check_complete(intake: Intake) -> None:
     columns, height = intake.columns, intake.keys.height
     kinds = columns["label_type"]
     absent = pl.Series([True] * height, dtype=pl.Boolean)
-    for name in kinds.drop_nulls().unique().to_list():
+    for name in kinds.unique():
         kind = LABEL_TYPES.get(name)
         if kind is None:
             continue
@@ -227,9 +227,10 @@ def _check_box(intake: Intake) -> None:
     for name in ("width", "height"):
         if name in intake.columns:
             size = intake.columns[name]
-            bad = (size <= 0).fill_null(value=False)
+            bad = size <= 0
             if not bad.any():
                 continue
+            bad = bad.fill_null(value=False)
             told = (
                 f"The box is degenerate: its {name} is "
                 + size.cast(pl.String).fill_null("")
