@@ -67,6 +67,12 @@ class Collection:
         self._newest: dict[str, TableState] = {}
         self._older: dict[tuple[str, int], TableState] = {}
 
+    @property
+    def target(self) -> str:
+        """What commands call it: `project/dataset`, or `project/dataset/set`."""
+        # The path has a folder between each name and the next.
+        return "/".join(self.path.split("/")[::2])
+
     def twin(self) -> "Collection":
         """The same collection with a memory of its own, for another thread."""
         twin = Collection(self.store, self.path, self.classes, self.layout)

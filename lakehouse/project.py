@@ -1,7 +1,7 @@
 """A project: a name, a task, a class map, and the datasets that share them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,6 +10,7 @@ from lakehouse.catalogue import SingleTable, register
 from lakehouse.collection import Collection
 from lakehouse.dataset import Dataset
 from lakehouse.errors import AlreadyExistsError, ArchivedError, NotFoundError
+from lakehouse.inference_set import InferenceSet
 from lakehouse.measuring import Goal
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
@@ -19,7 +20,7 @@ from lakehouse.segments import ElementType, Segment, Segments, SegmentState, Seg
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.storage import Store
 from lakehouse.upload import Upload
-from lakehouse.uploads import uploads_table
+from lakehouse.uploads import Status, uploads_table
 
 __all__ = ["Project"]
 
@@ -303,30 +304,36 @@ class Project:
 
     # -------------------------------- UPLOADS ------------------------------- #
 
-    def uploads(self, *, mode: Mode | None = None) -> pl.DataFrame:
-        """Every upload to every dataset of the project, newest first.
+    def uploads(
+        self, *, mode: Mode | None = None, status: Status | None = None
+    ) -> pl.DataFrame:
+        """Every upload to the project's datasets and inference sets, newest first.
 
         Args:
-            mode: Only those to STREAMING or to BATCH datasets.
-        """
-        tables = [
-            uploads_table(dataset.collection, dataset.name, dataset.mode)
-            for dataset in self.datasets(archived=True)
-        ]
-        if not tables:
-            return uploads_table(None, "", "STREAMING")
-        rows = pl.concat(tables).sort("submitted_at", descending=True)
-        return rows if mode is None else rows.filter(mode=mode)
+            mode: Only those to STREAMING, or to BATCH datasets and sets.
+            status: Only those that stand so: PENDING, DONE, PARTIAL or FAILED.
 
-    def upload(self, upload_id: str) -> Upload:
-        """The upload of that id, in whichever dataset it is.
+        Returns:
+            A row an upload, as `dataset.uploads` gives them; `target` says where it
+            went: `project/dataset[/inference_set]`.
 
         Raises:
-            NotFoundError: If no dataset of the project knows it.
+            InvalidInputError: If there is no such mode or status.
         """
-        for dataset in self.datasets(archived=True):
+        if mode is not None:
+            check_mode(mode)
+        found = [(one.collection, one.mode) for one in self._collections()]
+        return uploads_table(found, status=status, mode=mode)
+
+    def upload(self, upload_id: str) -> Upload:
+        """The upload of that id, whichever dataset or inference set it went to.
+
+        Raises:
+            NotFoundError: If none of the project knows it.
+        """
+        for one in self._collections():
             try:
-                return dataset.upload(upload_id)
+                return one.upload(upload_id)
             except NotFoundError:
                 continue
         raise NotFoundError(
@@ -334,6 +341,12 @@ class Project:
             "project.uploads() lists them.",
             kind="upload.unknown",
         )
+
+    def _collections(self) -> Iterator[Dataset | InferenceSet]:
+        """All datasets, each before its inference sets; archived ones too."""
+        for dataset in self.datasets(archived=True):
+            yield dataset
+            yield from dataset.inference_sets(archived=True)
 
     def __repr__(self) -> str:
         return f"<Project {self.name}: {len(self.classes)} classes>"

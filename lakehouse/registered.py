@@ -14,7 +14,6 @@ from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
 from lakehouse.errors import ArchivedError, InvalidInputError
 from lakehouse.settings import Settings, changed_row, pick
-from lakehouse.uploads import uploads_table
 from lakehouse.versioned import Versioned
 
 __all__ = ["Mode", "Registered", "check_mode"]
@@ -93,8 +92,7 @@ class Registered(Versioned):
             )
 
     def _is_loaded(self) -> bool:
-        rows = uploads_table(self.collection, self.name, "BATCH")
-        return bool(rows.filter(pl.col("status") != "FAILED").height)
+        return bool(self.uploads().filter(pl.col("status") != "FAILED").height)
 
     @property
     def _what(self) -> str:

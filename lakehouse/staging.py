@@ -39,6 +39,7 @@ from lakehouse.model.ids import new_upload_id
 from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.prepared import Prepared, as_sent
+from lakehouse.progress import Tell, silent
 from lakehouse.storage import Store, collect_all
 
 __all__ = ["Manifest", "Staging"]
@@ -133,20 +134,29 @@ class Staging:
         self._newest = new_upload_id(max(newest, self._newest) or None)
         return self._newest
 
-    def stage(self, prepared: Prepared, manifest: Manifest) -> Manifest:
+    def stage(
+        self, prepared: Prepared, manifest: Manifest, tell: Tell = silent
+    ) -> Manifest:
         """Make the upload durable, and return the manifest that lies there.
+
+        Args:
+            prepared: Its rows.
+            manifest: What is said of it.
+            tell: Told `staging`, how many rows are durable, and of how many.
 
         Raises:
             InvalidInputError: If the upload's id is taken by other content.
         """
         token = secrets.token_hex(4)
         ours = replace(manifest, classes=dict(prepared.classes))
-        for name in _PARTS:
-            rows: pl.DataFrame = getattr(prepared.operations, name)
+        parts = {name: getattr(prepared.operations, name) for name in _PARTS}
+        count = _Counter(tell, sum(part.height for part in parts.values()))
+        for name, rows in parts.items():
             if name in prepared.images:
-                self._write_images(ours, name, token, rows)
+                self._write_images(ours, name, token, rows, count)
             elif rows.height:
                 self._write_rows(ours, name, token, rows)
+                count.add(rows.height)
         path = self._file(manifest.upload_id, "manifest.json")
         if put_once(self._store, path, ours.encode(), durable=True):
             return ours
@@ -168,7 +178,12 @@ class Staging:
         self._store.write_table(path, rows, durable=True)
 
     def _write_images(
-        self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
+        self,
+        manifest: Manifest,
+        name: str,
+        token: str,
+        rows: pl.DataFrame,
+        count: "_Counter",
     ) -> None:
         """Stage rows as files that the tables can have as they are."""
         rows = rows.rename({OP: "op"}).with_columns(
@@ -186,7 +201,9 @@ class Staging:
 
         # One file is synced to the disk while the next is encoded.
         with ThreadPoolExecutor(_WRITERS) as pool:
-            manifest.images[name] = list(pool.map(write, parts, names))
+            for part, action in zip(parts, pool.map(write, parts, names), strict=True):
+                manifest.images.setdefault(name, []).append(action)
+                count.add(part.height)
 
     def manifest(self, upload_id: str) -> Manifest:
         """The manifest of a staged upload.
@@ -333,6 +350,20 @@ class Staging:
 
     def _file(self, upload_id: str, name: str) -> str:
         return f"{self._path}/{upload_id}/{name}"
+
+
+class _Counter:
+    """Counts staged rows aloud."""
+
+    def __init__(self, tell: Tell, total: int) -> None:
+        self._tell = tell
+        self._total = total
+        self._done = 0
+        self.add(0)
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        self._tell("staging", self._done, self._total)
 
 
 def require_same_content(found: str, manifest: Manifest) -> None:

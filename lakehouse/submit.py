@@ -8,6 +8,7 @@ from lakehouse.collection import Collection
 from lakehouse.engines.pending import frame_ids, settled_row
 from lakehouse.model.operations import Operations
 from lakehouse.prepared import prepare
+from lakehouse.progress import Tell, silent
 from lakehouse.staging import Manifest, require_same_content
 
 __all__ = ["Submission", "submit"]
@@ -28,11 +29,18 @@ class Submission:
     mode: str = "STREAMING"
 
 
-def submit(collection: Collection, submission: Submission) -> tuple[str, Operations]:
+def submit(
+    collection: Collection, submission: Submission, tell: Tell = silent
+) -> tuple[str, Operations]:
     """Stage a submission; the id of its upload, and the operations as staged.
 
     An id given by the caller that is staged or settled already with the same
     rows is the same upload: nothing is staged again.
+
+    Args:
+        collection: Where it goes.
+        submission: What is sent.
+        tell: Told how many rows are staged.
 
     Raises:
         InvalidInputError: If the id is taken by other rows.
@@ -63,4 +71,4 @@ def submit(collection: Collection, submission: Submission) -> tuple[str, Operati
         if settled is not None:
             require_same_content(settled["content_hash"], manifest)
             return manifest.upload_id, operations
-    return staging.stage(prepared, manifest).upload_id, operations
+    return staging.stage(prepared, manifest, tell).upload_id, operations

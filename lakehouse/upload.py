@@ -2,7 +2,8 @@
 
 upload = dataset.add(frames, labels)
 upload.status, upload.version, upload.counts
-upload.errors()                 every problem, one a row
+upload.errors()                 every problem with its value, one a row
+upload.items()                  what became of each frame and label
 upload.rejected()               the rows at fault, as sent
 upload.diff()                   what it changed, before and after
 upload.retry(labels=corrected)  the rejected frames again, mended
@@ -17,7 +18,6 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES
 from lakehouse.diff import Diff, diff_of_upload
 from lakehouse.engines.pending import settled_row
 from lakehouse.engines.records import COUNTS
@@ -29,6 +29,7 @@ from lakehouse.errors import (
 )
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import problems_from_frame
+from lakehouse.outcomes import item_rows, with_values
 from lakehouse.retry import corrected, rejected_rows
 from lakehouse.staging import Manifest, missing_upload
 from lakehouse.storage import collect
@@ -177,7 +178,7 @@ class Upload:
         status = self.status
         if status in {"DONE", "PENDING"} or (status == "PARTIAL" and allow_partial):
             return self
-        errors = self.errors()
+        errors = self._problems()
         found = problems_from_frame(errors.filter(severity="error"))
         lines = [f"  {problem.path}: {problem.message}" for problem in found]
         if (self._row or {}).get("error"):
@@ -197,7 +198,18 @@ class Upload:
     # -------------------------------- DETAILS ------------------------------- #
 
     def errors(self) -> pl.DataFrame:
-        """Every problem of the upload, errors and warnings, one a row."""
+        """Every problem of the upload, errors and warnings, one a row.
+
+        Returns:
+            `frame_id`, `label_id`, `path`, `value` (what was sent there, as JSON, as
+            long as the rejected rows are kept), `rule`, `message`, `hint` and
+            `severity`: `error` rejects the frame, `warning` does not. All are text, so
+            `write_csv` and `write_ndjson` store them.
+        """
+        problems = self._problems()
+        return with_values(problems, self._operations())
+
+    def _problems(self) -> pl.DataFrame:
         version = self._collection.head().version
         keys = pl.Series("upload_id", [self.id])
         rows = self._collection.scan("upload_errors", version, keys=keys)
@@ -206,23 +218,18 @@ class Upload:
     def items(self) -> pl.DataFrame:
         """The frames and labels of the upload, and what became of each.
 
+        What was there already, equal, is listed as long as the upload keeps its rows:
+        while it waits, or as some of them are rejected.
+
         Returns:
-            `frame_id`, `label_id` (null for a frame), `op`, and `outcome`:
-            `landed`, `unchanged` or `rejected`.
+            `frame_id`, `label_id` (null for a frame), `op`, `outcome`: `landed`,
+            `unchanged`, `rejected` or `pending`; and `problems`: how many there are
+            with it, which `errors()` tells.
         """
-        landed = self._landed()
-        sent = self._sent_keys()
-        bad = self.errors().filter(severity="error").get_column("frame_id").unique()
-        every_frame = self._row is not None and self._row["status"] == "FAILED"
-        outcome = (
-            pl.when(pl.lit(every_frame) | pl.col("frame_id").is_in(bad.implode()))
-            .then(pl.lit("rejected"))
-            .otherwise(pl.lit("pending" if self._row is None else "unchanged"))
+        status = self.status
+        return item_rows(
+            self._collection, self.id, status, self._operations(), self._problems()
         )
-        rest = sent.join(
-            landed, on=["frame_id", "label_id"], how="anti", nulls_equal=True
-        ).with_columns(outcome.alias("outcome"))
-        return pl.concat([landed, rest]).sort("frame_id", "label_id", nulls_last=False)
 
     def diff(self) -> Diff:
         """What the upload changed: its own rows before its version, and at it.
@@ -241,40 +248,6 @@ class Upload:
                 kind="upload.pending",
             )
         return diff_of_upload(self._collection, self.id, version)
-
-    def _landed(self) -> pl.DataFrame:
-        version = self._collection.head().version
-        mine = pl.col("upload_id") == self.id
-        parts: list[pl.DataFrame] = []
-        for table in LIVE_TABLES[:2]:
-            if not self._collection.state(f"{table}_changes", version).files:
-                continue
-            changes = self._collection.scan(f"{table}_changes", version).filter(mine)
-            keys = [
-                name
-                for name in self._collection.contract(table).key
-                if name != "frame_id"
-            ]
-            label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
-            parts.append(
-                collect(changes.select("frame_id", label.alias("label_id"), "op"))
-            )
-        schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
-        rows = pl.concat(parts) if parts else pl.DataFrame(schema=schema)
-        return rows.with_columns(outcome=pl.lit("landed"))
-
-    def _sent_keys(self) -> pl.DataFrame:
-        schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
-        operations = self._operations()
-        parts = [pl.DataFrame(schema=schema)]
-        if operations.frames.height:
-            null = pl.lit(None, dtype=pl.String).alias("label_id")
-            op = pl.col("_op").alias("op")
-            parts.append(operations.frames.select("frame_id", null, op))
-        if operations.labels.height:
-            op = pl.col("_op").alias("op")
-            parts.append(operations.labels.select("frame_id", "label_id", op))
-        return pl.concat(parts)
 
     def _operations(self) -> Operations:
         """The staged rows; none once they were swept, as everything landed."""
@@ -299,7 +272,7 @@ class Upload:
             return (
                 pl.concat(named).unique() if named else pl.Series([], dtype=pl.String)
             )
-        errors = self.errors().filter(severity="error")
+        errors = self._problems().filter(severity="error")
         return errors.get_column("frame_id").unique()
 
     def retry(

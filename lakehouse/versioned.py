@@ -22,14 +22,15 @@ from lakehouse.engines.reverting import Conflicts, revert
 from lakehouse.engines.undoing import Request
 from lakehouse.history import frame_history
 from lakehouse.model.operations import Operations
+from lakehouse.progress import Tell, silent
 from lakehouse.replay import upload_versions
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
 from lakehouse.submit import Submission, submit
 from lakehouse.typing import LiveTable, VersionLike
 from lakehouse.upload import Upload, settled_change
-from lakehouse.uploads import uploads_table
-from lakehouse.verify import Tell, Verification, silent, verify
+from lakehouse.uploads import Status, uploads_table
+from lakehouse.verify import Verification, verify
 from lakehouse.versions import resolve, versions_table
 
 __all__ = ["SubmitOptions", "Versioned"]
@@ -45,6 +46,7 @@ class SubmitOptions(TypedDict, total=False):
     upload_id: str | None
     on_error: OnError
     based_on: Snapshot | int | None
+    progress: Tell
 
 
 class Versioned(ABC):
@@ -76,6 +78,7 @@ class Versioned(ABC):
         on_error: OnError = "reject",
         based_on: Snapshot | int | None = None,
         retry_of: str | None = None,
+        progress: Tell = silent,
     ) -> Upload:
         """Stage operations durably and, unless merging is deferred, merge them.
 
@@ -89,6 +92,8 @@ class Versioned(ABC):
                 `abort`: all or nothing.
             based_on: Reject frames that were changed after this snapshot.
             retry_of: The upload whose rejected frames this one mends.
+            progress: Told the stage (`staging`, `merging`), how many rows are staged
+                or uploads settled, and of how many.
 
         Raises:
             InvalidInputError: If `upload_id` is taken by other rows, or the
@@ -111,10 +116,10 @@ class Versioned(ABC):
             retry_of=retry_of,
             mode=mode,
         )
-        staged, operations = submit(self.collection, submission)
+        staged, operations = submit(self.collection, submission, progress)
         if self._settings.inline:
             at_hand = {staged: operations}
-            Merger(self.collection, at_hand, compacts=self._settings.compacts).run()
+            self._merger(at_hand).run(progress)
         return Upload(self.collection, staged, self.submit)
 
     # -------------------------------- READING ------------------------------- #
@@ -323,25 +328,39 @@ class Versioned(ABC):
         upload.refresh()
         return upload
 
-    def uploads(self) -> pl.DataFrame:
-        """Every upload to the dataset, settled or waiting, newest first."""
-        rows = uploads_table(self.collection, self.name, self.mode)
-        return rows.sort("submitted_at", descending=True)
+    def uploads(self, *, status: Status | None = None) -> pl.DataFrame:
+        """Every upload to the dataset, settled or waiting, newest first.
+
+        Args:
+            status: Only those that stand so: PENDING, DONE, PARTIAL or FAILED.
+
+        Returns:
+            A row an upload: who sent it, when and why; how it stands, in which version
+            it landed; its frames and labels, and what became of them.
+
+        Raises:
+            InvalidInputError: If there is no such status.
+        """
+        return uploads_table([(self.collection, self.mode)], status=status)
 
     # -------------------------------- UPKEEP -------------------------------- #
 
-    def merge_pending(self) -> list[Upload]:
+    def merge_pending(self, *, progress: Tell = silent) -> list[Upload]:
         """Merge everything staged, and return what was settled.
+
+        Args:
+            progress: Told `merging`, how many uploads are settled, and of how many.
 
         Raises:
             StorageError: If the store failed; what is staged stays staged.
         """
         return [
             Upload(self.collection, settled, self.submit)
-            for settled in Merger(
-                self.collection, compacts=self._settings.compacts
-            ).run()
+            for settled in self._merger().run(progress)
         ]
+
+    def _merger(self, at_hand: dict[str, Operations] | None = None) -> Merger:
+        return Merger(self.collection, at_hand, compacts=self._settings.compacts)
 
     def compact(self) -> Compaction:
         """Write the same rows in fewer files, without dead ones; no version is made.

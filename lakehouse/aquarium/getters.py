@@ -75,8 +75,8 @@ class DatasetGetters(ProjectCalls):
         """How the newest upload stands, and the uploads settled, in percent.
 
         Returns:
-            PENDING, RUNNING, DONE, WINDOW_ERRORED (frames were rejected) or
-            AGG_ERRORED (the merge failed); and 0.0 to 100.0.
+            PENDING, DONE, WINDOW_ERRORED (frames were rejected) or AGG_ERRORED (the
+            merge failed); and 0.0 to 100.0.
         """
         return process_state(self._dataset(project_id, dataset_id))
 
@@ -147,7 +147,7 @@ def process_state(target: Registered) -> tuple[str, float]:
     if not uploads.height:
         return "DONE", 100.0
     newest = uploads.row(0, named=True)
-    waiting = uploads.filter(pl.col("status").is_in(["PENDING", "RUNNING"])).height
+    waiting = uploads.filter(pl.col("status") == "PENDING").height
     status = str(newest["status"])
     state = _STATES.get(status, status)
     if status == "FAILED" and newest["error"]:

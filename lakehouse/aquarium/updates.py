@@ -158,11 +158,9 @@ class DatasetUpdates(DatasetGetters):
         named = {} if upload_version is None else {"upload_version": upload_version}
         upload = target.submit(operations, metadata=named)
         status = upload.status
-        # The path has a folder between each name and the next.
-        place = "/".join(target.collection.path.split("/")[::2])
         what = target.collection.layout.folder("labels")
         say(
-            f"Upload {upload.id} to {place}: {status}, "
+            f"Upload {upload.id} to {target.collection.target}: {status}, "
             f"{upload.frame_count} frames, {upload.label_count} {what}."
         )
         if status in {"PARTIAL", "FAILED"}:

@@ -2,18 +2,29 @@
 
 import json
 import sys
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import polars as pl
+import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-__all__ = ["Output", "arrows", "as_table", "output_for", "written_as"]
+__all__ = ["Output", "arrows", "as_table", "download", "output_for", "written_as"]
+
+_TEXTS: Final = ("json", "jsonl", "csv")
+"""What rows can be written as."""
+
+Facts = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""One thing, or several."""
 
 
 class Output(Protocol):
     """Where results go."""
+
+    is_for_machines: bool
+    """Whether nothing but JSON is printed."""
 
     def table(self, rows: pl.DataFrame, title: str) -> None:
         """Print rows."""
@@ -23,7 +34,7 @@ class Output(Protocol):
         """Print one thing."""
         ...
 
-    def drawn(self, thing: RenderableType, facts: Mapping[str, Any]) -> None:
+    def drawn(self, thing: RenderableType, facts: Facts) -> None:
         """Print what draws itself; machines get its facts."""
         ...
 
@@ -33,6 +44,8 @@ class Output(Protocol):
 
 
 class _Console:
+    is_for_machines = False
+
     def __init__(self) -> None:
         self._console = Console(soft_wrap=False)
 
@@ -46,7 +59,7 @@ class _Console:
         for name, value in facts.items():
             self._console.print(f"  {name}: {_cell(value)}", markup=False)
 
-    def drawn(self, thing: RenderableType, facts: Mapping[str, Any]) -> None:
+    def drawn(self, thing: RenderableType, facts: Facts) -> None:
         """Print it as it draws itself."""
         del facts
         self._console.print(thing)
@@ -57,32 +70,74 @@ class _Console:
 
 
 class _Json:
+    is_for_machines = True
+
     def table(self, rows: pl.DataFrame, title: str) -> None:
         """Print rows as a JSON array."""
         del title
-        sys.stdout.write(
-            json.dumps(rows.to_dicts(), default=str, ensure_ascii=False) + "\n"
-        )
+        _print_json(rows.to_dicts())
 
     def facts(self, facts: Mapping[str, Any], title: str) -> None:
         """Print one thing as a JSON object."""
         del title
-        sys.stdout.write(
-            json.dumps(dict(facts), default=str, ensure_ascii=False) + "\n"
-        )
+        _print_json(facts)
 
-    def drawn(self, thing: RenderableType, facts: Mapping[str, Any]) -> None:
-        """Print its facts as a JSON object."""
+    def drawn(self, thing: RenderableType, facts: Facts) -> None:
+        """Print its facts as JSON."""
         del thing
-        self.facts(facts, "")
+        _print_json(facts)
 
     def say(self, text: str) -> None:
         """Say nothing."""
 
 
+def _print_json(facts: Facts) -> None:
+    sys.stdout.write(json.dumps(facts, default=str, ensure_ascii=False) + "\n")
+
+
 def output_for(*, json: bool) -> Output:
     """The output that was asked for."""
     return _Json() if json else _Console()
+
+
+def download(
+    rows: pl.DataFrame,
+    output: Output,
+    title: str,
+    *,
+    kind: str | None,
+    out: Path | None,
+) -> None:
+    """Give rows as they were asked for: printed, or as the text of a file.
+
+    Args:
+        rows: What to give.
+        output: Where tables are printed.
+        title: What they are.
+        kind: `table`, `json`, `jsonl` or `csv`; by the file's ending when left out.
+        out: The file to write.
+
+    Raises:
+        typer.BadParameter: If the format is unknown, or the file cannot be written.
+    """
+    ending = "" if out is None else out.suffix.removeprefix(".")
+    chosen = kind or ending or "table"
+    if chosen == "table" and out is None:
+        output.table(rows, title)
+        return
+    if chosen not in _TEXTS:
+        raise typer.BadParameter(
+            f"{chosen!r} is no format of a file: --format is {', '.join(_TEXTS)}"
+        )
+    text = written_as(rows, chosen)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{out} cannot be written: {error}") from None
+    output.facts({"written": str(out), "rows": rows.height}, title)
 
 
 def written_as(rows: pl.DataFrame, kind: str) -> str:

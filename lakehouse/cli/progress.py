@@ -1,15 +1,15 @@
 """A progress bar for long work: on a terminal, and never in a pipe."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-__all__ = ["progress_bar"]
+from lakehouse.progress import Stage, Tell
 
-Tell = Callable[[str, int, int], None]
+__all__ = ["progress_bar"]
 
 _WHAT: Final = TextColumn("{task.description}")
 
@@ -28,9 +28,10 @@ def progress_bar(console: Console | None = None) -> Generator[Tell]:
     ) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def tell(stage: Stage, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage)
-            progress.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = progress.add_task(stage, total=None)
+            # Until the first of them is done, the bar only says that it is at work.
+            progress.update(tasks[stage], completed=done, total=total if done else None)
 
         yield tell

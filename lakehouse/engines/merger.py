@@ -21,7 +21,7 @@ from lakehouse.engines.background import (
     sweep_later,
 )
 from lakehouse.engines.bases import base_findings
-from lakehouse.engines.pending import Pending, next_group
+from lakehouse.engines.pending import Pending, next_group, unsettled
 from lakehouse.engines.plan import Plan, plan_entry
 from lakehouse.engines.ready import (
     LOSSES_BEFORE_TURN,
@@ -39,6 +39,7 @@ from lakehouse.merging.kernel import apply
 from lakehouse.merging.outcome import Outcome
 from lakehouse.merging.rules import Rules
 from lakehouse.model.operations import Operations
+from lakehouse.progress import Tell, silent
 
 __all__ = ["Merger"]
 
@@ -64,8 +65,11 @@ class Merger:
         self._compacts = compacts
         self._at_hand = at_hand if at_hand is not None else {}
 
-    def run(self) -> list[str]:
+    def run(self, tell: Tell = silent) -> list[str]:
         """Merge until nothing is pending; the ids of the uploads settled, in order.
+
+        Args:
+            tell: Told `merging`, how many uploads are settled, and of how many.
 
         Raises:
             StorageError: If the store failed. Nothing is lost: what is staged
@@ -77,7 +81,11 @@ class Merger:
                 head = ready_head(self._collection, self._name)
                 group = next_group(self._collection, head.version, self._at_hand)
                 if not group:
+                    tell("merging", len(settled), len(settled))
                     return settled
+                if tell is not silent:
+                    left = len(unsettled(self._collection, head.version))
+                    tell("merging", len(settled), len(settled) + left)
                 settled += self._merge(head, group)
 
     def _merge(self, head: Entry, group: Sequence[Pending]) -> list[str]:

@@ -12,7 +12,7 @@ from lakehouse.contracts import COLLECTION_TABLES, contract, contract_names
 
 PACKAGE = Path(lakehouse.__file__).parent
 LAYERS = (
-    {"_project", "errors", "typing"},
+    {"_project", "errors", "progress", "typing"},
     {"contracts", "model", "settings"},
     {"intake", "merging", "metrics", "storage"},
     {"decision", "fingerprint", "plotting", "retry"},
@@ -24,7 +24,7 @@ LAYERS = (
     {"catalogue", "collection"},
     {"lock", "replay", "tags"},
     {"engines", "history", "snapshot", "versions"},
-    {"checkpoints", "diff", "measuring"},
+    {"checkpoints", "diff", "measuring", "outcomes"},
     {"bisecting"},
     {"upload", "uploads", "verify"},
     {"draft", "submit"},

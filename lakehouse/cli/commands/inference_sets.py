@@ -8,6 +8,7 @@ import typer
 
 from lakehouse.cli.app import app, session, split_target
 from lakehouse.cli.commands.writing import told
+from lakehouse.cli.progress import progress_bar
 
 __all__ = ["inference_set"]
 
@@ -61,7 +62,9 @@ def add(
     if inferences is None and frames is None:
         raise typer.BadParameter("give --inferences, --frames, or both")
     found = here.inference_set(target, inline=not deferred)
-    told(here, found.add(inferences, frames, message=message))
+    with progress_bar() as tell:
+        upload = found.add(inferences, frames, message=message, progress=tell)
+    told(here, upload)
 
 
 @inference_set.command("list")
@@ -78,6 +81,7 @@ def list_sets(
             "version": one.version,
             "frames": one.latest().rows["frames"],
             "inferences": one.latest().rows["labels"],
+            "processing": one.is_processing,
         }
         for one in here.dataset(target).inference_sets()
     ]

@@ -90,7 +90,13 @@ def list_datasets(
     """List the datasets of a project: lakehouse dataset list cells."""
     here = session(context)
     rows = [
-        {"name": d.name, "mode": d.mode, "version": d.version, **d.latest().counts}
+        {
+            "name": d.name,
+            "mode": d.mode,
+            "version": d.version,
+            **d.latest().counts,
+            "processing": d.is_processing,
+        }
         for d in here.lake().project(name).datasets()
     ]
     here.output.table(pl.DataFrame(rows), f"Datasets of {name}")

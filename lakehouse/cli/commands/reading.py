@@ -36,7 +36,8 @@ def show(
 ) -> None:
     """Show a version, or one frame with its labels: lakehouse show cells/hela@3 frame_1."""
     here = session(context)
-    snapshot = here.versioned(target).at(split_target(target).ref)
+    found = here.versioned(target)
+    snapshot = found.at(split_target(target).ref)
     if frame is not None:
         row, labels = snapshot.frame(frame)
         told = {name: value for name, value in row.items() if value is not None}
@@ -49,6 +50,7 @@ def show(
         "message": snapshot.message,
         **snapshot.counts,
         "fingerprint": snapshot.fingerprint,
+        "processing": found.is_processing,
     }
     rows = snapshot.frames().sort("frame_id").head(limit).collect()
     here.output.facts(facts | {"first_frames": rows["frame_id"].to_list()}, target)

@@ -41,11 +41,12 @@ def merge(
     """Merge what is staged: lakehouse run merge, or lakehouse run merge cells/hela --watch."""
     here = session(context)
     while True:
-        settled = [
-            upload
-            for _, found in here.everything(target)
-            for upload in found.merge_pending()
-        ]
+        with progress_bar() as tell:
+            settled = [
+                upload
+                for _, found in here.everything(target)
+                for upload in found.merge_pending(progress=tell)
+            ]
         rows = [
             {
                 "upload_id": done.id,

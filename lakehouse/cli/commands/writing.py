@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lakehouse.cli.app import PARTLY, Session, app, session
+from lakehouse.cli.progress import progress_bar
 from lakehouse.upload import Upload
 
 __all__ = ["add", "delete", "modify", "told"]
@@ -56,11 +57,16 @@ def add(
         raise typer.BadParameter("--if-exists is replace, reject or skip")
     if frames is None and labels is None:
         raise typer.BadParameter("give --frames, --labels, or both")
-    with dataset.open_upload(message=message) as draft:
+    with (
+        progress_bar() as tell,
+        dataset.open_upload(message=message, progress=tell) as draft,
+    ):
+        tell("reading", 0, 1)
         if frames is not None:
             draft.add(frames, labels, if_exists=if_exists)  # type: ignore[arg-type]
         elif labels is not None:
             draft.upsert_labels(labels)
+        tell("reading", 1, 1)
     if draft.upload is not None:
         told(here, draft.upload)
 
@@ -79,7 +85,9 @@ def modify(
     if frames is None and labels is None:
         raise typer.BadParameter("give --frames, --labels, or both")
     dataset = here.dataset(target, inline=not deferred)
-    told(here, dataset.modify(frames, labels, message=message))
+    with progress_bar() as tell:
+        upload = dataset.modify(frames, labels, message=message, progress=tell)
+    told(here, upload)
 
 
 @app.command()
@@ -99,4 +107,6 @@ def delete(
     if not frame and frames is None and labels is None:
         raise typer.BadParameter("give --frame, --frames or --labels")
     dataset = here.dataset(target, inline=not deferred)
-    told(here, dataset.delete(frame or frames, labels, message=message))
+    with progress_bar() as tell:
+        upload = dataset.delete(frame or frames, labels, message=message, progress=tell)
+    told(here, upload)
