@@ -12,7 +12,7 @@ from lakehouse.contracts import COLLECTION_TABLES, contract, contract_names
 
 PACKAGE = Path(lakehouse.__file__).parent
 LAYERS = (
-    {"_project", "errors", "typing"},
+    {"_project", "errors", "progress", "typing"},
     {"contracts", "model", "settings"},
     {"intake", "merging", "metrics", "storage"},
     {"decision", "fingerprint", "plotting", "retry"},
@@ -29,7 +29,7 @@ LAYERS = (
     {"upload", "uploads", "verify"},
     {"draft", "submit"},
     {"pinning", "versioned"},
-    {"registered", "segments"},
+    {"loading", "registered", "segments"},
     {"inference_set"},
     {"dataset"},
     {"project"},
