@@ -12,6 +12,7 @@ __all__ = [
     "FrameLike",
     "LabelLike",
     "LiveTable",
+    "SourceLike",
     "TableLike",
     "VersionLike",
 ]
@@ -41,6 +42,9 @@ FrameLike = TableLike
 
 LabelLike = TableLike
 """Rows of labels."""
+
+SourceLike = pl.LazyFrame | str | PathLike[str]
+"""Rows of any number: a lazy table, or the path of a file, a folder, a pattern."""
 
 VersionLike = int | str | datetime
 """A version number, a name such as `latest`, or an aware datetime."""

@@ -16,6 +16,7 @@ from lakehouse.cli.commands import (
     diffing,
     evaluating,
     inference_sets,
+    loading,
     projects,
     reading,
     running,
@@ -30,8 +31,8 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, evaluating, inference_sets, projects, reading, running, segments, sql,
-    undoing, uploads, writing,
+    checkpoints, demo, diffing, evaluating, inference_sets, loading, projects, reading, running,
+    segments, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

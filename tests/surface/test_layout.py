@@ -29,7 +29,7 @@ LAYERS = (
     {"upload", "uploads", "verify"},
     {"draft", "submit"},
     {"pinning", "versioned"},
-    {"registered", "segments"},
+    {"loading", "registered", "segments"},
     {"inference_set"},
     {"dataset"},
     {"project"},
