@@ -1,14 +1,13 @@
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import s3fs
 from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
 
 import lakehouse
+from tests.s3 import new_bucket, options_of
 
 settings.register_profile(
     "default", max_examples=10, stateful_step_count=15, deadline=None
@@ -55,23 +54,9 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def s3_options(s3_server: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": s3_server,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "testtest",
-        "AWS_ALLOW_HTTP": "true",
-    }
+    return options_of(s3_server)
 
 
 @pytest.fixture
 def s3_root(s3_options: dict[str, str]) -> str:
-    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    files = s3fs.S3FileSystem(
-        key="test",
-        secret="testtest",
-        endpoint_url=s3_options["AWS_ENDPOINT_URL"],
-        skip_instance_cache=True,
-    )
-    files.mkdir(bucket)
-    return f"s3://{bucket}/lake"
+    return new_bucket(s3_options)

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import s3fs
+
+from tests.s3 import new_bucket, options_of
 
 HERE = Path(__file__).parent
 Fail = Callable[[str, str, str], None]
@@ -76,23 +76,9 @@ def fail(proxy: str) -> Iterator[Fail]:
 
 @pytest.fixture
 def ceph_options(proxy: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": proxy,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "testtest",
-        "AWS_ALLOW_HTTP": "true",
-    }
+    return options_of(proxy)
 
 
 @pytest.fixture
 def ceph_root(ceph_options: dict[str, str]) -> str:
-    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    files = s3fs.S3FileSystem(
-        key="test",
-        secret="testtest",
-        endpoint_url=ceph_options["AWS_ENDPOINT_URL"],
-        skip_instance_cache=True,
-    )
-    files.mkdir(bucket)
-    return f"s3://{bucket}/lake"
+    return new_bucket(ceph_options)
