@@ -332,7 +332,7 @@ class Dataset(Registered):
         """
         check_name("inference set", name)
         check_mode(mode)
-        self._require_active()
+        self.require_active()
         key = f"{self.name}/{name}"
         taken = self._registry.rows().filter(name=key).height
         if taken and not exist_ok:

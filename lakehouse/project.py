@@ -46,7 +46,7 @@ class Project:
         self._row = row
         self.name = name
         self._segments = Segments(
-            store, name, settings.author, self._require_active, self._opened
+            store, name, settings.author, self.require_active, self._opened
         )
 
     # ------------------------------ THE PROJECT ----------------------------- #
@@ -158,7 +158,7 @@ class Project:
             ArchivedError: If the project is archived.
         """
         check_name("dataset", name)
-        self._require_active()
+        self.require_active()
         check_mode(mode)
         taken = self._registry.rows().filter(name=name).height
         if taken and not exist_ok:
@@ -204,7 +204,12 @@ class Project:
         path = f"{self.name}/datasets/{name}"
         return Collection(self._store, path, lambda: self.class_map)
 
-    def _require_active(self) -> None:
+    def require_active(self) -> None:
+        """Check that it may be written.
+
+        Raises:
+            ArchivedError: If it is archived.
+        """
         if self.is_archived:
             raise ArchivedError(
                 f"Project {self.name!r} is archived. Undo it with "

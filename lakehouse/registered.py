@@ -82,7 +82,7 @@ class Registered(Versioned):
         self._update({"archived": archived})
 
     def _require_writable(self, upload_id: str | None) -> None:
-        self._require_active()
+        self.require_active()
         if self.mode == "BATCH" and upload_id is None and self._is_loaded():
             raise InvalidInputError(
                 f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
@@ -98,7 +98,12 @@ class Registered(Versioned):
     def _what(self) -> str:
         return self._kind.replace("_", " ")
 
-    def _require_active(self) -> None:
+    def require_active(self) -> None:
+        """Check that it may be written.
+
+        Raises:
+            ArchivedError: If it is archived.
+        """
         if self.is_archived:
             raise ArchivedError(
                 f"The {self._what} {self.name!r} is archived. Undo it with its "

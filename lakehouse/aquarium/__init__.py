@@ -11,6 +11,13 @@ from lakehouse.aquarium.class_map import (
     LabelClassMap,
 )
 from lakehouse.aquarium.client import Client
+from lakehouse.aquarium.collection_client import CollectionClient
+from lakehouse.aquarium.colours import (
+    orig_label_color_list,
+    tableau_colors,
+    turbo_rgb,
+    viridis_rgb,
+)
 from lakehouse.aquarium.frames import LabeledDataset, LabeledFrame, UpdateGTLabelSet
 from lakehouse.aquarium.inferences import (
     Inferences,
@@ -18,23 +25,33 @@ from lakehouse.aquarium.inferences import (
     UpdateInferenceLabelSet,
 )
 from lakehouse.aquarium.ingest import ingest
+from lakehouse.aquarium.metrics_manager import MetricsManager
 from lakehouse.aquarium.projects import (
     CustomMetricsDefinition,
     StratifiedMetricsDefinition,
 )
+from lakehouse.aquarium.unlabeled import UnlabeledDataset, UnlabeledFrame
 
 __all__ = [
     "ClassMapEntry",
     "ClassMapUpdateEntry",
     "Client",
+    "CollectionClient",
     "CustomMetricsDefinition",
     "Inferences",
     "InferencesFrame",
     "LabelClassMap",
     "LabeledDataset",
     "LabeledFrame",
+    "MetricsManager",
     "StratifiedMetricsDefinition",
+    "UnlabeledDataset",
+    "UnlabeledFrame",
     "UpdateGTLabelSet",
     "UpdateInferenceLabelSet",
     "ingest",
+    "orig_label_color_list",
+    "tableau_colors",
+    "turbo_rgb",
+    "viridis_rgb",
 ]

@@ -27,7 +27,7 @@ class BaseFrame(LabelAdder):
             raise refused(
                 f"update_type is one of {_UPDATE_TYPES}, not {update_type!r}."
             )
-        self.update_type = update_type
+        self.update_type: UpdateType = update_type
         self.reuse_latest_embedding = reuse_latest_embedding
         self.model_id = ""
 
@@ -44,6 +44,15 @@ class BaseFrame(LabelAdder):
         if not is_filler(vector):
             self.fields["embedding"] = vector
             self.model_id = model_id
+
+    def validate_and_backfill_crop_embeddings(self) -> bool:
+        """Whether labels lack the vector that their frame has.
+
+        The service's client gave them zeros then, which stood for none; nothing needs
+        them here.
+        """
+        vectors = ["embedding" in label for label in self.labels.values()]
+        return "embedding" in self.fields and bool(vectors) and not any(vectors)
 
     def add_embedding(
         self,

@@ -1,24 +1,20 @@
 """Class maps in the client's spelling: names, ids, colours, skeletons."""
 
-import colorsys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from lakehouse.aquarium.colours import tableau_colors, turbo, viridis
 from lakehouse.errors import InvalidInputError
 from lakehouse.model.class_map import ClassMap, Colour, LabelClass
 
 __all__ = ["ClassMapEntry", "ClassMapUpdateEntry", "LabelClassMap"]
 
-_TABLEAU: Final[tuple[Colour, ...]] = (
-    (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
-    (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
-)  # fmt: skip
 _LIGHT: Final[tuple[Colour, ...]] = (
     (174, 199, 232), (255, 187, 120), (152, 223, 138), (255, 152, 150), (197, 176, 213),
     (196, 156, 148), (247, 182, 210), (199, 199, 199), (219, 219, 141), (158, 218, 229),
 )  # fmt: skip
 _DISTINCT: Final = tuple(
-    colour for pair in zip(_TABLEAU, _LIGHT, strict=True) for colour in pair
+    colour for pair in zip(tableau_colors, _LIGHT, strict=True) for colour in pair
 )
 _BRIGHTEST: Final = 255
 
@@ -152,7 +148,7 @@ class LabelClassMap:
     @staticmethod
     def from_classnames(classnames: list[str]) -> "LabelClassMap":
         """Classes in colours that are told apart as well as their number allows."""
-        if len(classnames) <= len(_TABLEAU):
+        if len(classnames) <= len(tableau_colors):
             return LabelClassMap.from_classnames_max10(classnames)
         if len(classnames) <= len(_DISTINCT):
             return LabelClassMap.from_classnames_max20(classnames)
@@ -161,7 +157,7 @@ class LabelClassMap:
     @staticmethod
     def from_classnames_max10(classnames: list[str]) -> "LabelClassMap":
         """At most 10 classes, in the Tableau colours."""
-        return _from_palette(classnames, _TABLEAU)
+        return _from_palette(classnames, tableau_colors)
 
     @staticmethod
     def from_classnames_max20(classnames: list[str]) -> "LabelClassMap":
@@ -171,14 +167,12 @@ class LabelClassMap:
     @staticmethod
     def from_classnames_turbo(classnames: list[str]) -> "LabelClassMap":
         """Any number of classes, in a rainbow."""
-        return _from_scale(classnames, lambda place: (0.75 * (1 - place), 0.85, 0.95))
+        return _from_scale(classnames, turbo)
 
     @staticmethod
     def from_classnames_viridis(classnames: list[str]) -> "LabelClassMap":
         """Any number of classes, from dark violet to yellow."""
-        return _from_scale(
-            classnames, lambda place: (0.78 - 0.63 * place, 0.75, 0.35 + 0.6 * place)
-        )
+        return _from_scale(classnames, viridis)
 
 
 def _from_palette(names: list[str], palette: Sequence[Colour]) -> LabelClassMap:
@@ -191,14 +185,9 @@ def _from_palette(names: list[str], palette: Sequence[Colour]) -> LabelClassMap:
     return _made(names, list(palette))
 
 
-def _from_scale(
-    names: list[str], scale: Callable[[float], tuple[float, float, float]]
-) -> LabelClassMap:
+def _from_scale(names: list[str], scale: Callable[[float], Colour]) -> LabelClassMap:
     last = max(len(names) - 1, 1)
-    parts = [colorsys.hsv_to_rgb(*scale(place / last)) for place in range(len(names))]
-    return _made(
-        names, [(round(r * 255), round(g * 255), round(b * 255)) for r, g, b in parts]
-    )
+    return _made(names, [scale(place / last) for place in range(len(names))])
 
 
 def _made(names: list[str], colours: Sequence[Colour]) -> LabelClassMap:
@@ -239,3 +228,14 @@ class ClassMapUpdateEntry:
             self.changes["keypoint_names"] = tuple(keypoint_names)
         if skeleton is not None:
             self.changes["skeleton"] = tuple((a, b) for a, b in skeleton)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The class and its changes in the client's keys; what stays is left out."""
+        named = {"name": self.name, "id": self.class_id} | self.changes
+        return {
+            key: [list(part) if isinstance(part, tuple) else part for part in value]
+            if isinstance(value, tuple)
+            else value
+            for key, value in named.items()
+            if value is not None
+        }

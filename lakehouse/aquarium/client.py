@@ -12,11 +12,18 @@ from datetime import timedelta
 from typing import Any
 
 import lakehouse
-from lakehouse.aquarium.content import checked_content, models_of
+from lakehouse.aquarium.content import Models, checked_content, models_of
 from lakehouse.aquarium.frames import LabeledDataset
-from lakehouse.aquarium.inference_calls import InferenceCalls
+from lakehouse.aquarium.metrics_manager import MetricsManager
+from lakehouse.aquarium.schema_calls import SchemaCalls
 from lakehouse.aquarium.sending import operations_of
-from lakehouse.aquarium.targets import dataset_to_fill
+from lakehouse.aquarium.targets import dataset_to_fill, set_to_fill
+from lakehouse.aquarium.unlabeled import (
+    PROPOSALS,
+    UnlabeledDataset,
+    proposals_on,
+    without_proposals,
+)
 from lakehouse.aquarium.updates import told_when_settled
 from lakehouse.aquarium.values import (
     checked_external,
@@ -25,6 +32,7 @@ from lakehouse.aquarium.values import (
     require_distance,
     require_duration,
 )
+from lakehouse.contracts import INFERENCE_SET
 from lakehouse.model.ids import check_name
 from lakehouse.registered import Mode
 from lakehouse.upload import Upload
@@ -32,7 +40,7 @@ from lakehouse.upload import Upload
 __all__ = ["Client"]
 
 
-class Client(InferenceCalls):
+class Client(SchemaCalls):
     """Aquarium's client on a lake.
 
     Args:
@@ -73,7 +81,7 @@ class Client(InferenceCalls):
         dataset_id: str,
         data_url: str | None = None,
         embeddings_url: str | None = None,
-        dataset: LabeledDataset | None = None,
+        dataset: LabeledDataset | UnlabeledDataset | None = None,
         wait_until_finish: bool = False,
         wait_timeout: timedelta = timedelta(hours=2),
         embedding_distance_metric: str = "euclidean",
@@ -97,7 +105,8 @@ class Client(InferenceCalls):
             dataset_id: Letters, digits and underscores.
             data_url: No effect; give `dataset`.
             embeddings_url: No effect.
-            dataset: What to add, replace and delete.
+            dataset: What to add, replace and delete. What an UnlabeledDataset has is
+                proposed, and goes to the inference set `proposals`.
             wait_until_finish: Wait until the upload is merged; never raises.
             wait_timeout: How long at most.
             embedding_distance_metric: `euclidean` or `cosine`.
@@ -110,10 +119,11 @@ class Client(InferenceCalls):
             is_unlabeled_indexed_dataset: Refused.
             seed_dataset_name_for_unlabeled_search: Refused.
             is_anon_mode: No effect.
-            existing_embedding_version_uuid: Refused.
+            existing_embedding_version_uuid: Of an UnlabeledDataset, no effect;
+                refused otherwise.
 
         Returns:
-            The upload.
+            The upload to the dataset.
 
         Raises:
             NotFoundError: If the project does not exist.
@@ -124,10 +134,14 @@ class Client(InferenceCalls):
         del data_url, embeddings_url, preview_first_frame, check_first_frame
         del delete_cache_files_after_upload, is_anon_mode
         if is_unlabeled_indexed_dataset or seed_dataset_name_for_unlabeled_search:
-            raise refused("Unlabeled indexed datasets are not supported.")
-        if existing_embedding_version_uuid is not None:
             raise refused(
-                "existing_embedding_version_uuid belongs to unlabeled datasets."
+                "is_unlabeled_indexed_dataset and seed_dataset_name_for_unlabeled_search "
+                "are no more: give an UnlabeledDataset as dataset=."
+            )
+        is_unlabeled = isinstance(dataset, UnlabeledDataset)
+        if existing_embedding_version_uuid is not None and not is_unlabeled:
+            raise refused(
+                "existing_embedding_version_uuid belongs to an UnlabeledDataset."
             )
         check_name("dataset", dataset_id)
         require_distance(embedding_distance_metric)
@@ -138,11 +152,19 @@ class Client(InferenceCalls):
 
     create_dataset = create_or_update_dataset
 
+    def get_metrics_manager(self, project_id: str) -> MetricsManager:
+        """How the inference sets of a project fare.
+
+        Raises:
+            NotFoundError: If there is no such project.
+        """
+        return MetricsManager(self, project_id)
+
     def add_to_streaming_dataset(
         self,
         project_id: str,
         dataset_id: str,
-        dataset: LabeledDataset | None = None,
+        dataset: LabeledDataset | UnlabeledDataset | None = None,
         embedding_distance_metric: str = "euclidean",
         delete_cache_files_after_upload: bool = True,
         external_metadata: dict[str, Any] | None = None,
@@ -179,7 +201,7 @@ class Client(InferenceCalls):
         self,
         project_id: str,
         dataset_id: str,
-        dataset: LabeledDataset | None,
+        dataset: LabeledDataset | UnlabeledDataset | None,
         asked: Mode,
         external_metadata: dict[str, Any] | None,
         upload_version: str | None = None,
@@ -189,10 +211,24 @@ class Client(InferenceCalls):
         content = checked_content(dataset, project)
         checked_external(external_metadata)
         models = models_of(content.frames.values())
-        operations = operations_of(content.frames.values(), content.deleted)
+        if isinstance(content, UnlabeledDataset):
+            bare = [without_proposals(frame) for frame in content.frames.values()]
+            operations = operations_of(bare, content.deleted)
+            said = proposals_on(content.frames.values())
+            proposals = operations_of(said, content.deleted, layout=INFERENCE_SET)
+            models, theirs = Models(models.frames, None), Models(None, models.labels)
+        else:
+            operations = operations_of(content.frames.values(), content.deleted)
+            proposals, theirs = None, models
         is_batch = "BATCH" in {content.pipeline_mode, asked}
         mode: Mode = "BATCH" if is_batch else "STREAMING"
         target = dataset_to_fill(project, dataset_id, mode, models)
         if external_metadata is not None:
             target.set_metadata(external_metadata)
-        return self._submit(target, operations, upload_version)
+        upload = self._submit(target, operations, upload_version)
+        if proposals is not None and (
+            proposals.frames.height or proposals.labels.height
+        ):
+            into = set_to_fill(target, PROPOSALS, mode, theirs)
+            self._submit(into, proposals, upload_version)
+        return upload

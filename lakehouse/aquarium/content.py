@@ -12,6 +12,7 @@ from lakehouse.aquarium.base_frame import BaseFrame
 from lakehouse.aquarium.frames import LabeledDataset
 from lakehouse.aquarium.inferences import Inferences
 from lakehouse.aquarium.labels import LabelAdder
+from lakehouse.aquarium.unlabeled import UnlabeledDataset, UnlabeledFrame
 from lakehouse.aquarium.values import refused
 from lakehouse.errors import InvalidInputError
 from lakehouse.model.label_types import MASK_CLASS
@@ -44,15 +45,21 @@ class Models:
     labels: str | None
 
 
-def checked_content(dataset: object, project: Project) -> LabeledDataset:
+def checked_content(
+    dataset: object, project: Project
+) -> LabeledDataset | UnlabeledDataset:
     """The dataset object, if it may be sent to the project.
 
     Raises:
         InvalidInputError: If it is none, is empty, breaks the rule of the
             project's task, or has classes that the project lacks.
     """
-    if not isinstance(dataset, LabeledDataset):
-        raise refused("Give the frames as dataset=, a LabeledDataset.")
+    if not isinstance(dataset, LabeledDataset | UnlabeledDataset):
+        raise refused(
+            "Give the frames as dataset=, a LabeledDataset or an UnlabeledDataset."
+        )
+    if isinstance(dataset, LabeledDataset):
+        _require_labeled(dataset)
     if not dataset.frames and not dataset.deleted:
         raise refused("The dataset has no frames: add or delete some first.")
     _require_masks(dataset.frames.values(), project.task)
@@ -95,6 +102,15 @@ def require_metrics(frames: Iterable[LabelAdder], project: Project) -> None:
             "custom_metrics.",
             "metric.unknown",
         )
+
+
+def _require_labeled(dataset: LabeledDataset) -> None:
+    for frame_id, frame in dataset.frames.items():
+        if isinstance(frame, UnlabeledFrame):
+            raise refused(
+                f"Frame {frame_id!r} is an UnlabeledFrame: what it has is proposed, and "
+                "no truth. Add it to an UnlabeledDataset."
+            )
 
 
 def _require_positive(frames: Iterable[LabelAdder], project: Project) -> None:

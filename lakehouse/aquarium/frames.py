@@ -1,18 +1,20 @@
 """Frames, label sets and datasets in the client's spelling: what is sent in one call."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
-from lakehouse.aquarium.bundles import Bundle
 from lakehouse.aquarium.families import TruthAdder
 from lakehouse.aquarium.label_updates import LabelUpdater
 from lakehouse.aquarium.sensors import SensorAdder
 from lakehouse.aquarium.values import checked_date, checked_metadata, checked_number
+from lakehouse.aquarium.wire_files import StreamedFiles
+from lakehouse.aquarium.wire_rows import crop_row, frame_row, wire_labels
 
-__all__ = ["LabeledDataset", "LabeledFrame", "UpdateGTLabelSet"]
+__all__ = ["DatasetFiles", "LabeledDataset", "LabeledFrame", "UpdateGTLabelSet"]
 
 Metadatum = str | int | float | bool
+FrameT = TypeVar("FrameT", bound=BaseFrame)
 
 
 class LabeledFrame(SensorAdder, TruthAdder, BaseFrame):
@@ -63,6 +65,10 @@ class LabeledFrame(SensorAdder, TruthAdder, BaseFrame):
             self._require_frame(space)
         return space
 
+    def to_dict(self) -> dict[str, Any]:
+        """The frame as a row of the wire format, without its labels."""
+        return frame_row(self, self.sensors, self.coordinate_frames)
+
     def to_row(self) -> dict[str, Any]:
         """The frame as a native row: what was set, and nothing else."""
         row = super().to_row()
@@ -80,8 +86,30 @@ class UpdateGTLabelSet(TruthAdder, LabelUpdater):
         super().__init__(frame_id=frame_id)
         del is_snapshot  # the client ignores it too
 
+    def to_dict(self) -> dict[str, Any]:
+        """The labels as a row of the wire format."""
+        return crop_row(self.frame_id, wire_labels(self))
 
-class LabeledDataset(Bundle[LabeledFrame]):
+
+class DatasetFiles(StreamedFiles[FrameT]):
+    """A bundle of frames of a dataset, of either kind, as files."""
+
+    def _frame_row(self, frame: BaseFrame) -> dict[str, Any]:
+        """A deleted frame has nothing but its id."""
+        if isinstance(frame, LabeledFrame):
+            return frame.to_dict()
+        return frame_row(frame, [], [])
+
+    def _crop_row(self, frame: BaseFrame) -> dict[str, Any]:
+        labels = wire_labels(frame, frame.update_type)
+        return crop_row(frame.frame_id, labels)
+
+    def _whole_row(self, frame: BaseFrame) -> dict[str, Any]:
+        labels = wire_labels(frame, frame.update_type)
+        return self._frame_row(frame) | {"label_data": labels}
+
+
+class LabeledDataset(DatasetFiles[LabeledFrame]):
     """Frames of a dataset to add, and ids of frames to delete, in one upload."""
 
     _takes = LabeledFrame

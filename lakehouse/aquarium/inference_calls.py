@@ -8,12 +8,11 @@ from lakehouse.aquarium.content import (
     checked_inferences,
     models_of,
     require_metrics,
-    require_models,
 )
 from lakehouse.aquarium.inference_getters import InferenceGetters
 from lakehouse.aquarium.inferences import Inferences, UpdateInferenceLabelSet
 from lakehouse.aquarium.sending import operations_of
-from lakehouse.aquarium.targets import require_open, set_there
+from lakehouse.aquarium.targets import require_open, set_there, set_to_fill
 from lakehouse.aquarium.updates import told_when_settled
 from lakehouse.aquarium.values import (
     checked_external,
@@ -154,24 +153,16 @@ class InferenceCalls(InferenceGetters):
     ) -> Upload:
         """Check everything, then make and pin the set if it is not there, then send."""
         base = _open_base(project, dataset_id)
-        target = set_there(base, inferences_id)
-        if target is not None:
-            require_open(target, mode)
+        known = set_there(base, inferences_id)
+        if known is not None:
+            require_open(known, mode)
         content = checked_inferences(inferences, project)
         checked_external(external_metadata)
         models = models_of(content.frames.values())
         operations = operations_of(
             content.frames.values(), content.deleted, layout=INFERENCE_SET
         )
-        if target is None:
-            target = base.create_inference_set(
-                inferences_id,
-                mode=mode,
-                frame_embedding_model=models.frames,
-                inference_embedding_model=models.labels,
-                exist_ok=True,
-            )
-        require_models(target, models)
+        target = set_to_fill(base, inferences_id, mode, models)
         if external_metadata is not None:
             target.set_metadata(external_metadata)
         return self._submit(target, operations)

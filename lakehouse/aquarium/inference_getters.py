@@ -10,7 +10,7 @@ from lakehouse.errors import NotFoundError
 from lakehouse.inference_set import InferenceSet
 from lakehouse.project import Project
 
-__all__ = ["InferenceGetters"]
+__all__ = ["InferenceGetters", "named_sets"]
 
 
 class InferenceGetters(DatasetUpdates):
@@ -92,13 +92,18 @@ class InferenceGetters(DatasetUpdates):
         return self._dataset(project_id, dataset_id).inference_set(inferences_id)
 
 
-def _sets(project: Project, name: str) -> dict[str, InferenceSet]:
-    """The sets of either name, by the name that the service called them by."""
-    found = {
+def named_sets(project: Project) -> dict[str, InferenceSet]:
+    """All inference sets of a project, by the name that the service called them by."""
+    return {
         f"inferences_{dataset.name}_{target.name}": target
         for dataset in project.datasets(archived=True)
         for target in dataset.inference_sets(archived=True)
     }
+
+
+def _sets(project: Project, name: str) -> dict[str, InferenceSet]:
+    """The sets of either name, by the name that the service called them by."""
+    found = named_sets(project)
     if name in found:
         return {name: found[name]}
     return {full: target for full, target in found.items() if target.name == name}

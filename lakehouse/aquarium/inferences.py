@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
-from lakehouse.aquarium.bundles import Bundle
 from lakehouse.aquarium.families import InferenceAdder
 from lakehouse.aquarium.label_updates import LabelUpdater
 from lakehouse.aquarium.values import checked_metadata, checked_text, refused
+from lakehouse.aquarium.wire_files import WireFiles
+from lakehouse.aquarium.wire_rows import inference_row
 from lakehouse.intake.nested import NESTED
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import PREFIX
@@ -81,6 +82,10 @@ class InferencesFrame(_SaidOfFrame, BaseFrame):
             reuse_latest_embedding=bool(reuse_latest_embedding),
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The frame and its inferences as a row of the wire format."""
+        return inference_row(self, self.update_type)
+
 
 class UpdateInferenceLabelSet(_SaidOfFrame, LabelUpdater):
     """New and changed inferences of one frame of a set; its others stay.
@@ -92,8 +97,15 @@ class UpdateInferenceLabelSet(_SaidOfFrame, LabelUpdater):
         super().__init__(frame_id=frame_id)
         del is_snapshot  # the client ignores it too
 
+    def to_dict(self) -> dict[str, Any]:
+        """The inferences as a row of the wire format."""
+        return inference_row(self, "MODIFY")
 
-class Inferences(Bundle[InferencesFrame]):
+
+class Inferences(WireFiles[InferencesFrame]):
     """Frames of an inference set to add, and ids of frames to delete, in one upload."""
 
     _takes = InferencesFrame
+
+    def _whole_row(self, frame: BaseFrame) -> dict[str, Any]:
+        return inference_row(frame, frame.update_type)

@@ -11,8 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +19,9 @@ import polars as pl
 
 import lakehouse
 from lakehouse.aquarium.sending import Rows
+from lakehouse.aquarium.unlabeled import PROPOSALS
 from lakehouse.aquarium.values import refused
-from lakehouse.aquarium.wire import add_rows
+from lakehouse.aquarium.wire import Vector, add_rows
 from lakehouse.contracts import DATASET, INFERENCE_SET, Layout
 from lakehouse.errors import NotFoundError
 from lakehouse.model.operations import Operations
@@ -31,22 +31,27 @@ from lakehouse.upload import Upload
 
 __all__ = ["ingest"]
 
+Row = dict[str, Any]
+
+_LISTING: Final = "requests.json"
 _KINDS: Final = ("frame", "crop", "frame_embeddings", "crop_embeddings")
 
 
 def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[Upload]:
     """Load the submissions of datasets and inferences captured in a folder.
 
-    Everything is read and checked before the first upload is made. An inference
-    set is made, and pinned, when its first submission is loaded.
+    A folder without `requests.json` stands for the folders in it that have one, in
+    the order of their names. Everything is read and checked before the first upload
+    is made. An inference set is made, and pinned, when its first submission is loaded.
 
     Args:
         lake: Where to.
         project_name: The project; it must exist, with its class map.
-        folder: With `requests.json` beside the files it names.
+        folder: With `requests.json` beside the files it names, or with such folders.
 
     Returns:
-        One upload a request, in their order.
+        One upload a request, in their order; the proposals of an unlabelled dataset
+        are one of their own, behind that of its frames.
 
     Raises:
         NotFoundError: If the project does not exist, or the dataset that
@@ -54,8 +59,12 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
         InvalidInputError: If files are missing or do not belong together.
     """
     project = lake.project(project_name)
-    place = Path(folder)
-    listed = [_submission(place, request) for request in _requests(place)]
+    listed = [
+        one
+        for place in _places(Path(folder))
+        for request in _requests(place)
+        for one in _submissions(place, request)
+    ]
     _require_datasets(project, listed)
     uploads: list[Upload] = []
     for one in listed:
@@ -123,13 +132,22 @@ def _target(project: Project, one: _Request) -> Registered:
     )
 
 
+def _places(folder: Path) -> list[Path]:
+    """The folder, or those below it, that have a list of requests."""
+    if (folder / _LISTING).is_file():
+        return [folder]
+    found = sorted(one.parent for one in folder.rglob(_LISTING))
+    if not found:
+        raise refused(
+            f"There is no {_LISTING} in {folder}, nor below it: it lists the submissions.",
+            "wire.no_requests",
+        )
+    return found
+
+
 def _requests(place: Path) -> Iterator[_Request]:
     """The requests that submit frames."""
-    listing = place / "requests.json"
-    if not listing.is_file():
-        raise refused(
-            f"There is no {listing}: it lists the submissions.", "wire.no_requests"
-        )
+    listing = place / _LISTING
     for request in json.loads(listing.read_text(encoding="utf-8")):
         body: dict[str, Any] = request.get("json") or {}
         *_, above, last = request["path"].rstrip("/").split("/")
@@ -141,7 +159,8 @@ def _requests(place: Path) -> Iterator[_Request]:
             yield _Request(above, body["inferences_id"], body)
 
 
-def _submission(place: Path, request: _Request) -> _Submission:
+def _submissions(place: Path, request: _Request) -> Iterator[_Submission]:
+    """One, or two where labels are proposals: those are inferences."""
     body = request.body
     urls = body["data_url"]
     if isinstance(urls, list):
@@ -157,34 +176,84 @@ def _submission(place: Path, request: _Request) -> _Submission:
     for paths in files.values():
         for path in paths:
             digest.update(path.read_bytes())
-    return _Submission(
-        request=request,
-        operations=_operations(place, files, request.layout),
-        digest=digest.hexdigest(),
-    )
-
-
-def _operations(
-    place: Path, files: Mapping[str, Sequence[Path]], layout: Layout
-) -> Operations:
-    frames, crops = _lines(files["frame"]), _lines(files["crop"])
-    if [row["task_id"] for row in frames] != [row["task_id"] for row in crops]:
-        raise refused(
-            f"The frame rows and crop rows in {place} are not of the same frames in the "
-            "same order.",
-            "wire.rows_differ",
+    content = _Content.of(place, files)
+    if not body.get("is_unlabeled_indexed_dataset"):
+        yield _Submission(
+            request, content.operations(request.layout), digest.hexdigest()
         )
-    vectors = _frame_vectors(files["frame_embeddings"])
-    crop_vectors = _crop_vectors(files["crop_embeddings"])
-    rows = Rows(layout)
-    for frame, crop, found in zip_longest(frames, crops, crop_vectors, fillvalue=None):
-        if frame is None or crop is None:
+        return
+    yield _Submission(request, content.bare().operations(DATASET), digest.hexdigest())
+    bare = {name: value for name, value in body.items() if name != "external_metadata"}
+    said = replace(request, inference_set=PROPOSALS, body=bare)
+    operations = content.proposals().operations(INFERENCE_SET)
+    yield _Submission(said, operations, digest.hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """The rows of one submission, frame by frame, with the vectors sent."""
+
+    frames: list[Row]
+    crops: list[Row]
+    vectors: Mapping[str, Vector]
+    crop_vectors: list[dict[str, Vector]]
+
+    @classmethod
+    def of(cls, place: Path, files: Mapping[str, Sequence[Path]]) -> "_Content":
+        """Read files.
+
+        Raises:
+            InvalidInputError: If they are not of the same frames.
+        """
+        frames, crops = _lines(files["frame"]), _lines(files["crop"])
+        if [row["task_id"] for row in frames] != [row["task_id"] for row in crops]:
+            raise refused(
+                f"The frame rows and crop rows in {place} are not of the same frames in "
+                "the same order.",
+                "wire.rows_differ",
+            )
+        crop_vectors = _crop_vectors(files["crop_embeddings"])
+        if len(crop_vectors) > len(frames):
             raise refused(
                 f"The crop embeddings in {place} are of more frames than there are.",
                 "wire.rows_differ",
             )
-        add_rows(rows, frame, crop, vectors.get(frame["task_id"]), found or {})
-    return rows.operations()
+        vectors = _frame_vectors(files["frame_embeddings"])
+        return cls(frames, crops, vectors, crop_vectors)
+
+    def operations(self, layout: Layout) -> Operations:
+        """The rows as operations on what the layout tells."""
+        rows = Rows(layout)
+        for frame, crop, found in self._triples():
+            add_rows(rows, frame, crop, self.vectors.get(frame["task_id"]), found)
+        return rows.operations()
+
+    def _triples(self) -> Iterator[tuple[Row, Row, dict[str, Vector]]]:
+        """Frame by frame; frames behind the last vectors sent have none."""
+        lacking = len(self.frames) - len(self.crop_vectors)
+        vectors = [*self.crop_vectors, *({} for _ in range(lacking))]
+        yield from zip(self.frames, self.crops, vectors, strict=True)
+
+    def bare(self) -> "_Content":
+        """The frames of an unlabelled dataset, which has no labels."""
+        crops = [row | {"label_data": []} for row in self.crops]
+        frames = [row | {"label_data": []} for row in self.frames]
+        return _Content(frames, crops, self.vectors, [])
+
+    def proposals(self) -> "_Content":
+        """What is proposed for them; who only changes a frame proposes nothing."""
+        told = [
+            (row, crop, vectors)
+            for row, crop, vectors in self._triples()
+            if row.get("change") != "MODIFY" or crop["label_data"]
+        ]
+        names = ("task_id", "change", "reuse_latest_embedding")
+        return _Content(
+            [{name: row.get(name) for name in names} for row, _, _ in told],
+            [crop for _, crop, _ in told],
+            {},
+            [vectors for _, _, vectors in told],
+        )
 
 
 def _lines(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -196,7 +265,7 @@ def _lines(paths: Sequence[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def _frame_vectors(paths: Sequence[Path]) -> dict[str, list[float] | None]:
+def _frame_vectors(paths: Sequence[Path]) -> dict[str, Vector]:
     """Frame id to vector."""
     return {
         frame_id: vector
@@ -207,7 +276,7 @@ def _frame_vectors(paths: Sequence[Path]) -> dict[str, list[float] | None]:
     }
 
 
-def _crop_vectors(paths: Sequence[Path]) -> list[dict[str, list[float] | None]]:
+def _crop_vectors(paths: Sequence[Path]) -> list[dict[str, Vector]]:
     """Label id to vector, a dict a frame: the files name no frames, only their order."""
     return [
         dict(zip(names or [], vectors or [], strict=True))

@@ -5,12 +5,12 @@ import polars as pl
 from lakehouse.aquarium.content import Models, require_models
 from lakehouse.aquarium.values import refused
 from lakehouse.dataset import Dataset
-from lakehouse.errors import ArchivedError, NotFoundError
+from lakehouse.errors import NotFoundError
 from lakehouse.inference_set import InferenceSet
 from lakehouse.project import Project
 from lakehouse.registered import Mode, Registered
 
-__all__ = ["dataset_to_fill", "require_open", "set_there"]
+__all__ = ["dataset_to_fill", "require_open", "set_there", "set_to_fill"]
 
 
 def require_open(target: Registered, mode: Mode = "STREAMING") -> None:
@@ -20,16 +20,11 @@ def require_open(target: Registered, mode: Mode = "STREAMING") -> None:
         ArchivedError: If it was deleted.
         InvalidInputError: If BATCH mode is to create it, and it is filled.
     """
-    kind = target.collection.layout.kind
-    what = kind.replace("_", " ").capitalize()
-    if target.is_archived:
-        raise ArchivedError(
-            f"{what} {target.name!r} was deleted, so nothing can be sent to it. Undo it "
-            "with its archive(archived=False), or choose another name.",
-            kind=f"{kind}.archived",
-        )
+    target.require_active()
     if mode != "BATCH":
         return
+    kind = target.collection.layout.kind
+    what = kind.replace("_", " ").capitalize()
     landed = target.uploads().filter(pl.col("status") != "FAILED").height
     if target.mode != "BATCH" or landed:
         raise refused(
@@ -55,6 +50,28 @@ def dataset_to_fill(project: Project, name: str, mode: Mode, models: Models) -> 
             mode=mode,
             frame_embedding_model=models.frames,
             label_embedding_model=models.labels,
+            exist_ok=True,
+        )
+    require_open(target, mode)
+    require_models(target, models)
+    return target
+
+
+def set_to_fill(base: Dataset, name: str, mode: Mode, models: Models) -> InferenceSet:
+    """The inference set of that name, made and pinned if it is not there.
+
+    Raises:
+        ArchivedError: If it was deleted.
+        InvalidInputError: If BATCH mode is to create it, and it is filled; or its
+            vectors are of another model.
+    """
+    target = set_there(base, name)
+    if target is None:
+        target = base.create_inference_set(
+            name,
+            mode=mode,
+            frame_embedding_model=models.frames,
+            inference_embedding_model=models.labels,
             exist_ok=True,
         )
     require_open(target, mode)

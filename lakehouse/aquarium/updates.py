@@ -13,7 +13,7 @@ from lakehouse.aquarium.getters import DatasetGetters
 from lakehouse.aquarium.sending import operations_of, unknown_frames
 from lakehouse.aquarium.values import refused
 from lakehouse.dataset import Dataset
-from lakehouse.errors import ArchivedError, WaitTimeoutError
+from lakehouse.errors import WaitTimeoutError
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import Problem
@@ -114,12 +114,7 @@ class DatasetUpdates(DatasetGetters):
     def _active(self, project_id: str) -> Project:
         """A project that may be written to."""
         project = self.lake.project(project_id)
-        if project.is_archived:
-            raise ArchivedError(
-                f"Project {project_id!r} was deleted, so nothing can be sent to it. Undo "
-                f"it with lake.project({project_id!r}).archive(archived=False).",
-                kind="project.archived",
-            )
+        project.require_active()
         return project
 
     def _target_of(self, project_id: str, dataset_id: str) -> Dataset:

@@ -18,9 +18,10 @@ from lakehouse.model.metadata import PREFIX
 from lakehouse.model.operations import KEEPS_VECTOR
 from lakehouse.model.problems import Problem
 
-__all__ = ["add_rows"]
+__all__ = ["Vector", "add_rows"]
 
 Vector = Sequence[float] | None
+"""A vector as sent."""
 
 _OPS: Final = ("ADD", "MODIFY", "DELETE")
 _DEFAULT_DEVICE: Final = "default_device"

@@ -144,7 +144,7 @@ def test_a_refused_call_writes_nothing(
     assert bench.client.get_datasets("p", include_archived=True) == []
 
 
-def test_f16_all_unknown_classes_are_named_and_nothing_is_written(
+def test_all_unknown_classes_are_named_and_nothing_is_written(
     bench: Any, frame: Made
 ) -> None:
     new = frame()
@@ -183,7 +183,7 @@ def test_a_segmentation_task_takes_one_mask_a_frame(
         bench.send(frame("bare"))
 
 
-def test_f13_arguments_may_be_given_by_place(
+def test_arguments_may_be_given_by_place(
     bench: Any, frame: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:
     upload = bench.client.create_dataset(
@@ -196,7 +196,7 @@ def test_f13_arguments_may_be_given_by_place(
     assert "1 frames, 0 labels" in told
 
 
-def test_f22_f23_a_deferred_upload_is_processing_until_it_is_merged(
+def test_a_deferred_upload_is_processing_until_it_is_merged(
     bench: Any, frame: Made, capsys: pytest.CaptureFixture[str]
 ) -> None:
     later = al.Client(api_endpoint=bench.client.lake.root, merge="deferred")
@@ -235,9 +235,7 @@ def test_a_dataset_is_told_listed_and_deleted(bench: Any, frame: Made) -> None:
     assert bench.dataset.metadata == {"source": "plane"}
 
 
-def test_f10_f62_errors_are_logged_with_frame_and_reason(
-    bench: Any, frame: Made
-) -> None:
+def test_errors_are_logged_with_frame_and_reason(bench: Any, frame: Made) -> None:
     bad = frame("bad")
     bad.add_label_2d_bbox(
         label_id="l", classification="cat", top=0, left=0, width=0, height=1
@@ -255,9 +253,7 @@ def test_f10_f62_errors_are_logged_with_frame_and_reason(
 # ------------------------------------ UPDATES ----------------------------------- #
 
 
-def test_f27_unknown_frames_are_left_out_with_a_warning(
-    bench: Any, frame: Made
-) -> None:
+def test_unknown_frames_are_left_out_with_a_warning(bench: Any, frame: Made) -> None:
     bench.send(frame())
     changes = []
     for name in ("f", "none"):
@@ -362,7 +358,7 @@ def test_a_frame_got_back_has_everything_and_changes_nothing(
         bench.client.get_frame("p", "d", "none")
 
 
-def test_f18_the_lake_is_named_by_the_environment_or_lies_here(
+def test_the_lake_is_named_by_the_environment_or_lies_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

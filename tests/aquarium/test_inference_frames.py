@@ -230,7 +230,7 @@ def test_a_mended_frame_keeps_its_vectors_too(client: al.Client) -> None:
     assert vectors(client) == ([[1.0, 2.0, 4.0]], [[1.0, 2.0]])
 
 
-def test_f45_a_set_has_vectors_of_one_model(client: al.Client) -> None:
+def test_a_set_has_vectors_of_one_model(client: al.Client) -> None:
     send(client, embedded("f", "i", [1.0, 2.0, 4.0]))
     other = guess("g", "j")
     other.add_frame_embedding(embedding=[1.0, 2.0, 4.0], model_id="clip")

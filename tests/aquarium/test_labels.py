@@ -64,7 +64,7 @@ KINDS = [case[0] for case in CASES]
 
 @pytest.mark.parametrize(("kind", "sent", "read", "_"), CASES, ids=KINDS)
 @pytest.mark.parametrize("prefix", ["add_label_", "add_"])
-def test_f35_a_label_is_read_back_as_sent(
+def test_a_label_is_read_back_as_sent(
     *,
     bench: Any,
     frame: Callable[..., al.LabeledFrame],
@@ -90,7 +90,7 @@ def test_f35_a_label_is_read_back_as_sent(
 
 
 @pytest.mark.parametrize(("kind", "sent", "read", "change"), CASES, ids=KINDS)
-def test_f33_an_update_changes_the_fields_given_and_no_other(
+def test_an_update_changes_the_fields_given_and_no_other(
     *,
     bench: Any,
     frame: Callable[..., al.LabeledFrame],

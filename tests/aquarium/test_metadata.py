@@ -104,7 +104,7 @@ def test_a_frame_that_cannot_be_is_refused(options: dict[str, Any]) -> None:
         al.LabeledFrame(**{**NAMED, **options})
 
 
-def test_f26_f42_metadata_of_many_frames_change_by_key(
+def test_metadata_of_many_frames_change_by_key(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     for name in ("a", "b"):

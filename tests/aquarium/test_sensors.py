@@ -94,7 +94,7 @@ def test_what_cannot_be_is_refused_at_its_line(
         getattr(frame(), verb)(**sent)
 
 
-def test_f28_new_sensors_replace_the_sensors_and_nothing_else(
+def test_new_sensors_replace_the_sensors_and_nothing_else(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     new = frame(device_id="cam0")

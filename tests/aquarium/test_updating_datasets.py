@@ -61,7 +61,7 @@ def labels(client: al.Client, ref: int | str = "latest") -> pl.DataFrame:
 # --------------------------------- THE EXAMPLES --------------------------------- #
 
 
-def test_f11_example_adding_frames_to_an_existing_dataset(client: al.Client) -> None:
+def test_example_adding_frames_to_an_existing_dataset(client: al.Client) -> None:
     EXISTING_PROJECT_NAME, AL_DATASET = PROJECT, DATASET  # noqa: N806 - the page's names
     upload(client, labeled("frame_1"))
     dataset = al.LabeledDataset()
@@ -74,7 +74,7 @@ def test_f11_example_adding_frames_to_an_existing_dataset(client: al.Client) -> 
     assert before.equals(after)
 
 
-def test_f19_f20_f22_f23_f24_example_deleting_frames(
+def test_example_deleting_frames(
     client: al.Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
     upload(client, labeled("frame_1"), labeled("frame_2"))
@@ -95,12 +95,12 @@ def test_f19_f20_f22_f23_f24_example_deleting_frames(
     assert client.is_dataset_processed(PROJECT, DATASET)
 
 
-def test_a5_an_empty_frame_id_is_refused() -> None:
+def test_an_empty_frame_id_is_refused() -> None:
     with pytest.raises(lakehouse.InvalidInputError, match="is empty"):
         al.LabeledDataset().delete_frame("")
 
 
-def test_f25_f26_f29_example_a_new_metadata_field(client: al.Client) -> None:
+def test_example_a_new_metadata_field(client: al.Client) -> None:
     upload(client, labeled("FRAME_ID"))
     before = labels(client)
     labeled_frame_list_to_modify: list[al.LabeledFrame] = []
@@ -120,7 +120,7 @@ def test_f25_f26_f29_example_a_new_metadata_field(client: al.Client) -> None:
     assert "user__test_metadata_field" not in frames(client, 1).columns
 
 
-def test_f31_to_f36_example_adding_and_modifying_labels(client: al.Client) -> None:
+def test_example_adding_and_modifying_labels(client: al.Client) -> None:
     frame_id = "100_1040010039437200_tile_460"
     label_id = "100_1040010039437200_tile_460_gt_0"
     upload(client, labeled(frame_id, labels=2), labeled("other"))
@@ -167,7 +167,7 @@ def test_f31_to_f36_example_adding_and_modifying_labels(client: al.Client) -> No
     assert native(client).version == 2
 
 
-def test_f37_to_f41_example_deleting_labels(client: al.Client) -> None:
+def test_example_deleting_labels(client: al.Client) -> None:
     upload(client, labeled("FRAME_ID", labels=4), labeled("untouched"))
     labeled_dataset = al.LabeledDataset()
     new_labeled_frame = al.LabeledFrame(frame_id="FRAME_ID", update_type="ADD")
@@ -187,7 +187,7 @@ def test_f37_to_f41_example_deleting_labels(client: al.Client) -> None:
     assert native(client).history("untouched")["version"].unique().to_list() == [1]
 
 
-def test_f39_a_readded_frame_may_keep_its_label_ids(client: al.Client) -> None:
+def test_a_readded_frame_may_keep_its_label_ids(client: al.Client) -> None:
     upload(client, labeled("f", labels=3))
 
     upload(client, labeled("f", labels=1))
@@ -198,13 +198,13 @@ def test_f39_a_readded_frame_may_keep_its_label_ids(client: al.Client) -> None:
 # ----------------------------------- PROMISES ----------------------------------- #
 
 
-def test_f09_frames_are_streamed_one_at_a_time(client: al.Client) -> None:
+def test_frames_are_streamed_one_at_a_time(client: al.Client) -> None:
     for number in range(5):
         upload(client, labeled(f"f{number}"))
         assert frames(client).height == number + 1
 
 
-def test_f10_f62_to_f64_only_the_bad_frame_fails_and_is_mended(
+def test_only_the_bad_frame_fails_and_is_mended(
     client: al.Client,
 ) -> None:
     upload(client, labeled("first"))
@@ -224,7 +224,7 @@ def test_f10_f62_to_f64_only_the_bad_frame_fails_and_is_mended(
     assert frames(client)["frame_id"].to_list() == ["bad", "first", "good"]
 
 
-def test_f13_f65_create_dataset_is_streaming_by_default(client: al.Client) -> None:
+def test_create_dataset_is_streaming_by_default(client: al.Client) -> None:
     dataset = al.LabeledDataset()
     dataset.add_frame(labeled("f"))
 
@@ -234,7 +234,7 @@ def test_f13_f65_create_dataset_is_streaming_by_default(client: al.Client) -> No
     assert client.get_dataset(PROJECT, DATASET)["is_mutable"]
 
 
-def test_f14_a_frame_id_is_given_once(client: al.Client) -> None:
+def test_a_frame_id_is_given_once(client: al.Client) -> None:
     dataset = al.LabeledDataset()
     dataset.add_frame(labeled("f"))
 
@@ -242,7 +242,7 @@ def test_f14_a_frame_id_is_given_once(client: al.Client) -> None:
         dataset.add_frame(labeled("f", labels=0))
 
 
-def test_f15_a_wrong_project_is_an_error(client: al.Client) -> None:
+def test_a_wrong_project_is_an_error(client: al.Client) -> None:
     dataset = al.LabeledDataset()
     dataset.add_frame(labeled("f"))
 
@@ -250,7 +250,7 @@ def test_f15_a_wrong_project_is_an_error(client: al.Client) -> None:
         client.create_or_update_dataset(PROJECT + "s", DATASET, dataset=dataset)
 
 
-def test_f16_f43_an_unknown_class_is_refused(client: al.Client) -> None:
+def test_an_unknown_class_is_refused(client: al.Client) -> None:
     upload(client, labeled("f"))
     label_set = al.UpdateGTLabelSet(frame_id="f")
     label_set.add_2d_bbox(
@@ -272,14 +272,14 @@ def test_f16_f43_an_unknown_class_is_refused(client: al.Client) -> None:
     assert labels(client)["class_name"].unique().to_list() == ["straight"]
 
 
-def test_f18_credentials_are_asked_for_and_accepted(lake_root: str) -> None:
+def test_credentials_are_asked_for_and_accepted(lake_root: str) -> None:
     client = al.Client(api_endpoint=lake_root)
 
     with pytest.raises(lakehouse.InvalidInputError, match="api_key"):
         client.set_credentials()
 
 
-def test_f27_f28_sensors_change_in_bulk(client: al.Client) -> None:
+def test_sensors_change_in_bulk(client: al.Client) -> None:
     names = [f"f{number:04}" for number in range(1_100)]
     upload(client, *(labeled(name) for name in names))
     before = labels(client)
@@ -299,14 +299,14 @@ def test_f27_f28_sensors_change_in_bulk(client: al.Client) -> None:
     assert labels(client).equals(before)
 
 
-def test_f25_only_modify_frames_are_updated(client: al.Client) -> None:
+def test_only_modify_frames_are_updated(client: al.Client) -> None:
     upload(client, labeled("f"))
 
     with pytest.raises(lakehouse.InvalidInputError, match="takes MODIFY"):
         client.update_dataset_frames(PROJECT, DATASET, [labeled("f")])
 
 
-def test_f30_a_frame_sent_again_continues_its_history(client: al.Client) -> None:
+def test_a_frame_sent_again_continues_its_history(client: al.Client) -> None:
     upload(client, labeled("f", labels=0))
     upload(client, labeled("f", labels=1))
 
@@ -314,7 +314,7 @@ def test_f30_a_frame_sent_again_continues_its_history(client: al.Client) -> None
     assert native(client).history("f")["version"].unique().sort().to_list() == [1, 2]
 
 
-def test_f32_two_label_sets_of_one_frame_are_refused(client: al.Client) -> None:
+def test_two_label_sets_of_one_frame_are_refused(client: al.Client) -> None:
     upload(client, labeled("f"))
     sets = [al.UpdateGTLabelSet(frame_id="f"), al.UpdateGTLabelSet(frame_id="f")]
 
@@ -322,7 +322,7 @@ def test_f32_two_label_sets_of_one_frame_are_refused(client: al.Client) -> None:
         client.update_dataset_labels(PROJECT, DATASET, sets)
 
 
-def test_f42_every_element_can_change(client: al.Client) -> None:
+def test_every_element_can_change(client: al.Client) -> None:
     upload(client, labeled("f"))
     client.update_frames_metadata(PROJECT, DATASET, {"f": {"split": "test"}})
     label_set = al.UpdateGTLabelSet(frame_id="f")
@@ -334,7 +334,7 @@ def test_f42_every_element_can_change(client: al.Client) -> None:
     assert (label["class_name"], label["left"], label["top"]) == ("swept", 50, 1)
 
 
-def test_f44_the_type_of_a_metadata_field_is_fixed(client: al.Client) -> None:
+def test_the_type_of_a_metadata_field_is_fixed(client: al.Client) -> None:
     upload(client, labeled("f"))
     frame = al.LabeledFrame(frame_id="f", update_type="MODIFY")
     frame.add_user_metadata("split", 7)
@@ -347,7 +347,7 @@ def test_f44_the_type_of_a_metadata_field_is_fixed(client: al.Client) -> None:
         client.update_frames_metadata(PROJECT, DATASET, {"f": {"split": 7}})
 
 
-def test_f45_the_length_of_embeddings_is_fixed(client: al.Client) -> None:
+def test_the_length_of_embeddings_is_fixed(client: al.Client) -> None:
     first, second = labeled("f", labels=0), labeled("g", labels=0)
     first.add_frame_embedding(embedding=[1.0, 2.0, 3.0])
     second.add_frame_embedding(embedding=[1.0, 2.0])
@@ -358,7 +358,7 @@ def test_f45_the_length_of_embeddings_is_fixed(client: al.Client) -> None:
     assert sent.errors()["rule"].to_list() == ["embedding.dimension"]
 
 
-def test_f58_f60_f61_uploads_are_listed_with_counts_and_contents(
+def test_uploads_are_listed_with_counts_and_contents(
     client: al.Client,
 ) -> None:
     sent = upload(client, labeled("a", labels=2), labeled("b"))
@@ -401,7 +401,7 @@ def test_batch_datasets_are_loaded_once(client: al.Client) -> None:
     assert not client.get_dataset(PROJECT, "batch")["is_mutable"]
 
 
-def test_f63_errors_are_downloaded(client: al.Client, tmp_path: Path) -> None:
+def test_errors_are_downloaded(client: al.Client, tmp_path: Path) -> None:
     upload(client, labeled("f"))
     bad = labeled("g", labels=0)
     bad.add_user_metadata("split", 1)

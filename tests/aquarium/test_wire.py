@@ -309,5 +309,5 @@ def test_files_that_do_not_belong_together_are_refused(
     with pytest.raises(lakehouse.InvalidInputError, match="crop_data"):
         al.ingest(lake, "proj", place)
     with pytest.raises(lakehouse.InvalidInputError, match=r"requests\.json"):
-        al.ingest(lake, "proj", place.parent)
+        al.ingest(lake, "proj", place.parent / "none")
     assert dataset.version == 0
