@@ -21,15 +21,14 @@ from lakehouse.checkpoints import (
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import AlreadyExistsError, InvalidInputError
+from lakehouse.errors import AlreadyExistsError
 from lakehouse.inference_set import InferenceSet
-from lakehouse.loading import PART_BYTES, Load, LoadRequest, run_load
+from lakehouse.loading import Load, LoadOptions, run_load
 from lakehouse.measuring import Goal
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.model.operations import Operations
 from lakehouse.pinning import awaited, take_pin
-from lakehouse.progress import Tell, silent
 from lakehouse.registered import Mode, Registered, check_mode
 from lakehouse.settings import Settings, pick
 from lakehouse.typing import (
@@ -107,12 +106,7 @@ class Dataset(Registered):
         labels: SourceLike | None = None,
         *,
         if_exists: IfExists = "replace",
-        load_id: str | None = None,
-        part_bytes: int = PART_BYTES,
-        storage_options: Mapping[str, str] | None = None,
-        message: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        progress: Tell = silent,
+        **options: Unpack[LoadOptions],
     ) -> Load:
         """Add frames with their labels, or labels alone, from sources of any size.
 
@@ -125,15 +119,13 @@ class Dataset(Registered):
                 of Parquet, Arrow IPC, CSV or JSON lines; or a LazyFrame.
             labels: The same for labels.
             if_exists: As `add` takes it.
-            load_id: The `id` of the load to go on with.
-            part_bytes: About how much of the sources becomes one upload. The local
-                disk has room for the sources once, memory for ten parts.
-            storage_options: `AWS_…` settings for sources on S3; the lake's own
-                when left out.
-            message: Why; kept with each version.
-            metadata: Anything JSON can hold; kept with each upload.
-            progress: Told the stage (`rows`, `parts`), how much of it is done, and
-                how much there is.
+            **options: `load_id`, the id of the load to go on with. `part_bytes`,
+                about how much of the sources becomes one upload: the local disk
+                has room for the sources once, memory for ten parts.
+                `storage_options`, `AWS_…` settings for sources on S3 (the lake's
+                own when left out). `message` and `metadata` as `submit` takes
+                them. `progress`, told the stage (`rows`, `parts`), how much of it
+                is done, and how much there is.
 
         Raises:
             InvalidInputError: If a source is not there, has no frame ids, or has a
@@ -148,9 +140,6 @@ class Dataset(Registered):
             >>> load.status, load.counts["created"]  # doctest: +SKIP
             ('DONE', 2000000)
         """
-        sources = [one for one in (frames, labels) if one is not None]
-        if not sources:
-            raise InvalidInputError("Give frames, labels, or both.", kind="load.empty")
 
         def drafted(*tables: TableLike) -> Operations:
             draft = Draft()
@@ -160,16 +149,7 @@ class Dataset(Registered):
                 draft.add(*tables, if_exists=if_exists)
             return draft.operations()
 
-        known = self.collection.store.storage_options
-        request = LoadRequest(
-            sources,
-            storage_options=known if storage_options is None else storage_options,
-            part_bytes=part_bytes,
-            load_id=load_id,
-            message=message,
-            metadata=metadata or {},
-        )
-        return run_load(self, request, drafted, progress)
+        return run_load(self, (frames, labels), drafted, options)
 
     def modify(
         self,
