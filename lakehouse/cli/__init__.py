@@ -15,6 +15,7 @@ from lakehouse.cli.commands import (
     demo,
     diffing,
     evaluating,
+    exchanging,
     inference_sets,
     projects,
     reading,
@@ -30,7 +31,7 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, evaluating, inference_sets, projects, reading, running, segments, sql,
+    checkpoints, demo, diffing, evaluating, exchanging, inference_sets, projects, reading, running, segments, sql,
     undoing, uploads, writing,
 )  # fmt: skip
 
