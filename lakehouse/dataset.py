@@ -5,8 +5,10 @@ make one, `open_upload` combines several into one. All of them end in `submit`,
 the one way in. Every read starts at a version: `latest()` or `at(ref)`.
 """
 
-from collections.abc import Generator, Mapping
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import polars as pl
@@ -22,13 +24,17 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
 from lakehouse.errors import AlreadyExistsError
+from lakehouse.formats import FormatName, Losses, read_files
+from lakehouse.importing import Import, class_names
 from lakehouse.inference_set import InferenceSet
 from lakehouse.loading import Load, LoadOptions, run_load
 from lakehouse.measuring import Goal
 from lakehouse.model.ids import check_name
+from lakehouse.model.label_types import MASK_CLASS
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.model.operations import Operations
 from lakehouse.pinning import awaited, take_pin
+from lakehouse.progress import Tell, silent
 from lakehouse.registered import Mode, Registered, check_mode
 from lakehouse.settings import Settings, pick
 from lakehouse.typing import (
@@ -46,6 +52,8 @@ __all__ = ["Dataset"]
 
 IfExists = Literal["replace", "reject", "skip"]
 Nulls = Literal["keep", "clear"]
+AddClasses = Callable[[Sequence[str]], list[str]]
+"""Appends classes to the project's; the names of those that were not there."""
 
 
 class Dataset(Registered):
@@ -60,10 +68,12 @@ class Dataset(Registered):
         settings: Settings,
         *,
         goal: Goal | None = None,
+        add_classes: AddClasses | None = None,
     ) -> None:
         super().__init__(name, collection, registry, settings)
         self.project_name = project
         self._goal = goal
+        self._add_classes = add_classes
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -219,6 +229,70 @@ class Dataset(Registered):
         draft = Draft()
         yield draft
         draft.upload = self.submit(draft.operations(), **options)
+
+    def import_from(
+        self,
+        path: str | os.PathLike[str],
+        format: FormatName,  # noqa: A002 - users call it so
+        *,
+        images: str | None = None,
+        add_classes: bool = False,
+        if_exists: IfExists = "replace",
+        progress: Tell = silent,
+        **options: Unpack[SubmitOptions],
+    ) -> Import:
+        r"""Add the frames and labels of files that another tool wrote: one upload.
+
+        Frames are called like their files. Labels of a class that the project does
+        not have are rejected with their frames, unless `add_classes` is set.
+
+        Args:
+            path: A folder, or a file.
+            format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
+                Face) or `webdataset`.
+            images: What stands before the names of images, such as
+                `s3://bucket/images`; by default the folder in which they are found,
+                else nothing: names stay relative, see `connect(media_root=…)`.
+            add_classes: Append the classes that the files name to the project's.
+            if_exists: As for `add`.
+            progress: Called with a stage, how much of it is done, and how much
+                there is.
+            **options: As `submit` takes them.
+
+        Returns:
+            The upload, and in `losses` what the files say that has no column.
+
+        Raises:
+            InvalidInputError: If files cannot be read: all faults are listed, and
+                nothing is written.
+
+        >>> import pathlib, tempfile, lakehouse
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> size = folder.joinpath("frames.csv").write_text(
+        ...     "frame_id,image_url\na,a.png"
+        ... )
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> dataset.import_from(folder, "csv")
+        <Import csv: 1 frames, 0 labels, DONE; nothing lost>
+        """
+        losses, tell = Losses(), progress
+        content = read_files(
+            Path(path), format_name=format, images=images, losses=losses, tell=tell
+        )
+        tell("rows", 0, 1)
+        draft = Draft()
+        draft.add(content.frames, content.labels, if_exists=if_exists)
+        operations = draft.operations()
+        self._require_writable(options.get("upload_id"))
+        added: list[str] = []
+        if add_classes and self._add_classes is not None:
+            named = [
+                name for name in class_names(operations, content) if name != MASK_CLASS
+            ]
+            added = self._add_classes(named)
+        upload = self.submit(operations, **options)
+        return Import(format, Path(path), upload, tuple(added), losses.to_frame())
 
     # ------------------------------ CHECKPOINTS ----------------------------- #
 
@@ -377,7 +451,13 @@ class Dataset(Registered):
     def _set_collection(self, name: str) -> Collection:
         path = f"{self.collection.path}/inference_sets/{name}"
         collection = self.collection
-        return Collection(collection.store, path, collection.classes, INFERENCE_SET)
+        return Collection(
+            collection.store,
+            path,
+            collection.classes,
+            INFERENCE_SET,
+            media=collection.media,
+        )
 
     # ------------------------------ THE DATASET ----------------------------- #
 

@@ -110,6 +110,21 @@ class Project:
         self._update(replaced)
         return self.class_map
 
+    def _ensure_classes(self, names: Sequence[str]) -> list[str]:
+        """Append those classes that are not there; their names."""
+        missing: list[str] = []
+
+        def appended(row: dict[str, Any]) -> dict[str, Any]:
+            classes = ClassMap.from_json(row["class_map"])
+            missing[:] = [
+                name for name in dict.fromkeys(names) if name not in classes.ids
+            ]
+            after = classes.append(missing) if missing else classes
+            return {"class_map": after.to_json(), "class_map_version": after.version}
+
+        self._update(appended)
+        return missing
+
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Replace the project's metadata by anything JSON can hold."""
         self._update(lambda _: {"metadata": json.dumps(dict(metadata))})
@@ -191,6 +206,7 @@ class Project:
             self._registry,
             self._settings,
             goal=Goal(self.task, self.metadata.get(_NEGATIVE)),
+            add_classes=self._ensure_classes,
         )
 
     def datasets(self, *, archived: bool = False) -> list[Dataset]:
@@ -201,7 +217,9 @@ class Project:
 
     def _collection(self, name: str) -> Collection:
         path = f"{self.name}/datasets/{name}"
-        return Collection(self._store, path, lambda: self.class_map)
+        return Collection(
+            self._store, path, lambda: self.class_map, media=self._settings.media
+        )
 
     def _require_active(self) -> None:
         if self.is_archived:

@@ -13,9 +13,10 @@ from lakehouse.contracts import COLLECTION_TABLES, contract, contract_names
 PACKAGE = Path(lakehouse.__file__).parent
 LAYERS = (
     {"_project", "errors", "progress", "typing"},
-    {"contracts", "model", "settings"},
+    {"contracts", "media", "model"},
+    {"settings"},
     {"intake", "merging", "metrics", "storage"},
-    {"decision", "fingerprint", "plotting", "retry"},
+    {"decision", "fingerprint", "formats", "plotting", "retry"},
     {"delta"},
     {"prepared"},
     {"leases", "staging"},
@@ -27,7 +28,7 @@ LAYERS = (
     {"checkpoints", "diff", "measuring"},
     {"bisecting"},
     {"upload", "uploads", "verify"},
-    {"draft", "submit"},
+    {"draft", "importing", "submit"},
     {"pinning", "versioned"},
     {"loading", "registered", "segments"},
     {"inference_set"},
