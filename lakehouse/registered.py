@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
-from lakehouse.errors import ArchivedError, InvalidInputError
+from lakehouse.errors import ArchivedError, ConflictError, InvalidInputError
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.uploads import uploads_table
 from lakehouse.versioned import Versioned
@@ -78,6 +78,23 @@ class Registered(Versioned):
         """Replace its own metadata by anything JSON can hold."""
         self._update({"metadata": json.dumps(dict(metadata))})
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be read; a clone cannot until its files are there."""
+        return not self._row()["clone_of"] or self.collection.ledger.head() is not None
+
+    @property
+    def clone_of(self) -> str | None:
+        """The dataset that it was cloned from."""
+        found: str | None = self._row()["clone_of"]
+        return found
+
+    @property
+    def clone_name(self) -> str | None:
+        """The newest dataset that was cloned from it."""
+        found: str | None = self._row()["clone"]
+        return found
+
     def archive(self, *, archived: bool = True) -> None:
         """Hide it from lists and refuse writes to it, or undo that."""
         self._update({"archived": archived})
@@ -106,6 +123,12 @@ class Registered(Versioned):
                 f"The {self._what} {self.name!r} is archived. Undo it with its "
                 "archive(archived=False).",
                 kind=f"{self._kind}.archived",
+            )
+        if not self.is_ready:
+            raise ConflictError(
+                f"The {self._what} {self.name!r} is still being cloned. Wait until "
+                "is_ready; project.finish_clones() goes on with it.",
+                kind=f"{self._kind}.cloning",
             )
 
     def _row(self) -> dict[str, Any]:

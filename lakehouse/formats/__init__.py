@@ -13,9 +13,9 @@ from lakehouse.formats.losses import Losses
 from lakehouse.formats.report import Export, told_losses
 
 __all__ = [
+    "FORMATS",
     "Content",
     "Export",
-    "FORMATS",
     "FormatName",
     "Losses",
     "Source",
