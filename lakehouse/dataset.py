@@ -508,6 +508,16 @@ class Dataset(Registered):
         return "dataset"
 
     @property
+    def _way_out(self) -> str:
+        clone = self.clone_name
+        if clone is not None:
+            return f"Its mutable clone is {clone!r}."
+        return (
+            f"dataset.clone_as_mutable() makes {MUTABLE + self.name!r}, which takes "
+            "changes; or load a new one."
+        )
+
+    @property
     def _key(self) -> str:
         return self.name
 

@@ -209,9 +209,18 @@ class Project:
             add_classes=self._ensure_classes,
         )
 
-    def datasets(self, *, archived: bool = False) -> list[Dataset]:
-        """All datasets by name; archived ones only when asked for."""
+    def datasets(
+        self, *, mode: Mode | None = None, archived: bool = False
+    ) -> list[Dataset]:
+        """All datasets by name; archived ones only when asked for.
+
+        Args:
+            mode: Only STREAMING ones, or only BATCH ones, which were loaded once.
+            archived: Archived ones too.
+        """
         rows = self._registry.rows().filter(kind="dataset").sort("name")
+        if mode is not None:
+            rows = rows.filter(mode=mode)
         names = rows.filter(pl.col("archived") <= archived).get_column("name")
         return [self.dataset(name) for name in names]
 

@@ -101,17 +101,31 @@ class Registered(Versioned):
 
     def _require_writable(self, upload_id: str | None) -> None:
         self._require_active()
-        if self.mode == "BATCH" and upload_id is None and self._is_loaded():
+        if self.is_mutable:
+            return
+        loaded = self._loaded_by()
+        # The very same upload may be sent again: it is the one that is there.
+        if loaded and upload_id not in loaded:
             raise InvalidInputError(
                 f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
-                "already: it does not change any more. Load a new one, or create one "
-                'with mode="STREAMING".',
+                f"by upload {loaded[0]}: it does not change any more. {self._way_out}",
                 kind=f"{self._kind}.immutable",
             )
 
-    def _is_loaded(self) -> bool:
+    @property
+    def is_mutable(self) -> bool:
+        """Whether it takes changes for ever; a BATCH one is loaded once, whole."""
+        return self.mode != "BATCH"
+
+    @property
+    def _way_out(self) -> str:
+        """What to do where a BATCH collection takes no more."""
+        return 'Load a new one, or create one with mode="STREAMING".'
+
+    def _loaded_by(self) -> list[str]:
+        """The uploads that loaded a BATCH collection, or are about to."""
         rows = uploads_table(self.collection, self.name, "BATCH")
-        return bool(rows.filter(pl.col("status") != "FAILED").height)
+        return rows.filter(pl.col("status") != "FAILED")["upload_id"].to_list()
 
     @property
     def _what(self) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from lakehouse.cli.app import app, session, split_target
 from lakehouse.dataset import Dataset
+from lakehouse.registered import Mode
 
 __all__ = ["dataset", "project"]
 
@@ -86,13 +87,18 @@ def create_dataset(
 
 @dataset.command("list")
 def list_datasets(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="The project.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The project.")],
+    batch: Annotated[
+        bool | None, typer.Option("--batch/--streaming", help="Only those of a mode.")
+    ] = None,
 ) -> None:
     """List the datasets of a project: lakehouse dataset list cells."""
     here = session(context)
+    modes: dict[bool | None, Mode | None] = {True: "BATCH", False: "STREAMING"}
     rows = [
         {"name": d.name, "mode": d.mode, **_facts(d)}
-        for d in here.lake().project(name).datasets()
+        for d in here.lake().project(name).datasets(mode=modes.get(batch))
     ]
     here.output.table(
         pl.DataFrame(rows, infer_schema_length=None), f"Datasets of {name}"
