@@ -138,8 +138,9 @@ class Collection:
         if head is None:
             raise NotFoundError(
                 f"There is no ledger at {self.path}: the dataset was never created, "
-                "or its creation was cut short. create_dataset(…, exist_ok=True) "
-                "completes it.",
+                "its creation was cut short, or it is still being cloned. "
+                "create_dataset(…, exist_ok=True) completes it; clones are completed by "
+                "project.finish_clones().",
                 kind="dataset.unknown",
             )
         return head

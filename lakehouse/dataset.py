@@ -20,10 +20,13 @@ from lakehouse.checkpoints import (
     create_checkpoint,
     find_checkpoint,
 )
+from lakehouse.cloning import MUTABLE, Clone, register_clone
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
-from lakehouse.errors import AlreadyExistsError
+from lakehouse.engines.background import later
+from lakehouse.engines.cloning import clone_content
+from lakehouse.errors import AlreadyExistsError, InvalidInputError
 from lakehouse.formats import FormatName, Losses, read_files
 from lakehouse.importing import Import, class_names
 from lakehouse.inference_set import InferenceSet
@@ -349,6 +352,105 @@ class Dataset(Registered):
         """
         return checkpoints_table(self.collection, archived=archived)
 
+    # --------------------------------- CLONES ------------------------------- #
+
+    def clone(
+        self, name: str, at: VersionLike = "latest", *, exist_ok: bool = False
+    ) -> Clone:
+        """Make a dataset that begins with what this one has at a version.
+
+        It is listed at once, and can be read when its files are there: they are
+        linked or copied by the store behind the caller's back, none is encoded
+        again. Its version 0 has the same fingerprint. Inference sets and
+        checkpoints are not cloned. When merging is deferred it is only listed, and
+        `project.finish_clones()` or `lakehouse run clone` does the rest.
+
+        Args:
+            name: Letters, digits and underscores; unique in the project.
+            at: The version, as `at` takes it.
+            exist_ok: Go on with a clone of this dataset that is there.
+
+        Returns:
+            Its status, and `wait()`.
+
+        Raises:
+            InvalidInputError: If the name cannot be one.
+            AlreadyExistsError: If the name is taken.
+            NotFoundError: If there is no such version.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.clone("copy").wait()
+        <Dataset p/copy version 0: 1 frames, 0 labels>
+        """
+        check_name("dataset", name)
+        version = resolve(self.collection, at)
+        target = self._sibling(name).collection
+        version = register_clone(
+            self._registry,
+            target,
+            source=self.name,
+            name=name,
+            version=version,
+            exist_ok=exist_ok,
+        )
+        work = None
+        if self._settings.inline:
+            # Of their own, since another thread reads and writes them.
+            source, made = self.collection.twin(), self._sibling(name).collection
+            author = self._settings.author
+            work = later(lambda: _cloned(source, made, version, author))
+        return Clone(name, target, lambda: self._sibling(name), work)
+
+    def clone_as_mutable(self, *, exist_ok: bool = False) -> Clone:
+        """Clone a BATCH dataset as `MUTABLE_<name>`, which takes changes.
+
+        Args:
+            exist_ok: Go on with the clone that is there.
+
+        Raises:
+            InvalidInputError: If it is no BATCH dataset.
+            AlreadyExistsError: If the name is taken.
+        """
+        if self.mode != "BATCH":
+            raise InvalidInputError(
+                f"The dataset {self.name!r} takes changes already. A copy of it is made "
+                "by dataset.clone(name).",
+                kind="dataset.mutable",
+            )
+        return self.clone(f"{MUTABLE}{self.name}", exist_ok=exist_ok)
+
+    def finish_clone(self) -> bool:
+        """Go on with a clone that was cut short; False if there is nothing to do.
+
+        Raises:
+            StorageError: If the store failed; the same call goes on.
+        """
+        row = self._row()
+        if not row["clone_of"] or self.collection.ledger.head() is not None:
+            return False
+        source = self._sibling(row["clone_of"]).collection
+        author = self._settings.author
+        clone_content(source, self.collection, int(row["clone_at"]), author=author)
+        return True
+
+    def _sibling(self, name: str) -> "Dataset":
+        """Another dataset of the project."""
+        mine = self.collection
+        path = f"{mine.path.rpartition('/')[0]}/{name}"
+        there = Collection(mine.store, path, mine.classes, media=mine.media)
+        return Dataset(
+            self.project_name,
+            name,
+            there,
+            self._registry,
+            self._settings,
+            goal=self._goal,
+            add_classes=self._add_classes,
+        )
+
     # ----------------------------- INFERENCE SETS --------------------------- #
 
     def create_inference_set(
@@ -466,12 +568,30 @@ class Dataset(Registered):
         return "dataset"
 
     @property
+    def _way_out(self) -> str:
+        clone = self.clone_name
+        if clone is not None:
+            return f"Its mutable clone is {clone!r}."
+        return (
+            f"dataset.clone_as_mutable() makes {MUTABLE + self.name!r}, which takes "
+            "changes; or load a new one."
+        )
+
+    @property
     def _key(self) -> str:
         return self.name
 
     def __repr__(self) -> str:
+        if not self.is_ready:
+            return f"<Dataset {self.project_name}/{self.name}: being cloned>"
         latest = self.collection.latest()
         return (
             f"<Dataset {self.project_name}/{self.name} version {latest.version}: "
             f"{latest.rows['frames']} frames, {latest.rows['labels']} labels>"
         )
+
+
+def _cloned(
+    source: Collection, target: Collection, version: int, author: str | None
+) -> None:
+    clone_content(source, target, version, author=author)

@@ -206,11 +206,15 @@ class Lake:
 
         Addresses are `project/dataset` and `project/dataset/inference_set`.
 
+        Clones that cannot be read yet are left out.
+
         Args:
             archived: Those that are archived too.
         """
         for project in self.projects(archived=archived):
             for dataset in project.datasets(archived=archived):
+                if not dataset.is_ready:
+                    continue
                 name = f"{project.name}/{dataset.name}"
                 yield name, dataset
                 for one in dataset.inference_sets(archived=archived):

@@ -209,11 +209,32 @@ class Project:
             add_classes=self._ensure_classes,
         )
 
-    def datasets(self, *, archived: bool = False) -> list[Dataset]:
-        """All datasets by name; archived ones only when asked for."""
+    def datasets(
+        self, *, mode: Mode | None = None, archived: bool = False
+    ) -> list[Dataset]:
+        """All datasets by name; archived ones only when asked for.
+
+        Args:
+            mode: Only STREAMING ones, or only BATCH ones, which were loaded once.
+            archived: Archived ones too.
+        """
         rows = self._registry.rows().filter(kind="dataset").sort("name")
+        if mode is not None:
+            rows = rows.filter(mode=mode)
         names = rows.filter(pl.col("archived") <= archived).get_column("name")
         return [self.dataset(name) for name in names]
+
+    def finish_clones(self) -> list[Dataset]:
+        """Go on with clones that were only listed, or cut short; those completed.
+
+        Raises:
+            StorageError: If the store failed; the same call goes on.
+        """
+        return [
+            dataset
+            for dataset in self.datasets(archived=True)
+            if dataset.finish_clone()
+        ]
 
     def _collection(self, name: str) -> Collection:
         path = f"{self.name}/datasets/{name}"
@@ -330,6 +351,7 @@ class Project:
         tables = [
             uploads_table(dataset.collection, dataset.name, dataset.mode)
             for dataset in self.datasets(archived=True)
+            if dataset.is_ready
         ]
         if not tables:
             return uploads_table(None, "", "STREAMING")
@@ -342,7 +364,7 @@ class Project:
         Raises:
             NotFoundError: If no dataset of the project knows it.
         """
-        for dataset in self.datasets(archived=True):
+        for dataset in filter(lambda one: one.is_ready, self.datasets(archived=True)):
             try:
                 return dataset.upload(upload_id)
             except NotFoundError:

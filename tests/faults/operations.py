@@ -1,5 +1,6 @@
 """The operations that faults are tried on, on a small dataset that is there."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from lakehouse.storage import Store
 from lakehouse.testing import ModelDataset, Sent, State
 from lakehouse.testing.sending import operations_of
 
-__all__ = ["MODELS", "OPERATIONS", "OTHERS", "before", "expected", "run"]
+__all__ = ["MODELS", "OPERATIONS", "OTHERS", "before", "cloned", "expected", "run"]
 
 Upload = tuple[list[Sent], list[Sent]]
 
@@ -66,7 +67,7 @@ OPERATIONS: dict[str, Upload] = {
 }
 """Name to what is sent, on top of `FIRST` and `SECOND`."""
 
-OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage")
+OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage", "clone")
 """Operations that send nothing."""
 
 MODELS = ("create_inference_set", "add_inferences", "repin")
@@ -103,27 +104,40 @@ def expected(name: str) -> State:
     return model.latest
 
 
+def cloned() -> State:
+    """What a clone of version 1 begins with."""
+    model = ModelDataset(["cell"])
+    model.submit(*FIRST)
+    return model.latest
+
+
 def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
     """Run an operation under an id of its own, so that it can be repeated."""
     lake = lakehouse.connect(store=store)
     dataset = lake.project("cells").dataset("hela")
-    if name == "compact":
-        dataset.compact()
-    elif name == "checkpoint":
-        dataset.checkpoint("base", 1, message="as it came")
-    elif name == "collect_garbage":
-        dataset.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
-    elif name == "restore":
+    if name in OPERATIONS:
+        return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)
+    if name == "restore":
         return dataset.restore(1, upload_id=upload_id)
-    elif name == "revert":
+    if name == "revert":
         return dataset.revert(1, upload_id=upload_id)
-    elif name == "create_inference_set":
-        dataset.create_inference_set("model_b", exist_ok=True)
-    elif name == "repin":
-        dataset.inference_set("model_a").repin(1)
-    elif name == "add_inferences":
+    if name == "add_inferences":
         model = dataset.inference_set("model_a")
         return model.add([_guess("f2", "y")], upload_id=upload_id)
-    if name not in OPERATIONS:
-        return None
-    return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)
+    _SILENT[name](dataset)
+    return None
+
+
+_SILENT: dict[str, Callable[[lakehouse.Dataset], object]] = {
+    "compact": lambda dataset: dataset.compact(),
+    "checkpoint": lambda dataset: dataset.checkpoint("base", 1, message="as it came"),
+    "collect_garbage": lambda dataset: dataset.collect_garbage(
+        retention=NOW, grace=NOW, dry_run=False
+    ),
+    "clone": lambda dataset: dataset.clone("copy", 1, exist_ok=True).wait(),
+    "create_inference_set": lambda dataset: dataset.create_inference_set(
+        "model_b", exist_ok=True
+    ),
+    "repin": lambda dataset: dataset.inference_set("model_a").repin(1),
+}
+"""Operations that make no upload."""

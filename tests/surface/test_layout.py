@@ -28,7 +28,7 @@ LAYERS = (
     {"checkpoints", "diff", "measuring"},
     {"bisecting"},
     {"upload", "uploads", "verify"},
-    {"draft", "importing", "submit"},
+    {"cloning", "draft", "importing", "submit"},
     {"pinning", "versioned"},
     {"loading", "registered", "segments"},
     {"inference_set"},
