@@ -15,7 +15,7 @@ LAYERS = (
     {"_project", "errors", "progress", "typing"},
     {"contracts", "model", "settings"},
     {"intake", "merging", "metrics", "storage"},
-    {"decision", "fingerprint", "plotting", "retry"},
+    {"decision", "fingerprint", "local_cache", "plotting", "retry"},
     {"delta"},
     {"prepared"},
     {"leases", "staging"},
