@@ -21,6 +21,7 @@ from lakehouse.cli.commands import (
     reading,
     running,
     segments,
+    similarity,
     sql,
     undoing,
     uploads,
@@ -32,7 +33,7 @@ __all__ = ["app", "main"]
 
 _COMMANDS = (
     checkpoints, demo, diffing, evaluating, inference_sets, loading, projects, reading, running,
-    segments, sql, undoing, uploads, writing,
+    segments, similarity, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

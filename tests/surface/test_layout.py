@@ -23,6 +23,7 @@ LAYERS = (
     {"own_log"},
     {"catalogue", "collection"},
     {"lock", "replay", "tags"},
+    {"similarity"},
     {"engines", "history", "snapshot", "versions"},
     {"checkpoints", "diff", "measuring"},
     {"bisecting"},
