@@ -40,6 +40,7 @@ from lakehouse.pinning import awaited, take_pin
 from lakehouse.progress import Tell, silent
 from lakehouse.registered import Mode, Registered, check_mode
 from lakehouse.settings import Settings, pick
+from lakehouse.similarity.splits import splits_of
 from lakehouse.typing import (
     FrameLike,
     LabelLike,
@@ -221,6 +222,51 @@ class Dataset(Registered):
         draft = Draft()
         draft.delete(frames, labels)
         return self.submit(draft.operations(), **options)
+
+    def assign_splits(
+        self,
+        shares: Mapping[str, float],
+        *,
+        by: str | None = None,
+        field: str = "user__split",
+        seed: str | int = "",
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Give frames without a split one, for good: train, test, and so on.
+
+        Which one follows from a hash of the frame's group alone, so it is the same
+        on every machine and whatever comes later. Frames that have a split keep it,
+        and others of their group follow them.
+
+        Args:
+            shares: Split to its part of the groups; together they are 1.
+            by: A metadata field, such as `user__patient`: frames of one value stay
+                together. Each frame is by itself when left out, or where it is null.
+            field: The metadata field that holds the split.
+            seed: Another seed is another draw.
+            **options: As `submit` takes them.
+
+        Returns:
+            The upload; it changes nothing where all frames have a split.
+
+        Raises:
+            InvalidInputError: If shares are no parts of 1, there is no such field, or
+                frames of one group are in several splits already. Nothing is written.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("cells", classes=["cell"]).create_dataset(
+        ...     "hela"
+        ... )
+        >>> rows = [{"frame_id": f"f{n}", "image_url": "a.png"} for n in range(1000)]
+        >>> upload = dataset.add(rows)
+        >>> upload = dataset.assign_splits({"train": 0.8, "test": 0.2})
+        >>> frames = dataset.latest().frames().collect()
+        >>> frames["user__split"].value_counts(sort=True).rows()
+        [('train', 808), ('test', 192)]
+        """
+        rows = splits_of(self.latest().frames(), shares, by, field, str(seed))
+        return self.modify(rows, **options)
 
     @contextmanager
     def open_upload(self, **options: Unpack[SubmitOptions]) -> Generator[Draft]:

@@ -26,7 +26,9 @@ from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
 from lakehouse.progress import Tell, silent
 from lakehouse.replay import content, upload_versions
+from lakehouse.similarity import Corpus, Searchable
 from lakehouse.storage import collect_all
+from lakehouse.typing import ElementType
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +47,7 @@ class TableAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Searchable):
     """The frames and labels of one version. Made by `dataset.at()`."""
 
     version: int
@@ -149,6 +151,21 @@ class Snapshot:
             self,
             frames_where=_both(self.frames_where, frames),
             labels_where=_both(self.labels_where, labels),
+        )
+
+    def corpus(self, element_type: ElementType) -> Corpus:
+        """The vectors of its frames, labels or inferences, as `similar` searches them.
+
+        Raises:
+            InvalidInputError: If it holds none of these.
+        """
+        chosen = None
+        if self.labels_where is not None and element_type != "frame":
+            chosen = self.labels().select("frame_id", "label_id")
+        elif self.frames_where is not None:
+            chosen = self.frames().select("frame_id")
+        return Corpus(
+            self.collection, element_type, self.version, self.read_version, chosen
         )
 
     def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:

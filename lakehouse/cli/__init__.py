@@ -22,6 +22,7 @@ from lakehouse.cli.commands import (
     reading,
     running,
     segments,
+    similarity,
     sql,
     undoing,
     uploads,
@@ -33,7 +34,7 @@ __all__ = ["app", "main"]
 
 _COMMANDS = (
     checkpoints, demo, diffing, evaluating, exchanging, inference_sets, loading, projects,
-    reading, running, segments, sql, undoing, uploads, writing,
+    reading, running, segments, similarity, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 
