@@ -32,7 +32,7 @@ LAYERS = (
     {"cloning", "draft", "importing", "submit"},
     {"pinning", "versioned"},
     {"loading", "registered", "segments"},
-    {"inference_set"},
+    {"inference_set", "writable"},
     {"dataset"},
     {"project"},
     {"lake"},
