@@ -77,7 +77,9 @@ def _landed(collection: Collection, upload_id: str) -> pl.DataFrame:
         of_frames = "label_id" not in collection.contract(table).key
         label = pl.lit(None, dtype=pl.String) if of_frames else pl.col("label_id")
         mine = collection.scan(log, version).filter(pl.col("upload_id") == upload_id)
-        parts.append(collect(mine.select("frame_id", label.alias("label_id"), "op")))
+        # A clone begins with images that no operation made: it adds them.
+        op = pl.col("op").fill_null("ADD")
+        parts.append(collect(mine.select("frame_id", label.alias("label_id"), op)))
     rows = pl.concat(parts).unique(_KEY, keep="first", maintain_order=True)
     return rows.with_columns(outcome=pl.lit("landed"))
 

@@ -9,6 +9,7 @@ import polars as pl
 
 __all__ = [
     "ArrowStream",
+    "ElementType",
     "FrameLike",
     "LabelLike",
     "LiveTable",
@@ -45,6 +46,9 @@ LabelLike = TableLike
 
 SourceLike = pl.LazyFrame | str | PathLike[str]
 """Rows of any number: a lazy table, or the path of a file, a folder, a pattern."""
+
+ElementType = Literal["frame", "label", "inference"]
+"""What a segment holds, and what vectors are of."""
 
 VersionLike = int | str | datetime
 """A version number, a name such as `latest`, or an aware datetime."""

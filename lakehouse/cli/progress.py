@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lakehouse.progress import Stage, Tell
+from lakehouse.progress import Tell
 
 __all__ = ["progress_bar"]
 
@@ -28,7 +28,7 @@ def progress_bar(console: Console | None = None) -> Generator[Tell]:
     ) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def tell(stage: Stage, done: int, total: int) -> None:
+        def tell(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = progress.add_task(stage, total=None)
             # Until the first of them is done, the bar only says that it is at work.

@@ -10,6 +10,6 @@ own, so a load that broke off is called again and goes on where it was.
 """
 
 from lakehouse.loading.load import Load
-from lakehouse.loading.run import PART_BYTES, LoadRequest, run_load
+from lakehouse.loading.run import PART_BYTES, LoadOptions, run_load
 
-__all__ = ["PART_BYTES", "Load", "LoadRequest", "run_load"]
+__all__ = ["PART_BYTES", "Load", "LoadOptions", "run_load"]

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import polars as pl
 
@@ -17,12 +17,12 @@ from lakehouse.loading.load import Load
 from lakehouse.loading.sources import Lines, Rows, Source
 from lakehouse.model.ids import new_upload_id
 from lakehouse.model.operations import Operations
-from lakehouse.progress import Tell
+from lakehouse.progress import Tell, silent
 from lakehouse.typing import SourceLike
 from lakehouse.upload import Upload
 from lakehouse.versioned import Versioned
 
-__all__ = ["PART_BYTES", "LoadRequest", "run_load"]
+__all__ = ["PART_BYTES", "LoadOptions", "run_load"]
 
 PART_BYTES: Final = 128 * 1024**2
 """About how much of a source becomes one upload: its merge takes about ten times that."""
@@ -31,64 +31,85 @@ Draft = Callable[..., Operations]
 """Makes operations of the tables of a part, in the order of the sources."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRequest:
-    """What is to be loaded, and how."""
+class LoadOptions(TypedDict, total=False):
+    """What every load takes; `dataset.load` tells their meaning."""
 
-    sources: Sequence[SourceLike]
-    """Paths, folders, patterns, or lazy tables."""
+    load_id: str | None
+    part_bytes: int
     storage_options: Mapping[str, str]
-    """For sources on S3."""
-    part_bytes: int = PART_BYTES
+    message: str | None
+    metadata: Mapping[str, Any]
+    progress: Tell
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The options of a load, with what they are when left out."""
+
     load_id: str | None = None
+    part_bytes: int = PART_BYTES
+    storage_options: Mapping[str, str] | None = None
     message: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    progress: Tell = silent
 
 
-def run_load(target: Versioned, request: LoadRequest, draft: Draft, tell: Tell) -> Load:
+def run_load(
+    target: Versioned,
+    sources: Sequence[SourceLike | None],
+    draft: Draft,
+    options: LoadOptions,
+) -> Load:
     """Load sources part by part.
 
     Args:
         target: What the uploads go to.
-        request: What is to be loaded.
-        draft: Makes operations of tables.
-        tell: Told how far it is.
+        sources: Paths, folders, patterns, or lazy tables; those that are None are
+            left out.
+        draft: Makes operations of the tables of a part.
+        options: How.
 
     Raises:
         InvalidInputError: If a source cannot be read as a table with frame ids; if
             rows of some parts are refused (the others are loaded); or if
             `load_id` is of a load of other files.
     """
+    request = _Request(**options)
     load_id = _checked(request.load_id) or new_upload_id()
+    known_options = target.collection.store.storage_options
+    where = (
+        known_options if request.storage_options is None else request.storage_options
+    )
+    given = [one for one in sources if one is not None]
+    if not given:
+        raise InvalidInputError("There is no source to load.", kind="load.empty")
     files = [
-        one
-        if isinstance(one, pl.LazyFrame)
-        else find_files(os.fspath(one), request.storage_options)
-        for one in request.sources
+        one if isinstance(one, pl.LazyFrame) else find_files(os.fspath(one), where)
+        for one in given
     ]
-    sources = [_opened(one) for one in files]
-    draft(*[source.head() for source in sources])
-    bounds, rows = cut(sources, request.part_bytes)
+    opened = [_opened(one) for one in files]
+    draft(*[source.head() for source in opened])
+    bounds, rows = cut(opened, request.part_bytes)
     note = {"id": load_id, "parts": len(bounds) + 1, "source": _signature(files)}
     with tempfile.TemporaryDirectory(prefix="lakehouse-load-") as folder:
-        parts = Parts(Path(folder), sources, bounds)
+        parts = Parts(Path(folder), opened, bounds)
         if target.mode == "BATCH" and len(parts) > 1:
             raise _too_large_for_batch(target.name, len(parts))
         known = _known(target, note)
-        parts.write(set(range(len(parts))) - known.keys(), rows, tell)
-        return _sent(target, request, draft, parts, known=known, note=note, tell=tell)
+        parts.write(set(range(len(parts))) - known.keys(), rows, request.progress)
+        return _sent(target, request, draft, parts, known=known, note=note)
 
 
 def _sent(
     target: Versioned,
-    request: LoadRequest,
+    request: _Request,
     draft: Draft,
     parts: Parts,
     *,
     known: Mapping[int, str],
     note: Mapping[str, Any],
-    tell: Tell,
 ) -> Load:
+    tell = request.progress
     uploads: list[Upload] = []
     refused: list[str] = []
     for part in range(len(parts)):

@@ -15,6 +15,7 @@ from lakehouse.segments.home import Home, Place
 from lakehouse.segments.refs import key_of
 from lakehouse.segments.staleness import out_of_date
 from lakehouse.segments.telling import beside, put_together, stale_schema, told
+from lakehouse.typing import ElementType
 from lakehouse.versioned import Versioned
 
 __all__ = ["Readable"]
@@ -29,12 +30,12 @@ _SHOWN: Final = 5
 class Readable(Described):
     """The reading half of a segment."""
 
-    def __init__(self, home: Home, segment_id: str, element_type: str) -> None:
+    def __init__(self, home: Home, segment_id: str, element_type: ElementType) -> None:
         super().__init__(home, segment_id)
-        self._kind = element_type
+        self._kind: ElementType = element_type
 
     @property
-    def element_type(self) -> str:
+    def element_type(self) -> ElementType:
         """What it holds: frame, label or inference."""
         return self._kind
 
@@ -101,6 +102,29 @@ class Readable(Described):
             `added_at`, `added_by`, `updated_at`.
         """
         return told(self._rows().drop("segment"), self._kind)
+
+    def batches(self) -> pl.DataFrame:
+        """The batches of work, and how far each is.
+
+        Returns:
+            A row a batch, in order: `batch`, `elements`, `done`, `assignees`, and
+            `status`: queued, assigned once somebody works on it, done when all is.
+        """
+        rows = self._rows().drop_nulls("batch").sort("batch")
+        # batch_10 comes after batch_9.
+        rows = rows.sort(pl.col("batch").str.len_chars(), maintain_order=True)
+        done = pl.col("status") == "done"
+        status = (
+            pl.when(done.all()).then(pl.lit("done"))
+            .when(pl.col("assignee").is_not_null().any()).then(pl.lit("assigned"))
+            .otherwise(pl.lit("queued"))
+        )  # fmt: skip
+        return rows.group_by("batch", maintain_order=True).agg(
+            elements=pl.len(),
+            done=done.sum(),
+            assignees=pl.col("assignee").drop_nulls().unique().sort(),
+            status=status,
+        )
 
     def out_of_date(self) -> pl.DataFrame:
         """The elements that are not any more what they were when they were added.

@@ -214,9 +214,22 @@ def test_sources_that_are_none_are_refused(
     )
     with pytest.raises(InvalidInputError, match="line 2"):
         dataset.load(tmp_path / "lines.jsonl")
-    with pytest.raises(InvalidInputError, match="frames, labels, or both"):
+    with pytest.raises(InvalidInputError, match="no source to load"):
         dataset.load()
     assert not dataset.uploads().height
+
+
+def test_inferences_are_loaded_in_parts_with_their_frames(
+    dataset: lakehouse.Dataset,
+) -> None:
+    dataset.add(frames())
+    model = dataset.create_inference_set("model")
+    guesses = labels().with_columns(confidence=pl.lit(0.5)).lazy()
+
+    load = model.load(guesses, frames().select("frame_id").lazy(), part_bytes=SMALL)
+
+    assert (load.status, len(load.uploads) > 1) == ("DONE", True)
+    assert model.latest().counts == {"frames": FRAMES, "labels": 4 * FRAMES}
 
 
 def test_a_batch_dataset_takes_one_part(project: lakehouse.Project) -> None:

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.progress import Stage
 from tests.rows import box, frame
 
 
@@ -271,7 +270,7 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[tuple[str, int, int]] = []
 
-    def __call__(self, stage: Stage, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int) -> None:
         self.told.append((stage, done, total))
 
     def of(self, stage: str) -> Sequence[tuple[int, int]]:
