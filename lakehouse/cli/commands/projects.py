@@ -151,11 +151,11 @@ def show_dataset(
     here = session(context)
     found = here.dataset(target)
     if not found.is_ready:
-        facts = {"name": found.name, "clone_of": found.clone_of, "status": "PENDING"}
-        here.output.facts(facts, "Dataset")
+        waits = {"name": found.name, "clone_of": found.clone_of, "status": "PENDING"}
+        here.output.facts(waits, "Dataset")
         return
     latest = found.latest()
-    facts = {
+    facts: dict[str, Any] = {
         "name": found.name,
         "mode": found.mode,
         "version": found.version,
