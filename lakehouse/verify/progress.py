@@ -5,8 +5,8 @@ from typing import Literal
 
 __all__ = ["Stage", "Tell", "silent"]
 
-Stage = Literal["ledger", "files", "rows", "keys"]
-"""What is counted: entries, bytes, rows, or parts of the keys."""
+Stage = Literal["ledger", "files", "rows", "keys", "media"]
+"""What is counted: entries, bytes, rows, parts of the keys, or media."""
 
 Tell = Callable[[Stage, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""
