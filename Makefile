@@ -12,7 +12,7 @@ help: ## Show what there is
 .venv/.ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo,duckdb,formats,metrics,plot,testing]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo,duckdb,formats,metrics,plot,similarity,testing]' --group dev
 	touch $@
 
 demo: .venv/.ready ## Real frames go in, change, go wrong, get mended, are read back

@@ -1,15 +1,12 @@
 """A dataset: frames and labels under one ledger.
 
-Every write is one upload: `add`, `modify`, `upsert_labels` and `delete` each
-make one, `open_upload` combines several into one. All of them end in `submit`,
-the one way in. Every read starts at a version: `latest()` or `at(ref)`.
+What it takes in, it takes in as uploads: see `Writable`. Every read starts at a
+version: `latest()` or `at(ref)`. Checkpoints name its versions, clones copy it, and
+inference sets are pinned to it.
 """
 
-import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal, Unpack
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -23,34 +20,26 @@ from lakehouse.checkpoints import (
 from lakehouse.cloning import MUTABLE, Clone, register_clone
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
-from lakehouse.draft import Draft
 from lakehouse.engines.background import later
 from lakehouse.engines.cloning import clone_content
 from lakehouse.errors import AlreadyExistsError, InvalidInputError
-from lakehouse.formats import FormatName, Losses, read_files, silent
-from lakehouse.importing import Import, class_names
 from lakehouse.inference_set import InferenceSet
 from lakehouse.measuring import Goal
 from lakehouse.model.ids import check_name
-from lakehouse.model.label_types import MASK_CLASS
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.pinning import awaited, take_pin
-from lakehouse.registered import Mode, Registered, check_mode
+from lakehouse.registered import Mode, check_mode
 from lakehouse.settings import Settings, pick
-from lakehouse.typing import FrameLike, LabelLike, VersionLike
-from lakehouse.upload import Upload
-from lakehouse.versioned import SubmitOptions
+from lakehouse.typing import (
+    VersionLike,
+)
 from lakehouse.versions import resolve
+from lakehouse.writable import AddClasses, Writable
 
 __all__ = ["Dataset"]
 
-IfExists = Literal["replace", "reject", "skip"]
-Nulls = Literal["keep", "clear"]
-AddClasses = Callable[[Sequence[str]], list[str]]
-"""Appends classes to the project's; the names of those that were not there."""
 
-
-class Dataset(Registered):
+class Dataset(Writable):
     """Frames and labels with a history. Made by `project.dataset()`."""
 
     def __init__(
@@ -64,178 +53,9 @@ class Dataset(Registered):
         goal: Goal | None = None,
         add_classes: AddClasses | None = None,
     ) -> None:
-        super().__init__(name, collection, registry, settings)
+        super().__init__(name, collection, registry, settings, add_classes=add_classes)
         self.project_name = project
         self._goal = goal
-        self._add_classes = add_classes
-
-    # -------------------------------- WRITING ------------------------------- #
-
-    def add(
-        self,
-        frames: FrameLike,
-        labels: LabelLike | None = None,
-        *,
-        if_exists: IfExists = "replace",
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Add frames with their labels, or replace frames wholly.
-
-        A frame that is there already is replaced: its sensors, metadata,
-        labels and embedding become exactly what these rows carry.
-
-        Args:
-            frames: Rows with `frame_id`, `image_url` or `sensors`, metadata as
-                `user__<name>`: anything Arrow, a LazyFrame, dicts, or a path.
-            labels: Rows with `frame_id`, `label_id`, `class_name`, geometry.
-            if_exists: Whether a frame that is there is replaced, rejected, or
-                skipped.
-            **options: As `submit` takes them: message, metadata, upload_id,
-                on_error, based_on.
-
-        Returns:
-            The upload; frames at fault are in `upload.errors()`.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read as frames or labels:
-                an unknown column, a missing or repeated id. Nothing is written.
-        """
-        draft = Draft()
-        draft.add(frames, labels, if_exists=if_exists)
-        return self.submit(draft.operations(), **options)
-
-    def modify(
-        self,
-        frames: FrameLike | None = None,
-        labels: LabelLike | None = None,
-        *,
-        nulls: Nulls = "keep",
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Merge the fields given into frames and labels that are there.
-
-        Args:
-            frames: Rows with `frame_id` and the fields to change.
-            labels: Rows with `frame_id`, `label_id` and the fields to change.
-            nulls: `keep` leaves a field alone where its value is null;
-                `clear` sets it to null.
-            **options: As `submit` takes them.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read. Nothing is written.
-        """
-        draft = Draft()
-        draft.modify(frames, labels, nulls=nulls)
-        return self.submit(draft.operations(), **options)
-
-    def upsert_labels(
-        self, labels: LabelLike, **options: Unpack[SubmitOptions]
-    ) -> Upload:
-        """Create labels, or replace those there wholly; other labels stay.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read. Nothing is written.
-        """
-        draft = Draft()
-        draft.upsert_labels(labels)
-        return self.submit(draft.operations(), **options)
-
-    def delete(
-        self,
-        frames: FrameLike | list[str] | None = None,
-        labels: LabelLike | None = None,
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Take frames, or single labels, out of the latest version.
-
-        Older versions keep them.
-
-        Args:
-            frames: Frame ids, or rows with `frame_id`.
-            labels: Rows with `frame_id` and `label_id`.
-            **options: As `submit` takes them.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read. Nothing is written.
-        """
-        draft = Draft()
-        draft.delete(frames, labels)
-        return self.submit(draft.operations(), **options)
-
-    @contextmanager
-    def open_upload(self, **options: Unpack[SubmitOptions]) -> Generator[Draft]:
-        """Combine several verbs into one upload, and so into one version.
-
-        It is submitted when the block ends; if the block raises, nothing is.
-        Afterwards `draft.upload` is the upload.
-        """
-        draft = Draft()
-        yield draft
-        draft.upload = self.submit(draft.operations(), **options)
-
-    def import_from(
-        self,
-        path: str | os.PathLike[str],
-        format: FormatName,  # noqa: A002 - users call it so
-        *,
-        images: str | None = None,
-        add_classes: bool = False,
-        if_exists: IfExists = "replace",
-        progress: Callable[[str, int, int], None] | None = None,
-        **options: Unpack[SubmitOptions],
-    ) -> Import:
-        r"""Add the frames and labels of files that another tool wrote: one upload.
-
-        Frames are called like their files. Labels of a class that the project does
-        not have are rejected with their frames, unless `add_classes` is set.
-
-        Args:
-            path: A folder, or a file.
-            format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
-                Face) or `webdataset`.
-            images: What stands before the names of images, such as
-                `s3://bucket/images`; by default the folder in which they are found,
-                else nothing: names stay relative, see `connect(media_root=…)`.
-            add_classes: Append the classes that the files name to the project's.
-            if_exists: As for `add`.
-            progress: Called with a stage, how much of it is done, and how much
-                there is.
-            **options: As `submit` takes them.
-
-        Returns:
-            The upload, and in `losses` what the files say that has no column.
-
-        Raises:
-            InvalidInputError: If files cannot be read: all faults are listed, and
-                nothing is written.
-
-        >>> import pathlib, tempfile, lakehouse
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> size = folder.joinpath("frames.csv").write_text(
-        ...     "frame_id,image_url\na,a.png"
-        ... )
-        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
-        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
-        >>> dataset.import_from(folder, "csv")
-        <Import csv: 1 frames, 0 labels, DONE; nothing lost>
-        """
-        losses, tell = Losses(), progress or silent
-        content = read_files(
-            Path(path), format_name=format, images=images, losses=losses, tell=tell
-        )
-        tell("rows", 0, 1)
-        draft = Draft()
-        draft.add(content.frames, content.labels, if_exists=if_exists)
-        operations = draft.operations()
-        self._require_writable(options.get("upload_id"))
-        added: list[str] = []
-        if add_classes and self._add_classes is not None:
-            named = [
-                name for name in class_names(operations, content) if name != MASK_CLASS
-            ]
-            added = self._add_classes(named)
-        upload = self.submit(operations, **options)
-        return Import(format, Path(path), upload, tuple(added), losses.to_frame())
 
     # ------------------------------ CHECKPOINTS ----------------------------- #
 

@@ -17,14 +17,22 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.draft import Draft
 from lakehouse.errors import ConflictError, InvalidInputError
+from lakehouse.loading import Load, LoadOptions, run_load
 from lakehouse.measuring import Goal, MetricOptions, Question, measure
 from lakehouse.metrics import Metrics
+from lakehouse.model.operations import Operations
 from lakehouse.pinning import move_pin, settle_pin
 from lakehouse.registered import Registered
 from lakehouse.segments import Segment
 from lakehouse.settings import Settings
 from lakehouse.snapshot import Snapshot
-from lakehouse.typing import FrameLike, LabelLike, VersionLike
+from lakehouse.typing import (
+    FrameLike,
+    LabelLike,
+    SourceLike,
+    TableLike,
+    VersionLike,
+)
 from lakehouse.upload import Upload
 from lakehouse.versioned import SubmitOptions
 from lakehouse.versions import resolve
@@ -122,6 +130,31 @@ class InferenceSet(Registered):
         draft = InferenceDraft()
         draft.add_inferences(inferences, frames)
         return self.submit(draft.operations(), **options)
+
+    def load(
+        self,
+        inferences: SourceLike,
+        frames: SourceLike | None = None,
+        **options: Unpack[LoadOptions],
+    ) -> Load:
+        """Add inferences from sources of any size, in parts, each an upload.
+
+        Args:
+            inferences: A file, a folder or a pattern of Parquet, Arrow IPC, CSV or
+                JSON lines; or a LazyFrame.
+            frames: The same for frames, among them those of which nothing is said.
+            **options: As `dataset.load` takes them.
+
+        Raises:
+            InvalidInputError: As `dataset.load` does.
+        """
+
+        def drafted(*tables: TableLike) -> Operations:
+            draft = InferenceDraft()
+            draft.add_inferences(*tables)
+            return draft.operations()
+
+        return run_load(self, (inferences, frames), drafted, options)
 
     def modify(
         self,

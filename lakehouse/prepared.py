@@ -130,7 +130,7 @@ def _classes(
     """The ids of the classes named; None if one is unknown."""
     if "class_name" not in rows.columns:
         return {}
-    names = rows.get_column("class_name").unique().drop_nulls().to_list()
+    names = set(rows.get_column("class_name").unique()) - {None}
     if any(name not in class_ids and name != MASK_CLASS for name in names):
         return None
     return {name: class_ids[name] for name in names if name in class_ids}

@@ -33,10 +33,9 @@ def pick(rows: pl.DataFrame, what: str, name: str) -> dict[str, Any]:
     Raises:
         NotFoundError: If there is none; the nearest name is suggested.
     """
-    found = rows.filter(pl.col("name") == name)
-    if found.height:
-        return found.row(0, named=True)
     names = rows.get_column("name").to_list()
+    if name in names:
+        return rows.row(names.index(name), named=True)
     near = difflib.get_close_matches(name, names, n=1)
     known = f"Did you mean {near[0]!r}?" if near else f"There are: {sorted(names)}."
     raise NotFoundError(f"There is no {what} {name!r}. {known}", kind=f"{what}.unknown")

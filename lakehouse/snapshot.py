@@ -8,7 +8,7 @@ sent, so what a snapshot returns can be written again unchanged.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +20,15 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, Layout
 from lakehouse.errors import InvalidInputError, NotFoundError
-from lakehouse.formats import Export, FormatName, Source, export, silent
+from lakehouse.formats import Export, FormatName, Source, export
 from lakehouse.lock import condition_text, lock_of
 from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
+from lakehouse.progress import Tell, silent
 from lakehouse.replay import content, upload_versions
+from lakehouse.similarity import Corpus, Searchable
 from lakehouse.storage import collect_all
+from lakehouse.typing import ElementType
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,7 +47,7 @@ class TableAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Searchable):
     """The frames and labels of one version. Made by `dataset.at()`."""
 
     version: int
@@ -148,6 +151,21 @@ class Snapshot:
             self,
             frames_where=_both(self.frames_where, frames),
             labels_where=_both(self.labels_where, labels),
+        )
+
+    def corpus(self, element_type: ElementType) -> Corpus:
+        """The vectors of its frames, labels or inferences, as `similar` searches them.
+
+        Raises:
+            InvalidInputError: If it holds none of these.
+        """
+        chosen = None
+        if self.labels_where is not None and element_type != "frame":
+            chosen = self.labels().select("frame_id", "label_id")
+        elif self.frames_where is not None:
+            chosen = self.frames().select("frame_id")
+        return Corpus(
+            self.collection, element_type, self.version, self.read_version, chosen
         )
 
     def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -274,7 +292,7 @@ class Snapshot:
         media: bool | None = None,
         split: str | None = None,
         overwrite: bool = False,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Tell = silent,
     ) -> Export:
         """Write the frames and labels, filtered or not, as files of another tool.
 
@@ -321,7 +339,7 @@ class Snapshot:
             media=media,
             split=split,
             overwrite=overwrite,
-            tell=progress or silent,
+            tell=progress,
         )
 
     def plot(self, frame_id: str) -> "Image":

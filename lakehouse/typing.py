@@ -9,9 +9,11 @@ import polars as pl
 
 __all__ = [
     "ArrowStream",
+    "ElementType",
     "FrameLike",
     "LabelLike",
     "LiveTable",
+    "SourceLike",
     "TableLike",
     "VersionLike",
 ]
@@ -41,6 +43,12 @@ FrameLike = TableLike
 
 LabelLike = TableLike
 """Rows of labels."""
+
+SourceLike = pl.LazyFrame | str | PathLike[str]
+"""Rows of any number: a lazy table, or the path of a file, a folder, a pattern."""
+
+ElementType = Literal["frame", "label", "inference"]
+"""What a segment holds, and what vectors are of."""
 
 VersionLike = int | str | datetime
 """A version number, a name such as `latest`, or an aware datetime."""

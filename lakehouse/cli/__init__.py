@@ -17,10 +17,12 @@ from lakehouse.cli.commands import (
     evaluating,
     exchanging,
     inference_sets,
+    loading,
     projects,
     reading,
     running,
     segments,
+    similarity,
     sql,
     undoing,
     uploads,
@@ -31,8 +33,8 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, evaluating, exchanging, inference_sets, projects, reading, running, segments, sql,
-    undoing, uploads, writing,
+    checkpoints, demo, diffing, evaluating, exchanging, inference_sets, loading, projects,
+    reading, running, segments, similarity, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

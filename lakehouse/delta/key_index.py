@@ -5,7 +5,7 @@ hash for each key and each row's `row_hash`, in the file's own order, and finds
 100,000 keys among millions in milliseconds. Two keys that agree in all 128 bits
 would be taken for one; for a billion rows the odds are one in 10^20.
 
-    runs   (first lane, start, count), sorted by the lane: rows of one frame
+    runs   (first lane, start, count), by the lane's first bits: rows of one frame
     rows   (second lane, row hash), by place in the file
 """
 
@@ -19,12 +19,16 @@ import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
 
+from lakehouse.merging.row_hash import FEW, few_texts
+
 __all__ = ["KeyIndex", "key_lanes"]
 
 Lanes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
 
-_MAGIC: Final = np.uint64(0x6C616B656B657931)  # "lakekey1": the format's name
+_MAGIC: Final = np.uint64(0x6C616B656B657932)  # "lakekey2": the format's name
+_SEED: Final = 0x9E3779B9
+"""Of the hash that tells keys of one first lane apart."""
 _MAPPED_BYTES: Final = 1 << 20
 _NOTHING: Final = np.array([], dtype=np.int64)
 
@@ -32,7 +36,13 @@ _NOTHING: Final = np.array([], dtype=np.int64)
 def key_lanes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Lanes, Lanes]:
     """128 bits of hash of each key, the first 64 from its first column alone."""
     head = key[0]
-    second = plh.col(head).nchash.wyhash().alias("_second")
+    if keys.height <= FEW:
+        texts = [keys.get_column(name) for name in key]
+        mixed = few_texts(texts[0], _SEED)
+        for column in texts[1:]:
+            mixed = mixed ^ few_texts(column)
+        return few_texts(texts[0]), mixed
+    second = plh.col(head).nchash.xxh3_64(seed=_SEED).alias("_second")
     lanes = [plh.col(head).nchash.xxh3_64().alias("_first"), second]
     lanes += [plh.col(name).nchash.xxh3_64().alias(name) for name in key[1:]]
     hashed = keys.lazy().select(lanes).collect()
@@ -52,7 +62,7 @@ class KeyIndex:
     """The keys of one data file."""
 
     runs: Lanes
-    """First lanes, ascending; rows of one frame lie together in a sorted file."""
+    """First lanes, by bucket; rows of one frame lie together in a sorted file."""
     starts: npt.NDArray[np.uint32]
     counts: npt.NDArray[np.uint32]
     second: Lanes
@@ -71,7 +81,7 @@ class KeyIndex:
         is_start[1:] = first[1:] != first[:-1]
         starts = np.flatnonzero(is_start)
         counts = np.diff(np.append(starts, height))
-        order = np.argsort(first[starts], kind="stable")
+        order = _by_first_bits(first[starts])
         runs = first[starts][order]
         return cls(
             runs,
@@ -147,6 +157,18 @@ class KeyIndex:
             parts[2].view(np.int64),
             *_buckets(parts[0].view(np.uint64)),
         )
+
+
+def _by_first_bits(lanes: Lanes) -> Places:
+    """The order of lanes by their first bits, as many as buckets can have.
+
+    The places ride in the last bits, so numbers are sorted and not pointers to
+    them: a quarter of the time.
+    """
+    bits = np.uint64(len(lanes).bit_length())
+    last = (np.uint64(1) << bits) - np.uint64(1)
+    packed = (lanes & ~last) | np.arange(len(lanes), dtype=np.uint64)
+    return (np.sort(packed) & last).astype(np.int64)
 
 
 def _buckets(runs: Lanes) -> tuple[np.uint64, npt.NDArray[np.int64]]:

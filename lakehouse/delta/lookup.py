@@ -5,10 +5,10 @@ asked by its key index; a large file that few keys are wanted from, and that has
 no index yet, is scanned, since that costs less than making one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ _FEW_KEYS: Final = 64
 _SMALL_FILE_ROWS: Final = 16_384
 _FILE_SHIFT: Final = 32
 _THREADS: Final = 2
+
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +71,25 @@ class Lookup:
         """
         if not self._state.files or not wanted.height:
             return self._nothing()
-        wanted = _sorted(wanted.select(self._key), self._key[0])
-        found: list[pl.DataFrame] = []
-        scanned: list[_Asked] = []
-        lanes = None
-        for asked, index in self._indexed(wanted.get_column(self._key[0])):
+        wanted = _sorted(wanted[self._key], self._key[0])
+        lanes = key_lanes(wanted, self._key)
+
+        def find(asked: _Asked) -> pl.DataFrame | None:
+            """What a file's index says; None if there is none."""
+            index = self._index(asked)
             if index is None:
-                scanned.append(asked)
-                continue
-            lanes = key_lanes(wanted, self._key) if lanes is None else lanes
+                return None
             mine = slice(asked.start, asked.start + asked.length)
             which, places = index.find(lanes[0][mine], lanes[1][mine])
             which, places = _living(asked.file, which, places)
-            if len(which):
-                rows = wanted[which + asked.start]
-                found.append(_located(rows, index.row_hash[places], asked, places))
-        found += self._scanned(scanned, wanted, self._key)
+            rows = wanted[which + asked.start]
+            return _located(rows, index.row_hash[places], asked, places)
+
+        asked = list(self._asked(wanted.get_column(self._key[0])))
+        told = _side_by_side(find, asked)
+        found = [part for part in told if part is not None and part.height]
+        rest = [one for one, part in zip(asked, told, strict=True) if part is None]
+        found += self._scanned(rest, wanted, self._key)
         return pl.concat(found) if found else self._nothing()
 
     def frames(self, frame_ids: pl.Series) -> pl.DataFrame:
@@ -95,16 +100,17 @@ class Lookup:
         wanted = _sorted(frame_ids.alias(name).to_frame(), name)
         if len(self._key) == 1:
             return self.keys(wanted)
-        scanned: list[_Asked] = []
-        lane = None
-        for asked, index in self._indexed(wanted.get_column(name)):
-            if index is not None:
-                lane = key_lanes(wanted, [name])[0] if lane is None else lane
-                mine = lane[asked.start : asked.start + asked.length]
-                if not len(index.of_frames(mine)[0]):
-                    continue
-            scanned.append(asked)
-        found = self._scanned(scanned, wanted, [name])
+        lane = key_lanes(wanted, [name])[0]
+
+        def may_hold(asked: _Asked) -> bool:
+            index = self._index(asked)
+            mine = lane[asked.start : asked.start + asked.length]
+            return index is None or len(index.of_frames(mine)[0]) > 0
+
+        asked = list(self._asked(wanted.get_column(name)))
+        held = _side_by_side(may_hold, asked)
+        holding = [one for one, holds in zip(asked, held, strict=True) if holds]
+        found = self._scanned(holding, wanted, [name])
         return pl.concat(found) if found else self._nothing()
 
     def rows(self, located: pl.DataFrame) -> pl.DataFrame:
@@ -113,6 +119,8 @@ class Lookup:
         Args:
             located: As `keys` and `frames` return them.
         """
+        if not located.height:
+            return pl.DataFrame(schema=self._state.schema)
         files = list(self._state.files.values())
         lazy: list[pl.LazyFrame] = []
         first = pl.col(self._key[0])
@@ -127,8 +135,6 @@ class Lookup:
             lazy.append(
                 rows.filter(in_range, pl.col(PLACE).is_in(places.implode())).drop(PLACE)
             )
-        if not lazy:
-            return pl.DataFrame(schema=self._state.schema)
         return pl.concat(collect_all(lazy))
 
     def _asked(self, wanted: pl.Series) -> Iterator[_Asked]:
@@ -146,14 +152,6 @@ class Lookup:
                 end = wanted.search_sorted(high, side="right")
                 if end > start:
                     yield _Asked(number, file, start, end - start)
-
-    def _indexed(self, wanted: pl.Series) -> list[tuple[_Asked, KeyIndex | None]]:
-        """The files that may hold some of the keys, with their indexes."""
-        asked = list(self._asked(wanted))
-        if len(asked) < 2:  # noqa: PLR2004 - nothing to do side by side
-            return [(one, self._index(one)) for one in asked]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            return list(zip(asked, pool.map(self._index, asked), strict=True))
 
     def _index(self, asked: _Asked) -> KeyIndex | None:
         """The file's index, made now if that pays."""
@@ -201,6 +199,16 @@ class Lookup:
             OLD_AT: pl.Int64,
         }
         return pl.DataFrame(schema=schema)
+
+
+def _side_by_side(
+    work: Callable[[_Asked], _Told], asked: Sequence[_Asked]
+) -> list[_Told]:
+    """What work on each file comes to, on several cores where there are several."""
+    if len(asked) < 2:  # noqa: PLR2004 - nothing to do side by side
+        return [work(one) for one in asked]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, asked))
 
 
 def places_by_file(at: pl.Series) -> dict[int, npt.NDArray[np.uint32]]:

@@ -165,7 +165,7 @@ def file_rows(rows: pl.DataFrame) -> int:
 
 def without_nulls(rows: pl.DataFrame) -> pl.DataFrame:
     """The columns that have a value: readers give null for one that a file lacks."""
-    return rows.select(column for column in rows if column.null_count() < rows.height)
+    return rows[[one.name for one in rows if one.null_count() < rows.height]]
 
 
 def sort_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -32,20 +32,11 @@ def add_action(
         rows: What is in it.
         contract: The table's contract; columns of the key have bounds.
     """
-    bounds = (
-        rows.select(pl.col(name).min().name.suffix("_min") for name in contract.key),
-        rows.select(pl.col(name).max().name.suffix("_max") for name in contract.key),
-    )
-    least, greatest = bounds[0].row(0), bounds[1].row(0)
+    keys = {name: rows.get_column(name) for name in contract.key}
     stats: dict[str, Any] = {
         "numRecords": rows.height,
-        "minValues": {
-            name: _least(value) for name, value in zip(contract.key, least, strict=True)
-        },
-        "maxValues": {
-            name: _greatest(value)
-            for name, value in zip(contract.key, greatest, strict=True)
-        },
+        "minValues": {name: _least(values.min()) for name, values in keys.items()},
+        "maxValues": {name: _greatest(values.max()) for name, values in keys.items()},
         "nullCount": dict.fromkeys(contract.key, 0),
         "tightBounds": True,
     }

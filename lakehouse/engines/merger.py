@@ -133,7 +133,8 @@ class Merger:
         collection = self._collection
         collection.staging.note_settled(list(entry.uploads))
         rows = upload_rows(group, outcome, entry.version, entry.time)
-        done = rows.filter(status="DONE").get_column("upload_id").to_list()
+        ended = rows[["upload_id", "status"]].rows()
+        done = [upload_id for upload_id, status in ended if status == "DONE"]
         try:
             collection.ledger.publish(entry)
             for upload_id in entry.uploads:

@@ -26,6 +26,7 @@ from lakehouse.engines.records import (
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.ledger import Entry
 from lakehouse.merging.outcome import OLD_AT, OLD_HASH, Outcome, TableChange
+from lakehouse.merging.rows import lacking
 from lakehouse.merging.rules import EmbeddingSpec, Rules
 from lakehouse.model.metadata import PREFIX
 
@@ -125,26 +126,28 @@ def _plan_table(
         return
     created = change.images.get_column(OLD_HASH).null_count()
     plan.rows[table] += created - change.deletions.height
-    gone = pl.concat(
-        [part.get_column(OLD_HASH) for part in (change.images, change.deletions)]
-    ).drop_nulls()
+    gone = _known(change, OLD_HASH)
     new = Fingerprint.of(change.images.get_column("row_hash"))
     plan.fingerprint[table] = (old - Fingerprint.of(gone) + new).text
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, group, plan)
-    old_at = pl.concat(
-        [part.get_column(OLD_AT) for part in (change.images, change.deletions)]
-    ).drop_nulls()
-    images = change.images.drop("op", OLD_HASH)
+    images = lacking(change.images, "op", OLD_HASH)
     writer = collection.writer(table)
-    actions, rest = writer.change(state, images, old_at, at)
+    actions, rest = writer.change(state, images, _known(change, OLD_AT), at)
     if rest.height == images.height:
         log_path = collection.table_path(f"{table}_changes")
         actions += writer.share(log_path, logged)
     elif rest.height:
-        actions += writer.append(rest.drop(OLD_AT))
+        actions += writer.append(lacking(rest, OLD_AT))
     plan.actions.setdefault(table, []).extend(actions)
+
+
+def _known(change: TableChange, name: str) -> pl.Series:
+    """What is told of the old rows of a change; new rows have none."""
+    parts = [part.get_column(name) for part in (change.images, change.deletions)]
+    some = [part for part in parts if part.null_count() < len(part)]
+    return pl.concat(some).drop_nulls() if some else parts[0].clear()
 
 
 def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
@@ -156,6 +159,8 @@ def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
         and name not in known
         and change.images.get_column(name).null_count() == change.images.height
     ]
+    if not unlanded:
+        return change
     return TableChange(change.images.drop(unlanded), change.deletions)
 
 
@@ -178,9 +183,9 @@ def _write_log(
         (pending,) = group
         images = collection.staging.share_images(pending.manifest, table, writer.path)
     else:
-        images = writer.append(change.images.drop(OLD_HASH, OLD_AT))
+        images = writer.append(lacking(change.images, OLD_HASH, OLD_AT))
     told += images
-    told += writer.append(change.deletions.drop(OLD_HASH, OLD_AT))
+    told += writer.append(lacking(change.deletions, OLD_HASH, OLD_AT))
     return images
 
 

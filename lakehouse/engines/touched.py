@@ -9,7 +9,7 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
 from lakehouse.engines.pending import Pending, distinct, frame_ids
 from lakehouse.merging.current import Current, Held
-from lakehouse.merging.rows import without
+from lakehouse.merging.rows import among, without
 from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.prepared import as_sent
@@ -68,13 +68,11 @@ def current_rows(
         return _of_labels_alone(collection, version, labels)
     lookup = collection.lookup("frames", version)
     there = lookup.keys(frame_ids(operations).to_frame())
-    modified = there.join(_of(frames, "MODIFY", _FRAME), on=_FRAME, how="semi")
+    modified = among(there, _of(frames, "MODIFY", _FRAME))
     wholly = pl.concat([_of(frames, "ADD", _FRAME), _of(frames, "DELETE", _FRAME)])
-    wholly = there.select(_FRAME).join(wholly, on=_FRAME, how="semi")
-    lasting = there.select(_FRAME).join(wholly, on=_FRAME, how="anti")
-    singly = _NO_LABELS
-    if lasting.height and labels.height:
-        singly = labels.select(_LABEL).join(lasting, on=_FRAME, how="semi")
+    wholly = among(there[_FRAME], wholly)
+    lasting = without(there[_FRAME], wholly)
+    singly = among(labels[_LABEL], lasting) if labels.height else _NO_LABELS
     return Current(
         frames=Held(there, lookup.rows(modified)),
         labels=_held_labels(collection, version, labels, wholly, singly),
@@ -88,7 +86,7 @@ def _of_labels_alone(
 ) -> Current:
     """The same where no frame is sent: the frame of a label that is there, is there."""
     none = pl.DataFrame(schema=dict.fromkeys(_FRAME, pl.String))
-    singly = labels.select(_LABEL) if labels.height else _NO_LABELS
+    singly = labels[_LABEL] if labels.height else _NO_LABELS
     held = _held_labels(collection, version, labels, none, singly)
     found = distinct(held.keys.get_column("frame_id"))
     rest = singly if not len(found) else without(singly, found.to_frame())
@@ -108,7 +106,10 @@ def _of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:
     """The keys of the rows with that operation."""
     if not rows.height:
         return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
-    return rows.filter(pl.col(OP) == op).select(key)
+    is_op = rows.get_column(OP) == op
+    if is_op.all():
+        return rows[key]
+    return rows.filter(is_op)[key] if is_op.any() else rows[key].clear()
 
 
 def _held_labels(
@@ -119,7 +120,7 @@ def _held_labels(
     singly: pl.DataFrame,
 ) -> Held:
     keys = _keys(collection, "labels", version, wholly, singly).keys
-    modified = keys.join(_of(labels, "MODIFY", _LABEL), on=_LABEL, how="semi")
+    modified = among(keys, _of(labels, "MODIFY", _LABEL), _LABEL)
     return Held(keys, collection.lookup("labels", version).rows(modified))
 
 

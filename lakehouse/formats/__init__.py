@@ -6,14 +6,12 @@ promise: what is written and read again is the same, or the report names the los
 
 from lakehouse.formats.content import Content, Source
 from lakehouse.formats.exporting import export
-from lakehouse.formats.files import silent
 from lakehouse.formats.importing import read_files
-from lakehouse.formats.kinds import FORMATS, FormatName
+from lakehouse.formats.kinds import FormatName
 from lakehouse.formats.losses import Losses
 from lakehouse.formats.report import Export, told_losses
 
 __all__ = [
-    "FORMATS",
     "Content",
     "Export",
     "FormatName",
@@ -21,6 +19,5 @@ __all__ = [
     "Source",
     "export",
     "read_files",
-    "silent",
     "told_losses",
 ]

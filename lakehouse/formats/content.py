@@ -7,7 +7,7 @@ A format knows neither datasets nor snapshots. It says in its `Form` what it has
 room for; what does not fit is counted as lost before the first file is written.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
@@ -21,13 +21,11 @@ from lakehouse.formats.rows import Row, plain
 from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.metadata import PREFIX
+from lakehouse.progress import Tell
 from lakehouse.storage import collect, collect_all
 from lakehouse.typing import FrameLike, LabelLike
 
-__all__ = ["Content", "Form", "Source", "Target", "Tell", "losses_of"]
-
-Tell = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done, and how much there is."""
+__all__ = ["Content", "Form", "Source", "Target", "losses_of"]
 
 _BATCH: Final = 2_000
 """Frames whose rows are in memory at once."""

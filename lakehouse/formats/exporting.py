@@ -5,12 +5,13 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.formats.content import Source, Target, Tell, losses_of
+from lakehouse.formats.content import Source, Target, losses_of
 from lakehouse.formats.files import appearing
 from lakehouse.formats.kinds import format_of
 from lakehouse.formats.losses import Losses
 from lakehouse.formats.report import Export
 from lakehouse.model.metadata import PREFIX
+from lakehouse.progress import Tell
 from lakehouse.storage import collect_all
 
 __all__ = ["export"]

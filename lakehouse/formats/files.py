@@ -8,9 +8,9 @@ import json
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from lakehouse.formats.rows import Row
 from lakehouse.media import is_relative
 from lakehouse.model.problems import Problem
 from lakehouse.model.refusing import refuse
+from lakehouse.progress import Tell, silent
 
 __all__ = [
     "IMAGE_ENDINGS",
@@ -28,7 +29,6 @@ __all__ = [
     "is_image",
     "read_json",
     "require_unique",
-    "silent",
     "the_file",
 ]
 
@@ -40,11 +40,6 @@ IMAGE_ENDINGS: Final = frozenset(
 _SHOWN: Final = 10
 
 
-def silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody how far it is."""
-    del stage, done, total
-
-
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where files come from: where the images are that they name."""
@@ -53,7 +48,7 @@ class Origin:
     """Where they are looked for."""
     prefix: str | None = None
     """What stands before each name; None: where the image is found, else nothing."""
-    tell: Callable[[str, int, int], None] = field(default=silent)
+    tell: Tell = silent
     """Told how far the reading is."""
 
     def url(self, name: str) -> str:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.formats.content import Content, Tell
-from lakehouse.formats.files import Origin, silent
+from lakehouse.formats.content import Content
+from lakehouse.formats.files import Origin
 from lakehouse.formats.kinds import format_of
 from lakehouse.formats.losses import Losses
+from lakehouse.progress import Tell, silent
 
 __all__ = ["read_files"]
 

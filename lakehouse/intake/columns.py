@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
+from polars._typing import PolarsDataType
 
 from lakehouse.intake.dates import moment
 from lakehouse.intake.nested import NESTED
@@ -35,6 +36,25 @@ class Intake:
     """frame_id, and label_id for labels."""
     columns: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
     problems: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    _distinct: dict[str, tuple[pl.Series, frozenset[Any]]] = field(
+        default_factory=dict[str, tuple[pl.Series, frozenset[Any]]]
+    )
+
+    def get(self, name: str, dtype: PolarsDataType = pl.String) -> pl.Series:
+        """A column, or one of nulls where it was not sent."""
+        if name in self.columns:
+            return self.columns[name]
+        null = pl.Series(name, [None], dtype=dtype)
+        return null.new_from_index(0, self.keys.height)
+
+    def distinct(self, name: str) -> frozenset[Any]:
+        """The values of a column, found once while it stays the same."""
+        column = self.get(name)
+        known, values = self._distinct.get(name, (None, frozenset()))
+        if known is not column:
+            values = frozenset(column.unique())
+            self._distinct[name] = (column, values)
+        return values
 
     def blame(
         self,
@@ -114,8 +134,8 @@ def _converted(
     made = values.cast(dtype, strict=False)
     if dtype.is_integer() and values.dtype.is_float():
         made = made.set((made.cast(pl.Float64) != values).fill_null(value=False), None)
-    lost = made.is_null() & values.is_not_null()
-    if lost.any():
+    if made.null_count() > values.null_count():
+        lost = made.is_null() & values.is_not_null()
         _misfit(intake, name, lost, values.cast(pl.String, strict=False), dtype)
     intake.columns[name] = made.alias(name)
 

@@ -59,7 +59,7 @@ def frame_operations(
         _check(intake)
         if layout.kind == "dataset" and op == "ADD":
             _check_has_image(intake)
-    rows = intake.keys.with_columns(intake.columns.values())
+    rows = intake.keys.hstack(list(intake.columns.values()))
     if op == "ADD" and if_exists != "replace":
         rows = rows.with_columns(pl.lit(if_exists).alias(IF_EXISTS))
     if op == "MODIFY" and nulls == "clear":
@@ -92,11 +92,10 @@ def _check(intake: Intake) -> None:
 
 
 def _check_place(intake: Intake) -> None:
-    columns, height = intake.columns, intake.keys.height
-    if "latitude" not in columns and "longitude" not in columns:
+    if intake.columns.keys().isdisjoint({"latitude", "longitude"}):
         return
-    null = pl.Series([None] * height, dtype=pl.Float64)
-    latitude, longitude = columns.get("latitude", null), columns.get("longitude", null)
+    latitude = intake.get("latitude", pl.Float64)
+    longitude = intake.get("longitude", pl.Float64)
     for name, value, most in (
         ("latitude", latitude, 90),
         ("longitude", longitude, 180),
@@ -130,8 +129,9 @@ def check_vector(intake: Intake) -> None:
 
 def _check_has_image(intake: Intake) -> None:
     """An added frame should have an image, or another sensor."""
-    columns, height = intake.columns, intake.keys.height
-    url = columns.get("image_url", pl.Series([None] * height, dtype=pl.String))
+    columns, url = intake.columns, intake.get("image_url")
+    if not url.null_count():
+        return
     lacks = url.is_null()
     if "sensors" in columns:
         lacks = lacks & (columns["sensors"].list.len().fill_null(0) == 0)
@@ -142,8 +142,7 @@ def _check_has_image(intake: Intake) -> None:
 
 def _check_image(intake: Intake) -> None:
     """image_url and the list of sensors must agree."""
-    columns, height = intake.columns, intake.keys.height
-    url = columns.get("image_url", pl.Series([None] * height, dtype=pl.String))
+    columns, url = intake.columns, intake.get("image_url")
     if "sensors" in columns:
         sensors = columns["sensors"]
         urls = sensors.list.eval(pl.element().struct.field("image_url"))

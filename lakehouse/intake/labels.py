@@ -80,7 +80,7 @@ def label_operations(
         _check(intake, op)
         if layout.kind == "inference_set":
             _check_confidence(intake, op)
-    rows = intake.keys.with_columns(intake.columns.values())
+    rows = intake.keys.hstack(list(intake.columns.values()))
     if op == "MODIFY" and nulls == "clear":
         rows = cleared(rows, table)
     return finished(rows, intake, table, op)
@@ -112,8 +112,7 @@ def _check_ids(intake: Intake) -> None:
 def _infer_types(intake: Intake) -> None:
     """The type of labels that do not say it, by the geometry they have."""
     columns, height = intake.columns, intake.keys.height
-    null = pl.Series([None] * height, dtype=pl.String)
-    said = columns.setdefault("label_type", null.alias("label_type"))
+    said = columns["label_type"] = intake.get("label_type")
     if said.null_count():
         geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
         first = next(iter(geometry), None)
@@ -133,9 +132,8 @@ def _infer_types(intake: Intake) -> None:
         ).to_series()
         columns["label_type"] = made
     kinds = columns["label_type"]
-    if kinds.is_in(list(MASK_TYPES)).any():
-        names = columns.get("class_name", null)
-        rows = pl.DataFrame([kinds, names.alias("class_name")])
+    if not intake.distinct("label_type").isdisjoint(MASK_TYPES):
+        rows = pl.DataFrame([kinds, intake.get("class_name")])
         filled = pl.when(pl.col("label_type").is_in(list(MASK_TYPES))).then(
             pl.col("class_name").fill_null(MASK_CLASS)
         )
@@ -169,7 +167,7 @@ def _check_type(intake: Intake, op: str) -> None:
     kinds = intake.columns.get("label_type")
     if kinds is None:
         return
-    if kinds.unique().is_in([*LABEL_TYPES]).all():
+    if LABEL_TYPES.keys() >= intake.distinct("label_type"):
         return
     bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
     told = kinds.fill_null("") + " is no label type."
@@ -182,10 +180,8 @@ def _check_type(intake: Intake, op: str) -> None:
 
 def _check_complete(intake: Intake) -> None:
     """A whole label has a class and everything its type needs."""
-    columns, height = intake.columns, intake.keys.height
-    kinds = columns["label_type"]
-    absent = pl.Series([True] * height, dtype=pl.Boolean)
-    for name in kinds.drop_nulls().unique().to_list():
+    columns, kinds = intake.columns, intake.columns["label_type"]
+    for name in intake.distinct("label_type"):
         kind = LABEL_TYPES.get(name)
         if kind is None:
             continue
@@ -193,13 +189,13 @@ def _check_complete(intake: Intake) -> None:
             if field in columns and not columns[field].null_count():
                 continue
             mine = (kinds == name).fill_null(value=False)
-            lacks = columns[field].is_null() if field in columns else absent
+            lacks = intake.get(field).is_null()
             told = f"A label of type {name} needs {field}."
             hint = "Send the whole geometry, or modify the label instead."
             intake.blame(mine & lacks, "geometry.missing", told, hint, field)
     if "class_name" in columns and not columns["class_name"].null_count():
         return
-    lacks = columns["class_name"].is_null() if "class_name" in columns else absent
+    lacks = intake.get("class_name").is_null()
     told = "The label has no class_name."
     intake.blame(
         lacks, "class.missing", told, "Name one of the project's classes.", "class_name"
@@ -208,15 +204,13 @@ def _check_complete(intake: Intake) -> None:
 
 def _check_confidence(intake: Intake, op: str) -> None:
     """An inference says how sure the model is, unless it is a mask or of one."""
-    columns, height = intake.columns, intake.keys.height
-    null = pl.Series([None] * height, dtype=pl.Float64)
-    sure = columns.get("confidence", null)
+    sure = intake.get("confidence", pl.Float64)
     bad = ~sure.is_between(0, 1).fill_null(value=True)
     shown = "confidence is " + sure.cast(pl.String).fill_null("") + ", not in 0 to 1."
     hint = "Send a number from 0 to 1."
     intake.blame(bad, "value.range", shown, hint, "confidence")
     if op == "ADD":
-        kinds = columns["label_type"]
+        kinds = intake.get("label_type")
         exempt = kinds.is_in(list(UNSURE_TYPES)).fill_null(value=False)
         lacks = sure.is_null() & ~exempt
         told = "The inference has no confidence."
@@ -227,9 +221,10 @@ def _check_box(intake: Intake) -> None:
     for name in ("width", "height"):
         if name in intake.columns:
             size = intake.columns[name]
-            bad = (size <= 0).fill_null(value=False)
+            bad = size <= 0
             if not bad.any():
                 continue
+            bad = bad.fill_null(value=False)
             told = (
                 f"The box is degenerate: its {name} is "
                 + size.cast(pl.String).fill_null("")

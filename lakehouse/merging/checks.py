@@ -146,11 +146,12 @@ def _classes(labels: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Labels of a class that the project does not know."""
     if "class_name" not in labels.columns or "row_hash" in labels.columns:
         return together([])
+    if {*rules.class_ids, MASK_CLASS, None} >= set(
+        labels.get_column("class_name").unique()
+    ):
+        return together([])
     name = pl.col("class_name")
     known = pl.Series([*rules.class_ids, MASK_CLASS], dtype=pl.String)
-    sent = labels.get_column("class_name").unique().drop_nulls()
-    if sent.is_in(known.implode()).all():
-        return together([])
     bad = labels.filter(name.is_not_null() & ~name.is_in(known.implode()))
     if not bad.height:
         return together([])

@@ -1,5 +1,6 @@
 """What became of each frame and label of an upload, in numbers."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +11,9 @@ from lakehouse.merging.rows import without
 from lakehouse.model.operations import OP
 
 __all__ = ["count"]
+
+Tally = Counter[tuple[str, str]]
+"""How many frames, or labels, of an upload have a fate."""
 
 _NAMES: Final = ("created", "replaced", "modified", "deleted", "unchanged", "rejected")
 _KEY: Final = ["frame_id", "label_id"]
@@ -32,11 +36,15 @@ def count(
     all_changed = _all_changed(targets, labels, changes)
     of_frames = _frames(targets, rejected, changes, all_changed=all_changed)
     of_labels = _labels(labels, rejected, changes)
-    counted = [_pivot(of_frames, ""), _pivot(of_labels, "label_")]
-    ids = pl.concat([part.select("upload_id") for part in counted]).unique()
-    for part in counted:
-        ids = ids.join(part, on="upload_id", how="left")
-    return ids.fill_null(0)
+    tallies = {"": of_frames, "label_": of_labels}
+    ids = list(dict.fromkeys(upload for upload, _ in [*of_frames, *of_labels]))
+    columns = {
+        prefix + name: [tally[upload, name] for upload in ids]
+        for prefix, tally in tallies.items()
+        for name in _NAMES
+    }
+    schema = {"upload_id": pl.String} | dict.fromkeys(columns, pl.Int64)
+    return pl.DataFrame({"upload_id": ids, **columns}, schema=schema)
 
 
 def _frames(
@@ -45,25 +53,26 @@ def _frames(
     changes: Mapping[str, TableChange],
     *,
     all_changed: bool,
-) -> pl.DataFrame:
-    """The fates of the touched frames: `upload_id`, `fate` and `count`."""
-    plain = (pl.col("frame_op") == "ADD") & ~pl.col("exists")
-    plain = plain.fill_null(value=False)
-    landed = without(targets.filter(plain), rejected)
+) -> Tally:
+    """The fates of the touched frames."""
+    plain = targets.select(
+        plain=((pl.col("frame_op") == "ADD") & ~pl.col("exists")).fill_null(value=False)
+    ).to_series()
+    fresh = targets if plain.all() else targets.filter(plain)
+    landed = without(fresh, rejected)
     created = _tally(landed, "created")
     if landed.height == targets.height:
         return created
+    rest = targets.filter(~plain)
     if all_changed and not rejected.height:
-        return pl.concat([created, _tally(_fated(targets.filter(~plain)))])
-    rest = pl.concat(
-        [targets.filter(~plain), targets.filter(plain).join(rejected, on="frame_id")]
-    )
-    return pl.concat([created, _frames_looked_up(rest, rejected, changes)])
+        return created + _tally(_fated(rest))
+    rest = pl.concat([rest, fresh.join(rejected, on="frame_id")])
+    return created + _frames_looked_up(rest, rejected, changes)
 
 
 def _frames_looked_up(
     targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
-) -> pl.DataFrame:
+) -> Tally:
     """The same for frames of which it depends on what changed."""
     parts = [
         part
@@ -116,7 +125,7 @@ def _all_changed(
 
 def _labels(
     labels: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
-) -> pl.DataFrame:
+) -> Tally:
     """The fates of the labels sent, and of those taken out with their frames."""
     deleted = changes["labels"].deletions
     gone = _tally(deleted, "deleted")
@@ -124,13 +133,7 @@ def _labels(
         return gone
     images = changes["labels"].images
     if images.height == labels.height and not rejected.height:
-        is_new = images.get_column(OLD_HASH).is_null()
-        replaced = pl.when(pl.col("op") == "ADD").then(pl.lit("replaced"))
-        old = images.filter(~is_new).select(
-            "upload_id", fate=replaced.otherwise(pl.lit("modified"))
-        )
-        new = images if is_new.all() else images.filter(is_new)
-        return pl.concat([gone, _tally(new, "created"), _tally(old)])
+        return gone + _images(images)
     bad = labels.join(rejected, on="frame_id", how="semi")
     sent = labels.join(rejected, on="frame_id", how="anti").select(
         *_KEY, "upload_id", op=OP
@@ -156,24 +159,31 @@ def _labels(
         .with_columns(pl.col("_image", "_moved").fill_null(value=False))
         .select("upload_id", fate=fate)
     )
-    return pl.concat([gone, _tally(rest), _tally(bad, "rejected")])
+    return gone + _tally(rest) + _tally(bad, "rejected")
 
 
-def _pivot(fates: pl.DataFrame, prefix: str) -> pl.DataFrame:
-    """Tallies as one row an upload."""
-    return fates.group_by("upload_id").agg(
-        pl.col("count").filter(pl.col("fate") == name).sum().alias(prefix + name)
-        for name in _NAMES
+def _images(images: pl.DataFrame) -> Tally:
+    """The fates of labels that are all images."""
+    old = images.get_column(OLD_HASH)
+    if old.null_count() == images.height:
+        return _tally(images, "created")
+    is_new = old.is_null()
+    replaced = pl.when(pl.col("op") == "ADD").then(pl.lit("replaced"))
+    rest = images.filter(~is_new).select(
+        "upload_id", fate=replaced.otherwise(pl.lit("modified"))
     )
+    return _tally(images.filter(is_new), "created") + _tally(rest)
 
 
-def _tally(rows: pl.DataFrame, fate: str | None = None) -> pl.DataFrame:
+def _tally(rows: pl.DataFrame, fate: str | None = None) -> Tally:
     """How many rows of each upload have a fate: the one named, or their own."""
+    if not rows.height:
+        return Counter()
     if fate is None:
-        return rows.group_by("upload_id", "fate").agg(count=pl.len().cast(pl.Int64))
-    upload_ids = rows.get_column("upload_id")
-    if rows.height and upload_ids[0] == upload_ids[-1] and upload_ids.is_sorted():
-        found = pl.DataFrame({"upload_id": [upload_ids[0]], "count": [rows.height]})
-    else:
-        found = rows.group_by("upload_id").agg(count=pl.len().cast(pl.Int64))
-    return found.select("upload_id", pl.lit(fate).alias("fate"), "count")
+        counted = rows.group_by("upload_id", "fate").len().rows()
+        return Counter({(upload, own): number for upload, own, number in counted})
+    ids = rows.get_column("upload_id")
+    if ids[0] == ids[-1] and ids.is_sorted():
+        return Counter({(ids[0], fate): rows.height})
+    counted = rows.group_by("upload_id").len().rows()
+    return Counter({(upload, fate): number for upload, number in counted})

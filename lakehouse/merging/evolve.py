@@ -29,7 +29,10 @@ def evolve(
         rules: As they are.
         operations: With an `upload_id` in every row.
     """
-    errors = operations.problems.filter(severity="error").select("frame_id").unique()
+    errors = operations.problems
+    if errors.height:
+        errors = errors.filter(severity="error").unique("frame_id")
+    errors = errors[["frame_id"]]
     frames, frame_types, of_frames = _typed(
         operations.frames, rules.frame_metadata, errors
     )

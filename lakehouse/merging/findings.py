@@ -12,9 +12,11 @@ __all__ = ["FOUND_SCHEMA", "found", "together"]
 FOUND_SCHEMA: Final = pl.Schema([*PROBLEM_SCHEMA.items(), ("upload_id", pl.String())])
 """Problems, each with the upload it is of."""
 
+_NOTHING: Final = pl.DataFrame(schema=FOUND_SCHEMA)
+
 found = model.found
 
 
 def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """Several tables of problems as one."""
-    return model.together(parts, FOUND_SCHEMA)
+    return model.together(parts, _NOTHING)

@@ -7,6 +7,7 @@ import polars as pl
 from lakehouse.merging.current import Current
 from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
+    among,
     as_deletions,
     as_images,
     exactly,
@@ -34,7 +35,7 @@ def frame_change(
     fields = logical_columns(shape, extras)
     added = mirrored(of_op(frames, "ADD"), where=pl.lit(value=True))
     parts = [exactly(added, fields)]
-    sent = frames.filter(pl.col("op") == "MODIFY")
+    sent = of_op(frames, "MODIFY") if added.height < frames.height else frames.clear()
     if sent.height:
         relisted = pl.lit(value=False)
         sent = with_image_changed(sent, current.frames.rows)
@@ -44,6 +45,10 @@ def frame_change(
         full = merged(sent, current.frames.rows, ["frame_id"], fields)
         parts.append(exactly(mirrored(full, where=relisted), fields))
     images = as_images(together(parts), current.frames.keys, shape, extras)
-    deleted = targets.filter(pl.col("frame_op") == "DELETE")
-    gone = current.frames.keys.join(deleted, on="frame_id", how="semi")
-    return TableChange(images, as_deletions(gone, deleted[_UPLOAD], shape))
+    gone = current.frames.keys
+    deleted = targets.clear()
+    if gone.height:
+        deleted = targets.filter(pl.col("frame_op") == "DELETE")
+    return TableChange(
+        images, as_deletions(among(gone, deleted), deleted[_UPLOAD], shape)
+    )

@@ -99,10 +99,11 @@ def _targets(
         by_label = by_label.join(by_frame, on="frame_id", how="anti")
         by_label = by_label.with_columns(frame_op=null, if_exists=null)
         by_frame = pl.concat([by_frame, by_label])
-    there = current.frames.keys.select("frame_id", exists=True)
+    there = current.frames.keys
     if there.height in {0, by_frame.height}:
         # What is there is among what is touched, so it is none or all.
         return by_frame.with_columns(exists=pl.lit(value=there.height > 0))
+    there = there.select("frame_id", exists=True)
     return by_frame.join(
         there, on="frame_id", how="left", maintain_order="left"
     ).with_columns(pl.col("exists").fill_null(value=False))
@@ -110,8 +111,10 @@ def _targets(
 
 def _frames_of(labels: pl.DataFrame) -> pl.DataFrame:
     """The frames that labels are of, each once, with its upload."""
-    rows = labels.select("frame_id", "upload_id")
+    rows = labels[["frame_id", "upload_id"]]
     frame_id = rows.get_column("frame_id")
+    if rows.height < 2:  # noqa: PLR2004 - one is once
+        return rows
     if frame_id.is_sorted():
         return rows.filter(frame_id.ne_missing(frame_id.shift(1)))
     return rows.unique("frame_id", maintain_order=True)
@@ -122,7 +125,7 @@ def _rejected(
 ) -> pl.DataFrame:
     """The frames that do not land."""
     if not problems.height:
-        return targets.select("frame_id").clear()
+        return targets[["frame_id"]].clear()
     errors = problems.filter(severity="error")
     bad = errors.select("frame_id").drop_nulls().unique()
     failed = set(errors.get_column("upload_id").to_list()) & abort
@@ -153,7 +156,7 @@ def _aborted(
 
 def _skipped(targets: pl.DataFrame) -> pl.DataFrame:
     if not targets.get_column("exists").any():
-        return targets.select("frame_id").clear()
+        return targets[["frame_id"]].clear()
     skips = (
         pl.col("exists")
         & (pl.col("frame_op") == "ADD")

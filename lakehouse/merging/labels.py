@@ -53,7 +53,7 @@ def gone_labels(
     They leave with their frame, by a frame that is added anew without them, or
     one by one.
     """
-    uploads = targets.select("frame_id", "upload_id")
+    uploads = targets[["frame_id", "upload_id"]]
     if not there.height:
         return there, uploads
     wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))

@@ -26,7 +26,16 @@ import polars as pl
 import polars_hash as plh
 from xxhash import xxh3_64_intdigest
 
-__all__ = ["Lanes", "by_chunks", "hashes_of", "mix", "row_hash", "row_sums"]
+__all__ = [
+    "FEW",
+    "Lanes",
+    "by_chunks",
+    "few_texts",
+    "hashes_of",
+    "mix",
+    "row_hash",
+    "row_sums",
+]
 
 Lanes = npt.NDArray[np.uint64]
 
@@ -36,7 +45,9 @@ _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
 _POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
 _NAN_BITS: Final = np.uint64(0x7FF8000000000000)
-_FEW: Final = 256
+FEW: Final = 256
+"""So many texts are hashed one by one before a query is even planned."""
+
 _CHUNK_ROWS: Final = 131_072
 _THREADS: Final = min(8, os.cpu_count() or 1)
 
@@ -62,6 +73,13 @@ def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 def hashes_of(sums: Lanes) -> pl.Series:
     """The row hashes that sums of lanes come to."""
     return pl.Series("row_hash", by_chunks(mix, sums).view(np.int64))
+
+
+def few_texts(column: pl.Series, seed: int = 0) -> Lanes:
+    """XXH3-64 of each text, for no more than a `FEW`."""
+    texts = [(value or "").encode() for value in column.to_list()]
+    hashed = [xxh3_64_intdigest(text, seed) for text in texts]
+    return np.array(hashed, dtype=np.uint64)
 
 
 def row_sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
@@ -128,22 +146,23 @@ def _lane(column: pl.Series) -> Lanes:
 
 
 def _bits(column: pl.Series) -> Lanes:
-    values: npt.NDArray[Any] = column.fill_null(0).to_numpy()
+    filled = column.fill_null(0) if column.null_count() else column
+    values: npt.NDArray[Any] = filled.to_numpy()
     return values.astype(np.int64).view(np.uint64)
 
 
 def _text_lane(column: pl.Series) -> Lanes:
-    if len(column) <= _FEW:
-        # One by one: a few texts are hashed before a query is even planned.
-        texts = [(value or "").encode() for value in column.to_list()]
-        return np.array([xxh3_64_intdigest(text) for text in texts], dtype=np.uint64)
+    if len(column) <= FEW:
+        return few_texts(column)
     named = column.alias("text").to_frame()
     hashed = named.select(plh.col("text").nchash.xxh3_64()).to_series()
     return hashed.fill_null(0).to_numpy().astype(np.uint64)
 
 
 def _float_lane(column: pl.Series) -> Lanes:
-    values = column.cast(pl.Float64).fill_null(0.0).to_numpy() + 0.0
+    column = column.cast(pl.Float64)
+    filled = column.fill_null(0.0) if column.null_count() else column
+    values = filled.to_numpy() + 0.0
     bits: Lanes = values.view(np.uint64).copy()
     bits[np.isnan(values)] = _NAN_BITS
     return bits

@@ -10,10 +10,12 @@ from lakehouse.merging.row_hash import row_hash
 from lakehouse.model.operations import CLEAR
 
 __all__ = [
+    "among",
     "as_deletions",
     "as_images",
     "exactly",
     "filled",
+    "lacking",
     "logical_columns",
     "merged",
     "of_op",
@@ -24,15 +26,29 @@ __all__ = [
 
 def of_op(rows: pl.DataFrame, op: str) -> pl.DataFrame:
     """The rows with that `op`; the same table, not a copy, where all have it."""
-    is_op = pl.col("op") == op
-    return rows if rows.select(is_op.all()).item() else rows.filter(is_op)
+    is_op = rows.get_column("op") == op
+    return rows if is_op.all() else rows.filter(is_op)
 
 
 def without(rows: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
     """The rows of other frames; the same table, not a copy, where none are named."""
-    if not frames.height:
+    if not frames.height or not rows.height:
         return rows
     return rows.join(frames, on="frame_id", how="anti", maintain_order="left")
+
+
+def among(
+    rows: pl.DataFrame, others: pl.DataFrame, key: Sequence[str] = ("frame_id",)
+) -> pl.DataFrame:
+    """The rows whose key is among others'; no query where either has none."""
+    if not rows.height or not others.height:
+        return rows.clear()
+    return rows.join(others, on=key, how="semi", maintain_order="left")
+
+
+def lacking(rows: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """The rows without some columns; no query is planned for it."""
+    return rows[[name for name in rows.columns if name not in names]]
 
 
 def filled(rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -106,17 +122,17 @@ def as_images(
     """
     columns = logical_columns(contract, extras)
     known = ["row_hash"] if "row_hash" in rows.columns else []
-    rows = rows.select(*_typed(rows, columns), "upload_id", "op", *known)
+    rows = exactly(rows, columns)
     if not known:
-        rows = rows.with_columns(row_hash(rows, list(columns)))
+        rows = rows.hstack([row_hash(rows, list(columns))])
     key = list(contract.key)
+    null = pl.lit(None, dtype=pl.Int64)
+    old = [null.alias(OLD_HASH), null.alias(OLD_AT)]
     if held.height:
         rows = rows.join(held, on=key, how="left", maintain_order="left")
         rows = rows.filter(pl.col("row_hash").ne_missing(pl.col(OLD_HASH)))
-    else:
-        null = pl.lit(None, dtype=pl.Int64)
-        rows = rows.with_columns(null.alias(OLD_HASH), null.alias(OLD_AT))
-    return rows.select(*contract.schema(extras).names(), "op", OLD_HASH, OLD_AT)
+        old = [pl.col(OLD_HASH), pl.col(OLD_AT)]
+    return rows.select(*contract.schema(extras).names(), "op", *old)
 
 
 def as_deletions(
@@ -129,12 +145,12 @@ def as_deletions(
         uploads: `frame_id` to the `upload_id` that deletes.
         contract: The table's contract.
     """
-    op = pl.lit("DELETE").alias("op")
+    texts = dict.fromkeys([*contract.key, "upload_id", "op"], pl.String())
     if not gone.height:
-        empty = gone.select(*contract.key, upload_id=contract.key[0])
-        return empty.with_columns(op, gone[OLD_HASH], gone[OLD_AT])
-    return gone.join(uploads, on="frame_id", how="inner", maintain_order="left").select(
-        *contract.key, "upload_id", op, OLD_HASH, OLD_AT
+        return pl.DataFrame(schema={**texts, OLD_HASH: pl.Int64, OLD_AT: pl.Int64})
+    deleted = gone.join(uploads, on="frame_id", how="inner", maintain_order="left")
+    return deleted.select(
+        *contract.key, "upload_id", pl.lit("DELETE").alias("op"), OLD_HASH, OLD_AT
     )
 
 
@@ -144,6 +160,9 @@ def exactly(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFra
     A `row_hash` that was made when the rows were staged is kept.
     """
     known = ["row_hash"] if "row_hash" in rows.columns else []
+    names = [*fields, "upload_id", "op", *known]
+    if rows.columns == names and rows.dtypes[: len(fields)] == [*fields.values()]:
+        return rows
     return rows.select(*_typed(rows, fields), "upload_id", "op", *known)
 
 

@@ -1,12 +1,14 @@
 """Problems made from the rows at fault, without a loop."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import polars as pl
 
 from lakehouse.model.problems import PROBLEM_SCHEMA
 
 __all__ = ["found", "together"]
+
+_NOTHING: Final = pl.DataFrame(schema=PROBLEM_SCHEMA)
 
 
 def found(
@@ -47,8 +49,8 @@ def found(
 
 
 def together(
-    parts: list[pl.DataFrame], schema: pl.Schema = PROBLEM_SCHEMA
+    parts: list[pl.DataFrame], nothing: pl.DataFrame = _NOTHING
 ) -> pl.DataFrame:
-    """Several tables of problems as one with the columns of `schema`."""
-    present = [part.select(schema.names()) for part in parts if part.height]
-    return pl.concat(present) if present else pl.DataFrame(schema=schema)
+    """Several tables of problems as one with the columns of `nothing`."""
+    present = [part[nothing.columns] for part in parts if part.height]
+    return pl.concat(present) if present else nothing

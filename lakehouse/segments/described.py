@@ -13,6 +13,7 @@ from lakehouse.model.refusing import refuse
 from lakehouse.segments.home import Home
 from lakehouse.segments.kinds import STATES, choice_faults, name_faults
 from lakehouse.segments.thresholds import passed, threshold_faults
+from lakehouse.typing import ElementType
 
 __all__ = ["Described", "require_free"]
 
@@ -37,9 +38,10 @@ class Described:
         return str(self._row()["type"])
 
     @property
-    def element_type(self) -> str:
+    def element_type(self) -> ElementType:
         """What it holds: frame, label or inference."""
-        return str(self._row()["element_type"])
+        found: ElementType = self._row()["element_type"]
+        return found
 
     @property
     def state(self) -> str:

@@ -47,12 +47,15 @@ class Home:
         return self._opened[place]
 
     def place_of(self, snapshot: Snapshot) -> Place:
-        """Where a snapshot is of.
+        """Where a snapshot is of; raises as `place_at` does."""
+        return self.place_at(snapshot.collection)
+
+    def place_at(self, collection: Collection) -> Place:
+        """Where a collection is in the project.
 
         Raises:
             InvalidInputError: If it is of another project, or of another lake.
         """
-        collection = snapshot.collection
         start = f"{self.project}/datasets/"
         if collection.store.root != self.store.root or not collection.path.startswith(
             start

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, get_args
 
 from lakehouse.model.problems import Problem
+from lakehouse.typing import ElementType
 
 __all__ = [
     "ELEMENT_TYPES",
@@ -32,9 +33,6 @@ SegmentType = Literal[
     "work_queue",
 ]
 """What a segment is for."""
-
-ElementType = Literal["frame", "label", "inference"]
-"""What a segment holds."""
 
 SegmentState = Literal[
     "triage",

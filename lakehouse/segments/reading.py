@@ -15,6 +15,7 @@ from lakehouse.segments.home import Home, Place
 from lakehouse.segments.refs import key_of
 from lakehouse.segments.staleness import out_of_date
 from lakehouse.segments.telling import beside, put_together, stale_schema, told
+from lakehouse.typing import ElementType
 from lakehouse.versioned import Versioned
 
 __all__ = ["Readable"]
@@ -29,12 +30,12 @@ _SHOWN: Final = 5
 class Readable(Described):
     """The reading half of a segment."""
 
-    def __init__(self, home: Home, segment_id: str, element_type: str) -> None:
+    def __init__(self, home: Home, segment_id: str, element_type: ElementType) -> None:
         super().__init__(home, segment_id)
-        self._kind = element_type
+        self._kind: ElementType = element_type
 
     @property
-    def element_type(self) -> str:
+    def element_type(self) -> ElementType:
         """What it holds: frame, label or inference."""
         return self._kind
 

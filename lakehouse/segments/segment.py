@@ -28,8 +28,8 @@ from lakehouse.segments.changes import (
     with_fields,
 )
 from lakehouse.segments.kinds import STATUSES, choice_faults
-from lakehouse.segments.reading import Readable
 from lakehouse.segments.refs import ElementLike, meant, refs_of
+from lakehouse.segments.searching import Searching
 from lakehouse.segments.sources import given_of, keys_in
 from lakehouse.segments.table import Change
 from lakehouse.snapshot import Snapshot
@@ -38,7 +38,7 @@ from lakehouse.versioned import Versioned
 __all__ = ["Segment"]
 
 
-class Segment(Readable):
+class Segment(Searching):
     """A typed group of frames, labels or inferences. Made by `project.segment()`.
 
     >>> import tempfile, lakehouse

@@ -17,7 +17,7 @@ from lakehouse.segments.frozen import last_images_at, rows_of
 from lakehouse.segments.refs import key_of
 from lakehouse.storage import collect
 
-__all__ = ["REASONS", "out_of_date"]
+__all__ = ["REASONS", "otherwise_at", "out_of_date"]
 
 REASONS: Final = ("deleted", "changed", "labels changed")
 """Why an element is out of date, the first that holds."""
@@ -68,6 +68,60 @@ def out_of_date(
         .select(*key, "version", "latest", "reason", *lists)
         .sort(key)
     )
+
+
+def otherwise_at(
+    collection: Collection, element_type: str, wanted: pl.DataFrame, version: int
+) -> pl.DataFrame:
+    """Those elements that a version, an earlier one too, has otherwise than theirs.
+
+    Args:
+        collection: Where they are.
+        element_type: frame, label or inference.
+        wanted: The key and `version` of each element.
+        version: The version in question.
+
+    Returns:
+        The key, `version`, and `reason`: deleted, which is "not there", changed, or
+        labels changed.
+    """
+    key = key_of(element_type)
+    moved = wanted.filter(pl.col("version") != version)
+    table = "frames" if element_type == "frame" else "labels"
+    own = _compared(collection, table, moved, version)
+    parts = [
+        own.select(*key, _rank=pl.when("is_gone").then(0).otherwise(1)),
+    ]
+    if element_type == "frame":
+        labels = _compared(collection, "labels", moved, version)
+        parts.append(labels.select("frame_id", _rank=pl.lit(2)))
+    ranks = pl.concat(parts, how="vertical_relaxed").group_by(key).agg(pl.min("_rank"))
+    reason = pl.lit(pl.Series(REASONS)).gather(pl.col("_rank"))
+    told = ranks.with_columns(reason=reason)
+    return (
+        moved.join(told, on=key, how="inner")
+        .select(*key, "version", "reason")
+        .sort(key)
+    )
+
+
+def _compared(
+    collection: Collection, table: str, wanted: pl.DataFrame, version: int
+) -> pl.DataFrame:
+    """The rows that a version has otherwise than those asked for have theirs.
+
+    Returns:
+        The key, and `is_gone`: whether the version has no such row.
+    """
+    key = list(collection.contract(table).key)
+    at = pl.lit(version, dtype=pl.Int64).alias("version")
+    theirs, there = (
+        last_images_at(collection, table, rows).select(*key, "row_hash")
+        for rows in (wanted, wanted.with_columns(at))
+    )
+    both = theirs.join(there, on=key, how="full", coalesce=True, suffix="_there")
+    before, after = pl.col("row_hash"), pl.col("row_hash_there")
+    return both.filter(before.ne_missing(after)).select(*key, is_gone=after.is_null())
 
 
 def _differing(

@@ -7,6 +7,7 @@ unless something is there.
 
 from lakehouse.storage.open import open_store
 from lakehouse.storage.probe import probe_conditional_writes
+from lakehouse.storage.s3 import s3_files
 from lakehouse.storage.store import (
     Store,
     StoredFile,
@@ -23,4 +24,5 @@ __all__ = [
     "collect_all",
     "open_store",
     "probe_conditional_writes",
+    "s3_files",
 ]

@@ -22,13 +22,29 @@ from lakehouse.storage.store import (
     scan_parquet,
 )
 
-__all__ = ["S3Store"]
+__all__ = ["S3Store", "s3_files"]
 
 _TAKEN: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 )
 _BLOCK_BYTES: Final = 8 * 1024**2
 _MOST_IN_ONE_PUT: Final = 5 * 1024**3
+
+
+def s3_files(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - s3fs has no types
+    """The file system that `AWS_…` settings lead to."""
+    import s3fs  # noqa: PLC0415 - heavy, so only when used
+
+    client = {"region_name": options.get("AWS_REGION")}
+    return s3fs.S3FileSystem(
+        key=options.get("AWS_ACCESS_KEY_ID"),
+        secret=options.get("AWS_SECRET_ACCESS_KEY"),
+        token=options.get("AWS_SESSION_TOKEN"),
+        endpoint_url=options.get("AWS_ENDPOINT_URL"),
+        client_kwargs={name: value for name, value in client.items() if value},
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
 
 
 class S3Store:
@@ -52,19 +68,7 @@ class S3Store:
 
     @cached_property
     def _files(self) -> Any:  # noqa: ANN401 - s3fs has no types
-        import s3fs  # noqa: PLC0415 - heavy, so only when used
-
-        option = self._options.get
-        client = {"region_name": option("AWS_REGION")}
-        return s3fs.S3FileSystem(
-            key=option("AWS_ACCESS_KEY_ID"),
-            secret=option("AWS_SECRET_ACCESS_KEY"),
-            token=option("AWS_SESSION_TOKEN"),
-            endpoint_url=option("AWS_ENDPOINT_URL"),
-            client_kwargs={name: value for name, value in client.items() if value},
-            use_listings_cache=False,
-            skip_instance_cache=True,
-        )
+        return s3_files(self._options)
 
     @property
     def at_once(self) -> int:

@@ -12,12 +12,12 @@ import polars as pl
 
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES
+from lakehouse.progress import Tell
 from lakehouse.verify.batches import RowJudge
 from lakehouse.verify.compare import compare, orphans
 from lakehouse.verify.doubts import Doubts
 from lakehouse.verify.files import Copy
 from lakehouse.verify.gather import IMAGE, LIVING, Gathered, gather
-from lakehouse.verify.progress import Tell
 from lakehouse.verify.records import Uploads
 from lakehouse.verify.report import Findings
 from lakehouse.verify.rows import RowReader

@@ -15,9 +15,9 @@ from lakehouse.delta.actions import CHECKSUM
 from lakehouse.delta.table_state import DataFile
 from lakehouse.errors import LakehouseError, NotFoundError
 from lakehouse.ledger import Entry
+from lakehouse.progress import Tell
 from lakehouse.storage import Store, Written
 from lakehouse.verify.lives import FileLife
-from lakehouse.verify.progress import Tell
 from lakehouse.verify.report import Findings
 from lakehouse.verify.walk import History, closed_ranges, entries_after
 

@@ -15,9 +15,9 @@ from lakehouse.collection import Collection
 from lakehouse.errors import LakehouseError, NotFoundError
 from lakehouse.media import Media
 from lakehouse.model.sensors import URL_FIELDS
+from lakehouse.progress import Tell
 from lakehouse.replay import content
 from lakehouse.storage import collect_all
-from lakehouse.verify.progress import Tell
 from lakehouse.verify.report import Findings
 
 __all__ = ["check_media"]

@@ -11,12 +11,12 @@ latest      or else: the latest version, by the hashes that its rows carry
 from functools import partial
 
 from lakehouse.collection import Collection
+from lakehouse.progress import Tell, silent
 from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
 from lakehouse.verify.files import FileCheck, copies_of
 from lakehouse.verify.latest import check_latest
 from lakehouse.verify.media import check_media
-from lakehouse.verify.progress import Tell, silent
 from lakehouse.verify.records import check_records
 from lakehouse.verify.report import Findings, Verification
 from lakehouse.verify.walk import walk

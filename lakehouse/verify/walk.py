@@ -18,10 +18,10 @@ from lakehouse.delta.actions import written_paths
 from lakehouse.delta.table_state import TableState
 from lakehouse.errors import StorageError
 from lakehouse.ledger import Entry, entry_name, log_path
+from lakehouse.progress import Tell
 from lakehouse.verify.chain import Chain
 from lakehouse.verify.evidence import Decided, Raw, content_of, judge, read_raw
 from lakehouse.verify.lives import Lives
-from lakehouse.verify.progress import Tell
 from lakehouse.verify.report import Findings
 
 __all__ = ["History", "closed_ranges", "entries_after", "walk"]

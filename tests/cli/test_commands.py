@@ -305,3 +305,19 @@ def test_targets_must_name_what_a_command_is_about(loaded: str) -> None:
     assert run(loaded, "inference-set", "add", "cells/hela/m").exit_code == 2
     assert run(loaded, "delete", "cells/hela/m", "--frame", "f1").exit_code == 2
     assert run(loaded, "show", "cells/hela/m/x").exit_code == 2
+
+
+def test_a_load_is_made_in_parts_and_gone_on_with(root: str, tmp_path: Path) -> None:
+    frames = written(tmp_path / "f.jsonl", [frame(f"f{n:03}") for n in range(50)])
+    boxes = [box(f"f{n:03}", "a") for n in range(50)] + [box("f007", "b", width=-1.0)]
+    labels = written(tmp_path / "l.jsonl", boxes)
+    sent = ("load", "cells/hela", "--frames", frames, "--labels", labels)
+
+    made = as_json(root, *sent)
+
+    assert (made["status"], made["created"], made["rejected"]) == ("PARTIAL", 49, 1)
+    again = as_json(root, *sent, "--load-id", made["id"])
+    assert (again["known"], again["version"]) == (1, made["version"])
+    told = run(root, *sent, "--load-id", made["id"])
+    assert told.exit_code == 3
+    assert "1 frames" in told.stdout

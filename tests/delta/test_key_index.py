@@ -95,7 +95,7 @@ def test_what_was_saved_serves_another_process(
 def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path))
     monkeypatch.setattr("lakehouse.delta.index_cache._SAVED_ROWS", 1)
-    monkeypatch.setattr("lakehouse.delta.index_cache.FOLDER_BYTES", 200)
+    monkeypatch.setattr("lakehouse.local_cache.FOLDER_BYTES", 200)
     cache = IndexCache()
 
     for number in range(20):

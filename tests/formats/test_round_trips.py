@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from pycocotools.coco import COCO
 
 import lakehouse
-from lakehouse.formats import FORMATS, FormatName
+from lakehouse.formats import FormatName
+from lakehouse.formats.kinds import FORMATS
 from lakehouse.formats.shapes import box_of
 from lakehouse.testing import Sent
 from lakehouse.testing.sending import operations_of

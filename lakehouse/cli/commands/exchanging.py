@@ -11,7 +11,8 @@ from rich.text import Text
 from lakehouse.cli.app import PARTLY, Session, app, session, split_target
 from lakehouse.cli.output import as_table
 from lakehouse.cli.progress import progress_bar
-from lakehouse.formats import FORMATS, FormatName
+from lakehouse.formats import FormatName
+from lakehouse.formats.kinds import FORMATS
 from lakehouse.snapshot import Snapshot
 
 __all__ = ["checked_format", "export_files", "import_files"]

@@ -151,8 +151,8 @@ def show_dataset(
     here = session(context)
     found = here.dataset(target)
     if not found.is_ready:
-        waits = {"name": found.name, "clone_of": found.clone_of, "status": "PENDING"}
-        here.output.facts(waits, "Dataset")
+        waiting = {"name": found.name, "clone_of": found.clone_of, "status": "PENDING"}
+        here.output.facts(waiting, "Dataset")
         return
     latest = found.latest()
     facts: dict[str, Any] = {

@@ -8,6 +8,7 @@ import typer
 
 from lakehouse.cli.app import app, session, split_target
 from lakehouse.segments import ElementType, Segment, SegmentState, SegmentType
+from lakehouse.similarity import Metric
 
 __all__ = ["segment"]
 
@@ -214,6 +215,32 @@ def refresh(
     moved = found.refresh(_elements(found, ids, file))
     left = found.out_of_date().height
     here.output.facts({"moved": moved, "out_of_date": left}, f"Segment {found.name}")
+
+
+@segment.command("candidates")
+def candidates(
+    context: typer.Context,
+    project: Project,
+    name: Name,
+    target: Annotated[
+        str, typer.Argument(help="project/dataset[/inference_set][@version]")
+    ],
+    k: Annotated[int, typer.Option("-k", help="How many frames.")] = 100,
+    metric: Annotated[str, typer.Option(help="euclidean or cosine.")] = "euclidean",
+    *,
+    labelled: Annotated[
+        bool, typer.Option("--labelled", help="Frames with labels too.")
+    ] = False,
+) -> None:
+    """Rank frames by how like the elements they are: lakehouse segment candidates cells rare cells/pool -k 50."""
+    here = session(context)
+    rows = here.segment(project, name).candidates(
+        here.versioned(target).at(split_target(target).ref),
+        k=k,
+        metric=cast("Metric", metric),
+        unlabelled=not labelled,
+    )
+    here.output.table(rows, f"Like {name}")
 
 
 @segment.command("export")

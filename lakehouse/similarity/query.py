@@ -1,0 +1,186 @@
+"""What a search asks: which vector, how many neighbours, by which distance.
+
+All that is wrong with it is told at once. Vectors of different models are never
+compared: where both models are known they must be the same, and the dimension
+must be the same in any case.
+"""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.merging.rules import EmbeddingSpec
+from lakehouse.model.problems import Problem
+from lakehouse.model.refusing import refuse
+from lakehouse.replay import content
+from lakehouse.similarity.corpus import Corpus
+from lakehouse.similarity.distances import Metric
+from lakehouse.similarity.vectors import Floats
+from lakehouse.storage import collect
+
+__all__ = ["Query", "VectorLike", "metric_faults", "require_same_model"]
+
+VectorLike = Sequence[float] | npt.NDArray[Any]
+"""Numbers of one vector."""
+
+_LEAD = "Nothing can be searched so."
+_FEW = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for, as the caller gave it."""
+
+    frame_id: str | None
+    label_id: str | None
+    vector: VectorLike | None
+    model: str | None
+    k: int
+    metric: Metric
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, whatever is searched."""
+        refuse(
+            [
+                *self._subject_faults(),
+                *self._count_faults(),
+                *metric_faults(self.metric),
+            ],
+            lead=_LEAD,
+        )
+
+    def vector_in(self, corpus: Corpus) -> tuple[Floats, int | None]:
+        """The vector to search with, and its own row if it is one of the corpus.
+
+        Raises:
+            NotFoundError: If the element is not in the version, or has no vector.
+            InvalidInputError: If a label id is of several frames, or the vector is of
+                another dimension or model.
+        """
+        if self.vector is not None:
+            given = np.asarray(self.vector, dtype=np.float32)
+            said = EmbeddingSpec(len(given), self.model)
+            require_same_model(said, "the vector given", corpus.spec, corpus.where)
+            return given, None
+        require_same_model(
+            EmbeddingSpec(None, self.model), "the query", corpus.spec, corpus.where
+        )
+        named = {"frame_id": self.frame_id, "label_id": self.label_id}
+        keys = {name: value for name, value in named.items() if value is not None}
+        rows = corpus.rows_of(pl.DataFrame(keys))
+        if not len(rows):
+            raise self._unknown(corpus)
+        if len(rows) > 1:
+            frames = corpus.vectors().keys[rows]["frame_id"].head(5).to_list()
+            raise InvalidInputError(
+                f"Label {self.label_id!r} could be of any of {len(rows)} frames in "
+                f"{corpus.where}: {frames}. Give frame_id= as well.",
+                kind="element.ambiguous",
+            )
+        return corpus.vectors().matrix[rows[0]], int(rows[0])
+
+    def _subject_faults(self) -> list[Problem]:
+        by_id = self.frame_id is not None or self.label_id is not None
+        if by_id == (self.vector is not None):
+            told = "An id and a vector were given." if by_id else "Nothing was given."
+            return [_fault("query", told, "Give frame_id=, label_id=, or vector=.")]
+        if self.vector is None:
+            return []
+        if not all(_is_finite(number) for number in self.vector):
+            told = "The vector has something that is no finite number."
+            return [_fault("vector", told, "Send finite numbers only.")]
+        return []
+
+    def _count_faults(self) -> list[Problem]:
+        k: Any = self.k
+        if isinstance(k, int) and not isinstance(k, bool) and k > 0:
+            return []
+        return [
+            _fault("k", f"{self.k!r} is no number of neighbours.", "Give 1 or more.")
+        ]
+
+    def _unknown(self, corpus: Corpus) -> NotFoundError:
+        """The element is not there, or has no vector: which of the two, and why."""
+        own = "frame_id" if self.label_id is None else "label_id"
+        told = f"{corpus.element_type.capitalize()} {self.label_id or self.frame_id!r}"
+        table = corpus.table.replace("_embeddings", "s")
+        frames = None if self.frame_id is None else pl.Series([self.frame_id])
+        there = collect(
+            content(
+                corpus.collection, table, corpus.read_version,
+                keys=frames, columns=corpus.key,
+            )
+        )  # fmt: skip
+        if there.filter(pl.col(own) == getattr(self, own)).height:
+            return NotFoundError(
+                f"{told} in {corpus.where} has no vector. dataset.modify() with a "
+                "column `embedding` gives it one.",
+                kind="embedding.missing",
+            )
+        known = corpus.vectors().keys.get_column(own).head(_FEW).to_list()
+        near = difflib.get_close_matches(str(getattr(self, own)), known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        return NotFoundError(
+            f"{told} is not in {corpus.where}. {hint}".strip(), kind="element.unknown"
+        )
+
+
+def metric_faults(metric: object) -> list[Problem]:
+    """What is wrong with the name of a distance.
+
+    >>> [str(fault) for fault in metric_faults("cosin")]
+    ["metric: 'cosin' is no distance. It is one of euclidean, cosine."]
+    """
+    known = get_args(Metric)
+    if metric in known:
+        return []
+    hint = f"It is one of {', '.join(known)}."
+    return [_fault("metric", f"{metric!r} is no distance.", hint)]
+
+
+def require_same_model(
+    one: EmbeddingSpec, its: str, other: EmbeddingSpec, where: str
+) -> None:
+    """Refuse to compare vectors of different models.
+
+    Args:
+        one: Of some vectors; what is None is not known.
+        its: What they are, in words.
+        other: Of the others.
+        where: Where the others are, in words.
+
+    Raises:
+        InvalidInputError: If the dimensions, or the models that are known, differ.
+    """
+    hint = "Only vectors of one model can be compared."
+    faults = [
+        _fault(
+            "embedding",
+            f"{its} {told} {mine!r}, {where} {told} {theirs!r}.",
+            hint,
+            rule,
+        )
+        for mine, theirs, told, rule in (
+            (one.dimension, other.dimension, "has dimension", "embedding.dimension"),
+            (one.model, other.model, "is of model", "embedding.model"),
+        )
+        if None not in {mine, theirs} and mine != theirs
+    ]
+    refuse(faults, lead="These vectors cannot be compared.")
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, int | float | np.number) and math.isfinite(float(number))
+
+
+def _fault(
+    path: str, message: str, hint: str, rule: str = "similarity.query"
+) -> Problem:
+    return Problem(None, None, path, rule, message, hint)
