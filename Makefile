@@ -73,6 +73,7 @@ format: .venv/.ready ## Format the code
 bench: .venv/.bench ## Measure beside the contenders (half an hour; FRAMES=100000 is a minute or two)
 	$(BIN)/python -m tests.benchmarks --frames $(or $(FRAMES),2000000) --json bench.json
 	$(BIN)/python -m tests.benchmarks.steady --frames $(or $(FRAMES),2000000) --plot steady.svg
+	$(BIN)/python -m tests.benchmarks.similarity
 
 clean: ## Remove what was built
 	rm -rf .venv .spark build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ from rich.progress import track
 import lakehouse
 from lakehouse.demo.detectors import Picture
 from lakehouse.demo.measured import measure_again, measure_detectors
+from lakehouse.demo.reviewing import review_loose_boxes
 from lakehouse.demo.showing import show_rows
 
 __all__ = ["tell"]
@@ -54,6 +55,7 @@ def tell(
     measure_detectors(console, dataset, place, pictures)
     _relabel(console, dataset, place, frames[0]["frame_id"])
     measure_again(console, dataset)
+    review_loose_boxes(console, project, dataset, frames[0]["frame_id"])
     _delete(console, dataset, frames[1]["frame_id"])
     _look_back(console, dataset, frames[0]["frame_id"])
     console.print(
@@ -172,13 +174,13 @@ def _relabel(
 
 
 def _delete(console: Console, dataset: lakehouse.Dataset, frame_id: str) -> None:
-    console.print(f"[bold]7. {frame_id} is deleted[/bold]; older versions keep it.")
+    console.print(f"[bold]8. {frame_id} is deleted[/bold]; older versions keep it.")
     upload = dataset.delete([frame_id], message="out of focus")
     console.print(f"   {upload!r}\n", markup=False)
 
 
 def _look_back(console: Console, dataset: lakehouse.Dataset, frame_id: str) -> None:
-    console.print("[bold]8. Every version is still there.[/bold]")
+    console.print("[bold]9. Every version is still there.[/bold]")
     columns = ["version", "message", "frames_rows", "labels_rows", "rejected"]
     show_rows(console, dataset.versions().select(columns).tail(7))
     found = dataset.history(frame_id)

@@ -14,13 +14,19 @@ KEY: Final = ("dataset", "inference_set", "frame_id", "label_id")
 """What tells the elements of one segment apart."""
 
 
-def added(rows: pl.DataFrame, keys: pl.DataFrame, fields: dict[str, Any]) -> Change:
+def added(
+    rows: pl.DataFrame,
+    keys: pl.DataFrame,
+    fields: dict[str, Any],
+    batch_size: int | None = None,
+) -> Change:
     """New elements; those that are there stay as they are.
 
     Args:
         rows: The segment's rows.
         keys: The key's columns, each element once.
         fields: What the new rows have in common.
+        batch_size: Put them into batches of that many; None for none.
     """
     schema = contract("segment_elements").schema()
     fresh = keys.join(rows, on=list(KEY), how="anti", maintain_order="left")
@@ -30,6 +36,8 @@ def added(rows: pl.DataFrame, keys: pl.DataFrame, fields: dict[str, Any]) -> Cha
         pl.lit(value, dtype=schema[name]).alias(name)
         for name, value in (values | fields).items()
     )
+    if batch_size is not None:
+        put = put.with_columns(batch=_batches(rows, put.height, batch_size))
     return Change(put.select(schema.names()), rows.clear())
 
 
@@ -77,3 +85,21 @@ def _touched(rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
     return rows.with_columns(
         pl.lit(at, dtype=rows.schema["updated_at"]).alias("updated_at")
     )
+
+
+def _batches(rows: pl.DataFrame, count: int, size: int) -> pl.Series:
+    """The batches that new elements go into: `batch_1` and on.
+
+    The last batch is filled up unless somebody works on it already.
+    """
+    number = pl.col("batch").str.extract(r"^batch_([0-9]+)$").cast(pl.Int64)
+    numbered = rows.with_columns(_number=number).drop_nulls("_number")
+    last = numbered.filter(pl.col("_number") == pl.col("_number").max())
+    is_idle = last.get_column("assignee").null_count() == last.height and not (
+        last.filter(status="done").height
+    )
+    newest = last["_number"][0] if last.height else 0
+    free = max(size - last.height, 0) if last.height and is_idle else 0
+    first = [newest] * min(free, count)
+    rest = [newest + 1 + place // size for place in range(count - len(first))]
+    return pl.Series("batch", [f"batch_{number}" for number in first + rest], pl.String)

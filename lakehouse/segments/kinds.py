@@ -8,6 +8,7 @@ from lakehouse.model.problems import Problem
 from lakehouse.typing import ElementType
 
 __all__ = [
+    "BATCH_SIZE",
     "ELEMENT_TYPES",
     "MEASURED",
     "STATES",
@@ -53,6 +54,9 @@ TYPES: Final[tuple[str, ...]] = get_args(SegmentType)
 ELEMENT_TYPES: Final[tuple[str, ...]] = get_args(ElementType)
 STATES: Final[tuple[str, ...]] = get_args(SegmentState)
 STATUSES: Final[tuple[str, ...]] = get_args(Status)
+
+BATCH_SIZE: Final = 100
+"""Elements of a batch of a work queue, unless said."""
 
 MEASURED: Final = frozenset({"regression", "scenario", "split"})
 """The types that have thresholds: models are measured on their frames."""

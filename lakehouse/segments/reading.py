@@ -103,6 +103,29 @@ class Readable(Described):
         """
         return told(self._rows().drop("segment"), self._kind)
 
+    def batches(self) -> pl.DataFrame:
+        """The batches of work, and how far each is.
+
+        Returns:
+            A row a batch, in order: `batch`, `elements`, `done`, `assignees`, and
+            `status`: queued, assigned once somebody works on it, done when all is.
+        """
+        rows = self._rows().drop_nulls("batch").sort("batch")
+        # batch_10 comes after batch_9.
+        rows = rows.sort(pl.col("batch").str.len_chars(), maintain_order=True)
+        done = pl.col("status") == "done"
+        status = (
+            pl.when(done.all()).then(pl.lit("done"))
+            .when(pl.col("assignee").is_not_null().any()).then(pl.lit("assigned"))
+            .otherwise(pl.lit("queued"))
+        )  # fmt: skip
+        return rows.group_by("batch", maintain_order=True).agg(
+            elements=pl.len(),
+            done=done.sum(),
+            assignees=pl.col("assignee").drop_nulls().unique().sort(),
+            status=status,
+        )
+
     def out_of_date(self) -> pl.DataFrame:
         """The elements that are not any more what they were when they were added.
 

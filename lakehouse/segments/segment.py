@@ -27,7 +27,7 @@ from lakehouse.segments.changes import (
     removed,
     with_fields,
 )
-from lakehouse.segments.kinds import STATUSES, choice_faults
+from lakehouse.segments.kinds import BATCH_SIZE, STATUSES, choice_faults
 from lakehouse.segments.refs import ElementLike, meant, refs_of
 from lakehouse.segments.searching import Searching
 from lakehouse.segments.sources import given_of, keys_in
@@ -62,6 +62,7 @@ class Segment(Searching):
         labels: ElementLike | None = None,
         inferences: ElementLike | None = None,
         batch: str | None = None,
+        batch_size: int | None = None,
         assignee: str | None = None,
     ) -> int:
         """Add elements as they are in a snapshot.
@@ -78,6 +79,9 @@ class Segment(Searching):
                 one frame has.
             inferences: The same for inferences.
             batch: The batch of work that they go into.
+            batch_size: Put them into batches of that many instead, `batch_1` and on;
+                the last one that nobody works on yet is filled up. 100 for a segment
+                of type `work_queue`.
             assignee: Who works on them.
 
         Returns:
@@ -89,6 +93,7 @@ class Segment(Searching):
             ArchivedError: If the segment or its project is archived.
         """
         self._require_active()
+        size = self._batch_size(batch, batch_size)
         given = given_of(
             self._kind, frames=frames, labels=labels, inferences=inferences
         )
@@ -113,7 +118,7 @@ class Segment(Searching):
             label_id="label_id" if "label_id" in keys.columns else pl.lit(""),
         ).select(KEY)
         done = self._home.elements.update(
-            self.id, lambda rows: added(rows, full, fields)
+            self.id, lambda rows: added(rows, full, fields, size)
         )
         return done.put.height
 
@@ -219,6 +224,44 @@ class Segment(Searching):
             lambda rows: moved(rows, moves.select(*KEY, "version", "latest"), now),
         )
         return done.put.height
+
+    def assign_batch(self, batch: str, assignee: str | None) -> int:
+        """Give a batch of work to somebody, or take it back.
+
+        Args:
+            batch: As `batches()` names it.
+            assignee: Who works on it; None for nobody.
+
+        Returns:
+            How many elements changed.
+
+        Raises:
+            InvalidInputError: If there is no such batch; the nearest is suggested.
+        """
+        now = datetime.now(UTC)
+
+        def change(rows: pl.DataFrame, _: pl.DataFrame) -> Change:
+            mine = rows.filter(batch=batch)
+            if not mine.height:
+                known = rows.get_column("batch").drop_nulls().unique().sort().to_list()
+                refuse(choice_faults("batch", batch, known))
+            return with_fields(mine, {"assignee": assignee}, now)
+
+        return self._update(None, change).put.height
+
+    def _batch_size(self, batch: str | None, size: int | None) -> int | None:
+        """How large batches are; None where elements go into none by themselves."""
+        if size is None:
+            is_queue = batch is None and self.type == "work_queue"
+            return BATCH_SIZE if is_queue else None
+        if batch is not None or size < 1:
+            raise InvalidInputError(
+                f"A batch of {size} elements"
+                + (f", and batch {batch!r}" if batch is not None else "")
+                + ": give batch=, or batch_size= from 1 on.",
+                kind="segment.batch_size",
+            )
+        return size
 
     def _set(self, elements: ElementLike | None, fields: dict[str, Any]) -> int:
         now = datetime.now(UTC)

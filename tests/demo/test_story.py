@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+import lakehouse
 from lakehouse.demo import run_demo
 from lakehouse.demo.data import boxes_of
 from lakehouse.demo.story import tell
@@ -50,6 +51,27 @@ def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
     assert (otsu.metrics()["tp"], otsu.metrics()["fn"]) == (10, 11)
     assert otsu.pin == dataset.get_checkpoint("baseline").version < dataset.version
     assert "have not moved" in told.getvalue()
+    assert_loose_boxes_are_kept(tmp_path, dataset)
+
+
+def assert_loose_boxes_are_kept(place: Path, dataset: lakehouse.Dataset) -> None:
+    """The segment shows the loose boxes to whoever opens the lake, resolved and hidden."""
+    project = lakehouse.connect(place / "lake").project("cells")
+    segment = project.segment("bounding box too loose")
+    was, now = segment.elements(), segment.current()
+
+    assert (segment.state, segment.is_archived) == ("resolved", True)
+    assert project.segments() == []
+    assert was["status"].to_list() == ["done"] * 2
+    assert was["version"].unique().to_list() == [dataset.version - 2]
+    # Boxes of 15 and 10 pixels, drawn two pixels too large on every side, then mended.
+    assert was["width"].to_list() == [19.0, 14.0]
+    assert now["width"].to_list() == [15.0, 10.0]
+    stale = segment.out_of_date()
+    assert stale["reason"].to_list() == ["changed"] * 2
+    assert stale["fields"].to_list() == [["top", "left", "width", "height"]] * 2
+    with pytest.raises(lakehouse.ArchivedError):
+        segment.refresh()
 
 
 @pytest.mark.slow

@@ -9,7 +9,17 @@ from lakehouse.storage import Store
 from lakehouse.testing import ModelDataset, Sent, State
 from lakehouse.testing.sending import operations_of
 
-__all__ = ["MODELS", "OPERATIONS", "OTHERS", "before", "cloned", "expected", "run"]
+__all__ = [
+    "MODELS",
+    "OPERATIONS",
+    "OTHERS",
+    "SEGMENTS",
+    "before",
+    "cloned",
+    "expected",
+    "expected_elements",
+    "run",
+]
 
 Upload = tuple[list[Sent], list[Sent]]
 
@@ -25,6 +35,10 @@ def _box(frame_id: str, label_id: str, **fields: Any) -> dict[str, Any]:
         | sides
         | fields
     )
+
+
+def _key(frame_id: str, label_id: str) -> dict[str, str]:
+    return {"frame_id": frame_id, "label_id": label_id}
 
 
 def _guess(frame_id: str, label_id: str) -> dict[str, Any]:
@@ -73,6 +87,15 @@ OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage", "clon
 MODELS = ("create_inference_set", "add_inferences", "repin")
 """Operations on inference sets of the dataset."""
 
+SEGMENTS = (
+    "create_segment",
+    "add_elements",
+    "assign_elements",
+    "refresh_elements",
+    "remove_elements",
+)
+"""Operations on segments of the project."""
+
 NOW = timedelta(0)
 
 
@@ -84,6 +107,9 @@ def before(root: str) -> None:
     dataset.submit(operations_of(*SECOND))
     dataset.compact()
     dataset.create_inference_set("model_a").add([_guess("f1", "x")])
+    segment = lake.project("cells").create_segment("loose", element_type="label")
+    # One of them was changed since.
+    segment.add(dataset.at(1), labels=[_key("f1", "a"), _key("f1", "b")])
     # What dead writers left, so that there is garbage of every kind.
     store, path = dataset.collection.store, dataset.collection.path
     store.put(f"{path}/labels/part-orphan.parquet", b"nobody names this file")
@@ -111,10 +137,30 @@ def cloned() -> State:
     return model.latest
 
 
+def expected_elements(name: str) -> dict[str, tuple[int, list[int], str | None]]:
+    """Label to version, earlier versions and batch, as an operation leaves them."""
+    elements: dict[str, tuple[int, list[int], str | None]] = {
+        "f1/a": (1, [], None),
+        "f1/b": (1, [], None),
+    }
+    if name == "add_elements":
+        elements["f2/a"] = (2, [], None)
+    elif name == "assign_elements":
+        elements = {key: (*rest[:2], "first") for key, rest in elements.items()}
+    elif name == "refresh_elements":
+        elements["f1/b"] = (2, [1], None)
+    elif name == "remove_elements":
+        del elements["f1/a"]
+    return elements
+
+
 def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
     """Run an operation under an id of its own, so that it can be repeated."""
-    lake = lakehouse.connect(store=store)
-    dataset = lake.project("cells").dataset("hela")
+    project = lakehouse.connect(store=store).project("cells")
+    if name in SEGMENTS:
+        _run_on_segment(project, name)
+        return None
+    dataset = project.dataset("hela")
     if name in OPERATIONS:
         return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)
     if name == "restore":
@@ -141,3 +187,20 @@ _SILENT: dict[str, Callable[[lakehouse.Dataset], object]] = {
     "repin": lambda dataset: dataset.inference_set("model_a").repin(1),
 }
 """Operations that make no upload."""
+
+
+def _run_on_segment(project: lakehouse.Project, name: str) -> None:
+    """Run an operation on segments; made again, it changes nothing more."""
+    if name == "create_segment":
+        project.create_segment("blurred", element_type="frame", exist_ok=True)
+        return
+    segment = project.segment("loose")
+    if name == "add_elements":
+        segment.add(project.dataset("hela"), labels=[_key("f2", "a"), _key("f1", "b")])
+    elif name == "assign_elements":
+        segment.assign(batch="first")
+    elif name == "refresh_elements":
+        segment.refresh()
+    else:
+        there = segment.tracking().filter(frame_id="f1", label_id="a")
+        segment.remove(there)

@@ -26,9 +26,11 @@ from tests.faults.operations import (
     MODELS,
     OPERATIONS,
     OTHERS,
+    SEGMENTS,
     before,
     cloned,
     expected,
+    expected_elements,
     run,
 )
 from tests.faults.victim import suffer
@@ -87,6 +89,28 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
         head = place.collection.head().version
         assert place.collection.ledger.is_published(head)
     assert_models(dataset, name)
+    if name in SEGMENTS:
+        assert_segments(lakehouse.connect(root).project("cells"), name)
+
+
+def assert_segments(project: lakehouse.Project, name: str) -> None:
+    """Segments are as an operation leaves them, and read as they were added."""
+    wanted = ["blurred", "loose"] if name == "create_segment" else ["loose"]
+    assert [one.name for one in project.segments()] == wanted
+    elements = expected_elements(name)
+    rows = project.segment("loose").tracking().to_dicts()
+    found = {
+        f"{row['frame_id']}/{row['label_id']}": (
+            row["version"],
+            row["earlier"],
+            row["batch"],
+        )
+        for row in rows
+    }
+    assert found == elements
+    widths = project.segment("loose").elements().select("label_id", "version", "width")
+    for label_id, version, width in widths.iter_rows():
+        assert width == (5.0 if (label_id, version) == ("b", 2) else 3.0)
 
 
 def upload_place(dataset: lakehouse.Dataset, name: str) -> Versioned:
@@ -113,12 +137,12 @@ def assert_models(dataset: lakehouse.Dataset, name: str) -> None:
 @pytest.mark.parametrize(
     "fault", ["before", pytest.param("lost", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS, *MODELS])
+@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS, *MODELS, *SEGMENTS])
 def test_a_failing_call_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str, fault: Fault
 ) -> None:
     calls = calls_of(prepared, tmp_path / "counted", name)
-    assert len(calls) > 20
+    assert len(calls) > (5 if name in SEGMENTS else 20)
 
     failed = 0
     for at in range(len(calls)):
@@ -148,7 +172,7 @@ def die(prepared: Path, place: Path, name: str, at: int, fault: Fault) -> int | 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS, *MODELS])
+@pytest.mark.parametrize("name", [*OPERATIONS, *OTHERS, *MODELS, *SEGMENTS])
 def test_a_death_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str
 ) -> None:

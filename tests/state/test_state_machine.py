@@ -36,11 +36,12 @@ from lakehouse.testing.state import Result, Sent
 from lakehouse.testing.strategies import FRAME_IDS, unreadable, uploads
 from tests.state.models import ModelRules
 from tests.state.retrying import corrections, retried
+from tests.state.segments import SegmentRules
 
 Upload = tuple[list[Sent], list[Sent]]
 
 
-class DatasetMachine(ModelRules):
+class DatasetMachine(ModelRules, SegmentRules):
     """A dataset and its model take the same uploads."""
 
     @initialize()
@@ -59,6 +60,7 @@ class DatasetMachine(ModelRules):
         self.undone: set[str] = set()
         self.checkpoints: dict[str, tuple[int, str]] = {}
         self.known = {}
+        self.told = {}
 
     def settle(self) -> None:
         """Merge what waits."""
@@ -392,6 +394,7 @@ class DatasetMachine(ModelRules):
             snapshot = self.open().at(name)
             assert (snapshot.version, snapshot.fingerprint) == (version, fingerprint)
         self.hold_all(self.open())
+        self.hold_segments()
         shutil.rmtree(self.root)
 
 

@@ -243,6 +243,30 @@ def candidates(
     here.output.table(rows, f"Like {name}")
 
 
+@segment.command("batches")
+def batches(context: typer.Context, project: Project, name: Name) -> None:
+    """List the batches of work: lakehouse segment batches cells "relabel"."""
+    here = session(context)
+    here.output.table(here.segment(project, name).batches(), f"Batches of {name}")
+
+
+@segment.command("assign")
+def assign(
+    context: typer.Context,
+    project: Project,
+    name: Name,
+    batch: Annotated[str, typer.Argument(help="Such as batch_1.")],
+    assignee: Annotated[
+        str | None, typer.Argument(help="Who works on it; nobody if not said.")
+    ] = None,
+) -> None:
+    """Give a batch to somebody: lakehouse segment assign cells "relabel" batch_1 noor."""
+    here = session(context)
+    changed = here.segment(project, name).assign_batch(batch, assignee)
+    facts = {"batch": batch, "assignee": assignee, "changed": changed}
+    here.output.facts(facts, f"Segment {name}")
+
+
 @segment.command("export")
 def export(
     context: typer.Context,
