@@ -126,6 +126,7 @@ class Collection:
             author=author,
             rows=dict.fromkeys(LIVE_TABLES, 0),
             fingerprint=dict.fromkeys(LIVE_TABLES, Fingerprint.zero().text),
+            class_map=self.classes().version,
             actions=actions,
         )
         created = self.ledger.head() is None and self.ledger.decide(entry)
@@ -283,9 +284,12 @@ class Collection:
 
     def rules(self, version: int) -> Rules:
         """What the rows of a merge on top of `version` are held against."""
+        classes = self.classes()
         return Rules(
             layout=self.layout,
-            class_ids=self.classes().ids,
+            class_ids=classes.ids,
+            class_map_version=classes.version,
+            renamed_classes=classes.renamed,
             frame_metadata=self.metadata_types("frames", version),
             label_metadata=self.metadata_types("labels", version),
             frame_embedding=self.embedding_spec("frame_embeddings", version),

@@ -94,6 +94,8 @@ class Entry:
     """On a `turn`: who has it."""
     collected: int | None = None
     """The newest `collect` entry up to this one: which versions' files may be gone."""
+    class_map: int | None = None
+    """The version of the project's class map that its content was held against."""
     closed: tuple[tuple[int, int], ...] = ()
     """On a `collect`: the versions whose files may be gone, as ranges with both ends."""
     actions: Mapping[str, tuple[Action, ...]] = field(
@@ -124,6 +126,8 @@ class Entry:
             header["turn_of"] = self.turn_of
         if self.collected is not None:
             header["collected"] = self.collected
+        if self.class_map is not None:
+            header["class_map"] = self.class_map
         if self.closed:
             header["closed"] = [list(pair) for pair in self.closed]
         lines = [json.dumps(header, ensure_ascii=False)]
@@ -171,6 +175,7 @@ class Entry:
             turn_until=datetime.fromisoformat(until) if until else None,
             turn_of=header.get("turn_of"),
             collected=header.get("collected"),
+            class_map=header.get("class_map"),
             closed=tuple((first, last) for first, last in header.get("closed", ())),
             actions={line["table"]: tuple(line["actions"]) for line in tables},
             digest=digest_of(data),

@@ -18,6 +18,7 @@ import polars as pl
 
 from lakehouse.catalogue import SingleTable
 from lakehouse.errors import ConflictError, StorageError
+from lakehouse.media import Media
 from lakehouse.metrics import Metrics, evaluate, record_of, remembered
 from lakehouse.snapshot import Snapshot
 from lakehouse.storage import collect
@@ -107,8 +108,8 @@ def _evaluated(truth: Snapshot, mine: Snapshot, question: Question) -> Metrics:
         **question.options,
     }
     return evaluate(
-        truth.labels(),
-        mine.inferences(),
+        _with_masks_placed(truth.labels(), truth.collection.media),
+        _with_masks_placed(mine.inferences(), mine.collection.media),
         truth.frames(),
         task=question.goal.task,  # type: ignore[arg-type]
         iou=question.iou,
@@ -118,6 +119,18 @@ def _evaluated(truth: Snapshot, mine: Snapshot, question: Question) -> Metrics:
         classes=mine.collection.classes(),
         source=source,
         **options,
+    )
+
+
+def _with_masks_placed(rows: pl.LazyFrame, media: Media) -> pl.LazyFrame:
+    """Rows whose masks are named by where they are."""
+    if media.root is None:
+        return rows
+    name = pl.col("mask_url")
+    is_relative = ~name.str.contains("://", literal=True) & ~name.str.starts_with("/")
+    below = pl.lit(f"{media.root.rstrip('/')}/") + name
+    return rows.with_columns(
+        pl.when(is_relative).then(below).otherwise(name).alias("mask_url")
     )
 
 

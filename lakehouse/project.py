@@ -85,16 +85,21 @@ class Project:
         """Append classes; the ids of those there are stay.
 
         Raises:
-            InvalidInputError: If a name is there already.
+            InvalidInputError: If a name is there already, or was that of a class
+                which is called otherwise by now.
         """
         return self.update_classes(lambda classes: classes.append(names))
 
     def rename_class(self, old: str, new: str) -> ClassMap:
         """Rename a class for rows to come; what is stored keeps the old name.
 
+        Its id stays. Old versions keep their map, `snapshot.class_map`; metrics and
+        exports take all rows of the class together, under the name it has now, and
+        tell how many had another.
+
         Raises:
             NotFoundError: If there is no class `old`.
-            InvalidInputError: If `new` is taken.
+            InvalidInputError: If `new` is taken, or was that of another class.
         """
         return self.update_classes(lambda classes: classes.rename(old, new))
 

@@ -107,7 +107,7 @@ class Registered(Versioned):
         if loaded and upload_id not in loaded:
             raise InvalidInputError(
                 f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
-                f"by upload {loaded[0]}: it does not change any more. {self._way_out}",
+                f"already, by upload {loaded[0]}: it does not change any more. {self._way_out}",
                 kind=f"{self._kind}.immutable",
             )
 

@@ -200,6 +200,17 @@ class Snapshot(Searchable):
         return self.frames_where is not None or self.labels_where is not None
 
     @property
+    def class_map(self) -> ClassMap:
+        """The classes as the project had them when the version was made.
+
+        Rows keep the name that their class had when they were written, and the id
+        that it has for ever.
+        """
+        classes: ClassMap = self.collection.classes()
+        said = self.collection.ledger.read(self.version).class_map
+        return classes if said is None else classes.as_of(said)
+
+    @property
     def schema(self) -> dict[str, pl.Schema]:
         """The columns of each table, as this version has them."""
         return {

@@ -411,7 +411,11 @@ class Versioned(ABC):
         )
 
     def verify(
-        self, *, full: bool = True, progress: Tell | None = None
+        self,
+        *,
+        full: bool = True,
+        media: bool = False,
+        progress: Tell | None = None,
     ) -> Verification:
         """Find everything that is wrong: with the ledger, the logs, files and rows.
 
@@ -421,8 +425,11 @@ class Versioned(ABC):
             full: Read every byte and every row, and check every version, those
                 too whose files were collected; otherwise only the ledger, the
                 logs, the lists of files and the latest version's hashes.
-            progress: Called with the stage (`ledger`, `files`, `rows`, `keys`), how much
-                of it is done, and how much there is.
+            media: Look at the images, masks and other media that the latest
+                version names: whether they are there, and, of sensors with a
+                `checksum`, whether their bytes are as they were.
+            progress: Called with the stage (`ledger`, `files`, `rows`, `keys`,
+                `media`), how much of it is done, and how much there is.
 
         Returns:
             All problems, each with the version, table and file at fault.
@@ -438,7 +445,8 @@ class Versioned(ABC):
         >>> dataset.verify().is_sound
         True
         """
-        return verify(self.collection, full=full, progress=progress or silent)
+        tell = progress or silent
+        return verify(self.collection, full=full, media=media, progress=tell)
 
     @property
     def is_processing(self) -> bool:

@@ -33,11 +33,15 @@ class Session:
     root: str
     author: str | None
     output: Output
+    media_root: str | None = None
 
     def lake(self, *, inline: bool = True) -> lakehouse.Lake:
         """The lake."""
         return lakehouse.connect(
-            self.root, author=self.author, merge="inline" if inline else "deferred"
+            self.root,
+            author=self.author,
+            merge="inline" if inline else "deferred",
+            media_root=self.media_root,
         )
 
     def dataset(self, target: str, *, inline: bool = True) -> Dataset:
@@ -92,12 +96,18 @@ def options(
     author: Annotated[
         str | None, typer.Option(envvar="LAKEHOUSE_AUTHOR", help="Whom versions name.")
     ] = None,
+    media_root: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LAKEHOUSE_MEDIA_ROOT", help="What relative image names are below."
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print JSON and nothing else.")
     ] = False,
 ) -> None:
     """Versioned tables for machine-learning datasets, on Delta Lake."""
-    context.obj = Session(root, author, output_for(json=json))
+    context.obj = Session(root, author, output_for(json=json), media_root)
 
 
 def session(context: typer.Context) -> Session:

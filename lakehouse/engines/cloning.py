@@ -176,6 +176,7 @@ def _entry(
         message=f"clone of {name}, version {cloned.content_version}",
         rows=cloned.rows,
         fingerprint=cloned.fingerprint,
+        class_map=cloned.class_map,
         actions=actions,
     )
 

@@ -102,6 +102,7 @@ def plan_entry(
         rows=plan.rows,
         fingerprint=plan.fingerprint,
         collected=head.collected,
+        class_map=rules.class_map_version,
     )
     plan.append(collection, "versions", version_row(entry))
     actions = {table: tuple(actions) for table, actions in plan.actions.items()}

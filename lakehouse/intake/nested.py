@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Final
 
 from lakehouse.intake.dates import moment
+from lakehouse.media import checksum_problem
 from lakehouse.model.ids import id_problem
 from lakehouse.model.sensors import SENSOR_TYPES, URL_FIELDS
 
@@ -28,6 +29,7 @@ _SENSOR_FIELDS: Final = (
     "height",
     "overlay_id",
     "resize_mode",
+    "checksum",
 )
 _FRAME_FIELDS: Final = (
     "coordinate_frame_id",
@@ -110,6 +112,8 @@ def _sensor_faults(place: int, item: Mapping[str, Any]) -> list[str]:
     ]
     if problem := id_problem(item["sensor_id"]):
         faults.append(f"{start}: the id {problem}")
+    if item["checksum"] is not None and (bad := checksum_problem(item["checksum"])):
+        faults.append(f"{start}: the checksum {bad}")
     if not isinstance(item["mirror_asset"], bool | None):
         faults.append(
             f"{start}: mirror_asset is {item['mirror_asset']!r}, not true or false"

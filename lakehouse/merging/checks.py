@@ -1,7 +1,6 @@
 """What can be wrong with an operation, given the rows there are and the rules."""
 
 import difflib
-from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
@@ -69,7 +68,7 @@ def label_findings(
     """Problems of single labels."""
     if not labels.height:
         return together([])
-    classes = _classes(labels, rules.class_ids)
+    classes = _classes(labels, rules)
     ops = targets.get_column("frame_op")
     if not (ops == "DELETE").any() and not (labels.get_column("op") != "ADD").any():
         return classes
@@ -143,19 +142,21 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
     return findings
 
 
-def _classes(labels: pl.DataFrame, class_ids: Mapping[str, int]) -> pl.DataFrame:
+def _classes(labels: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Labels of a class that the project does not know."""
     if "class_name" not in labels.columns or "row_hash" in labels.columns:
         return together([])
-    if {*class_ids, MASK_CLASS, None} >= set(labels.get_column("class_name").unique()):
+    if {*rules.class_ids, MASK_CLASS, None} >= set(
+        labels.get_column("class_name").unique()
+    ):
         return together([])
     name = pl.col("class_name")
-    known = pl.Series([*class_ids, MASK_CLASS], dtype=pl.String)
+    known = pl.Series([*rules.class_ids, MASK_CLASS], dtype=pl.String)
     bad = labels.filter(name.is_not_null() & ~name.is_in(known.implode()))
     if not bad.height:
         return together([])
     hints = {
-        value: _nearest(value, list(class_ids))
+        value: _way_out(value, rules)
         for value in bad.get_column("class_name").unique().to_list()
     }
     return found(
@@ -167,7 +168,10 @@ def _classes(labels: pl.DataFrame, class_ids: Mapping[str, int]) -> pl.DataFrame
     )
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _way_out(name: str, rules: Rules) -> str:
+    known = list(rules.class_ids)
+    if name in rules.renamed_classes:
+        return f"The class is called {rules.renamed_classes[name]!r} now."
     near = difflib.get_close_matches(name, known, n=1)
     start = (
         f"Did you mean {near[0]!r}? " if near else f"Known: {', '.join(known[:20])}. "

@@ -28,6 +28,10 @@ class Rules:
     """What its tables are called and hold."""
     class_ids: Mapping[str, int]
     """Known classes."""
+    class_map_version: int | None = None
+    """The version of the class map that has them."""
+    renamed_classes: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names that classes had before, and those they have now."""
     frame_metadata: Mapping[str, pl.DataType] = field(
         default_factory=dict[str, pl.DataType]
     )

@@ -72,7 +72,15 @@ def _changed(
     if not any(_is_default(sensor) for sensor in sensors):
         fresh = {"sensor_id": "DEFAULT", "sensor_type": "IMAGE_V0", **new}
         return [*sensors, fresh]
-    return [sensor | new if _is_default(sensor) else sensor for sensor in sensors]
+    return [
+        _shown(sensor, new) if _is_default(sensor) else sensor for sensor in sensors
+    ]
+
+
+def _shown(sensor: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A sensor with another image; the checksum was of the one before."""
+    is_other = new.get("image_url", sensor["image_url"]) != sensor["image_url"]
+    return sensor | new | ({"checksum": None} if is_other else {})
 
 
 def _is_default(sensor: dict[str, Any]) -> bool:

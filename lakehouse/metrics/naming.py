@@ -30,10 +30,14 @@ def of_classes(
     known = _named(fitting, table, options.classes, faults)
     kept = _without(known, options.ignored_classes)
     check_keys(kept, table, faults)
-    return kept, {
+    counts = {
         f"{table} of other types": found.height - known.height,
         f"{table} of ignored classes": known.height - kept.height,
     }
+    earlier = len(known.filter(pl.col("class_name").ne_missing(fitting["class_name"])))
+    if earlier:
+        counts[f"{table} under an earlier class name"] = earlier
+    return kept, counts
 
 
 def _named(

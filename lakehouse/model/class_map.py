@@ -1,6 +1,8 @@
 """The class map: which classes a project knows, with ids and colours.
 
-Classes are only ever appended or renamed, so an id means one class for ever.
+Classes are only ever appended or renamed, so an id means one class for ever. Each
+remembers when it came and what it was called before, so the map of any earlier time
+follows from the one of today.
 """
 
 import colorsys
@@ -36,6 +38,15 @@ class LabelClass:
     ignore_in_eval: bool = False
     keypoint_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
+    since: int = 1
+    """The version of the map that it came with."""
+    earlier_names: tuple[tuple[int, str], ...] = ()
+    """The versions of the map that renamed it, and what it was called until then."""
+
+    def name_at(self, version: int) -> str:
+        """What it was called in a version of the map."""
+        later = (name for until, name in self.earlier_names if until > version)
+        return next(later, self.name)
 
 
 @dataclass(frozen=True)
@@ -83,36 +94,89 @@ class ClassMap:
         """The class of that name, if there is one."""
         return next((known for known in self.classes if known.name == name), None)
 
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Each name that a class had before, and the one it has now."""
+        return {
+            name: known.name
+            for known in self.classes
+            for _, name in known.earlier_names
+            if name != known.name
+        }
+
+    def as_of(self, version: int) -> "ClassMap":
+        """The map as it was in one of its versions.
+
+        >>> classes = (
+        ...     ClassMap.from_names(["cel"]).rename("cel", "cell").append(["dust"])
+        ... )
+        >>> list(classes.as_of(1).ids), list(classes.as_of(2).ids)
+        (['cel'], ['cell'])
+        """
+        known = (
+            replace(
+                one,
+                name=one.name_at(version),
+                earlier_names=tuple(p for p in one.earlier_names if p[0] <= version),
+            )
+            for one in self.classes
+            if one.since <= version
+        )
+        return ClassMap(tuple(known), min(version, self.version))
+
     def append(self, names: Sequence[str]) -> "ClassMap":
         """The map with these classes behind the ones there are.
 
         Raises:
-            InvalidInputError: If a name is there already.
+            InvalidInputError: If a name is there already, or was that of a class
+                which has another by now: old rows call that so.
         """
         free = max((known.class_id for known in self.classes), default=-1) + 1
+        since = self.version + 1
+        listed = [names] if isinstance(names, str) else list(names)
+        self._require_fresh(listed)
         added = [
-            LabelClass(name, free + place, _colour(free + place))
-            for place, name in enumerate([names] if isinstance(names, str) else names)
+            LabelClass(name, free + place, _colour(free + place), since=since)
+            for place, name in enumerate(listed)
         ]
-        return ClassMap((*self.classes, *added), self.version + 1)
+        return ClassMap((*self.classes, *added), since)
+
+    def _require_fresh(self, names: Sequence[str], *, but: str | None = None) -> None:
+        """Refuse names that old rows have for other classes."""
+        taken = [
+            f"{name!r} was the name of class {self.renamed[name]!r}, and is in old rows"
+            for name in names
+            if self.renamed.get(name, but) != but
+        ]
+        if taken:
+            raise InvalidInputError(
+                f"{'; '.join(taken)}. Choose another name, or rename that class back.",
+                kind="class_map.invalid",
+            )
 
     def rename(self, old: str, new: str) -> "ClassMap":
         """The map with one class renamed; its id stays.
 
         Raises:
             NotFoundError: If there is no class `old`.
-            InvalidInputError: If `new` is taken.
+            InvalidInputError: If `new` is taken, or was that of another class.
         """
         if self.get(old) is None:
             raise NotFoundError(
                 f"There is no class {old!r}. There are: {list(self.ids)}.",
                 kind="class.unknown",
             )
+        self._require_fresh([new], but=old)
+        version = self.version + 1
         renamed = tuple(
-            replace(known, name=new) if known.name == old else known
+            replace(
+                known, name=new, earlier_names=(*known.earlier_names, (version, old))
+            )
+            if known.name == old
+            else known
             for known in self.classes
         )
-        return ClassMap(renamed, self.version + 1)
+        return ClassMap(renamed, version)
 
     def to_json(self) -> str:
         """The map as JSON text."""
@@ -133,6 +197,9 @@ def _class(fields: Mapping[str, Any]) -> LabelClass:
         "train_color": tuple(fields["train_color"]) if fields["train_color"] else None,
         "keypoint_names": tuple(fields["keypoint_names"]),
         "skeleton": tuple((a, b) for a, b in fields["skeleton"]),
+        "earlier_names": tuple(
+            (at, name) for at, name in fields.get("earlier_names", ())
+        ),
     }
     return LabelClass(**{**fields, **lists})
 

@@ -102,6 +102,8 @@ class Verification:
         """The verification that findings come to."""
         problems = pl.DataFrame(findings.rows, schema=PROBLEM_SCHEMA)
         counts = {name: findings.counts[name] for name in CHECKED}
+        if "media" in findings.counts:
+            counts["media"] = findings.counts["media"]
         return cls(problems, counts, tuple(findings.notes), full)
 
     @property
@@ -140,7 +142,7 @@ class Verification:
     def __repr__(self) -> str:
         kind = "full" if self.full else "quick"
         found = "sound" if self.is_sound else self._counted
-        counts = ", ".join(f"{self.checked[name]:,} {name}" for name in CHECKED)
+        counts = ", ".join(f"{self.checked[name]:,} {name}" for name in self.checked)
         return f"<Verification ({kind}): {found}; {counts}>"
 
     def __rich__(self) -> RenderableType:

@@ -4,6 +4,7 @@ walk        each entry against a dozen logs, and against the entries before
 files       there, of the right size; in full, byte for byte
 records     uploads, versions and tags against the ledger
 contents    in full: every hash again; every version by files and by change log
+media       if asked for: what frames and masks name is there, and as it was
 latest      or else: the latest version, by the hashes that its rows carry
 """
 
@@ -15,6 +16,7 @@ from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
 from lakehouse.verify.files import FileCheck, copies_of
 from lakehouse.verify.latest import check_latest
+from lakehouse.verify.media import check_media
 from lakehouse.verify.records import check_records
 from lakehouse.verify.report import Findings, Verification
 from lakehouse.verify.walk import walk
@@ -23,7 +25,11 @@ __all__ = ["verify"]
 
 
 def verify(
-    collection: Collection, *, full: bool = True, progress: Tell = silent
+    collection: Collection,
+    *,
+    full: bool = True,
+    media: bool = False,
+    progress: Tell = silent,
 ) -> Verification:
     """Find everything that is wrong with a collection.
 
@@ -31,6 +37,7 @@ def verify(
         collection: Whose ledger, logs, files and rows.
         full: Read every byte and every row, of every version; otherwise only
             the ledger, the logs, the lists of files, and the latest version.
+        media: Look at the media, too, that the latest version names.
         progress: Told how far it is.
 
     Raises:
@@ -61,4 +68,6 @@ def verify(
         )
     else:
         check_latest(collection, history, right, findings)
+    if media:
+        check_media(collection, findings, progress)
     return Verification.of(findings, full=full)

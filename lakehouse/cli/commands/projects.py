@@ -156,7 +156,7 @@ def show_dataset(
         here.output.facts(waiting, "Dataset")
         return
     latest = found.latest()
-    facts = {
+    facts: dict[str, Any] = {
         "name": found.name,
         "mode": found.mode,
         "version": found.version,

@@ -132,13 +132,16 @@ def verify(
     quick: Annotated[
         bool, typer.Option("--quick", help="Not every byte, nor every version.")
     ] = False,
+    media: Annotated[
+        bool, typer.Option("--media", help="Images and masks, too, that are named.")
+    ] = False,
 ) -> None:
     """Find everything that is wrong, and exit with 1 if anything is: lakehouse run verify cells/hela."""
     here = session(context)
     found: dict[str, Verification] = {}
     for name, one in here.everything(target, archived=True):
         with progress_bar() as tell:
-            found[name] = one.verify(full=not quick, progress=tell)
+            found[name] = one.verify(full=not quick, media=media, progress=tell)
     here.output.drawn(
         Group(*(part for name, one in found.items() for part in (name, one))),
         {name: _facts(one) for name, one in found.items()},
