@@ -279,7 +279,7 @@ def test_a_captured_batch_is_loaded_once(client: al.Client, captured: Capture) -
 
     assert (native(client).mode, native(client).metadata) == ("BATCH", {"k": 1})
     assert al.ingest(client.lake, "p", batch)[0].id == upload.id
-    with pytest.raises(lakehouse.InvalidInputError, match="was loaded by"):
+    with pytest.raises(lakehouse.InvalidInputError, match="loaded already"):
         native(client).delete(["f"])
 
 

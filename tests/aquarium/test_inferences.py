@@ -194,7 +194,7 @@ def test_batch_makes_a_set_once_all_or_nothing(client: al.Client) -> None:
     assert (failed.status, done.status) == ("FAILED", "DONE")
     with pytest.raises(lakehouse.InvalidInputError, match="only creates"):
         client.create_inferences(**PLACE, inferences=whole, pipeline_mode="BATCH")
-    with pytest.raises(lakehouse.InvalidInputError, match="was loaded by"):
+    with pytest.raises(lakehouse.InvalidInputError, match="loaded already"):
         client.create_or_update_inferences(**PLACE, inferences=whole)
     assert native(client).version == done.version
 

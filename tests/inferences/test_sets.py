@@ -314,7 +314,7 @@ def test_a_batch_set_is_loaded_once_all_or_nothing(
     done = model.add([guess("f1", "x")])
 
     assert (failed.status, done.status) == ("FAILED", "DONE")
-    with pytest.raises(lakehouse.InvalidInputError, match="was loaded by"):
+    with pytest.raises(lakehouse.InvalidInputError, match="loaded already"):
         model.add([guess("f2", "x")])
     wrong: Any = "PATCH"
     with pytest.raises(lakehouse.InvalidInputError, match="STREAMING"):
