@@ -4,7 +4,7 @@ BIN := .venv/bin
 SPARK := .spark/jars
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-spark test-ceph state sequences histories check format bench clean
+.PHONY: help demo test test-slow test-readers test-spark test-ceph state sequences histories check format bench clean
 
 help: ## Show what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,17 +12,24 @@ help: ## Show what there is
 .venv/.ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo,duckdb,metrics,plot,similarity,testing]' --group dev
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[demo,duckdb,formats,metrics,plot,similarity,testing]' --group dev
 	touch $@
 
 demo: .venv/.ready ## Real frames go in, change, go wrong, get mended, are read back
 	$(BIN)/lakehouse demo
 
 test: .venv/.ready ## The tests, in a few minutes
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not spark and not ceph'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not readers and not spark and not ceph'
 
 test-slow: .venv/.ready ## The tests that take longer
-	$(BIN)/python -m pytest -n 2 -m 'slow and not spark and not ceph'
+	$(BIN)/python -m pytest -n 2 -m 'slow and not readers and not spark and not ceph'
+
+.venv/.readers: .venv/.ready pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group readers
+	touch $@
+
+test-readers: .venv/.readers ## Hugging Face datasets and webdataset open what is exported
+	$(BIN)/python -m pytest tests/formats -m readers
 
 .venv/.spark: .venv/.ready pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group spark

@@ -27,6 +27,8 @@ from lakehouse.errors import (
     UploadFailedError,
     WaitTimeoutError,
 )
+from lakehouse.formats import Export
+from lakehouse.importing import Import
 from lakehouse.inference_set import InferenceDraft, InferenceSet
 from lakehouse.lake import Lake, connect
 from lakehouse.model.class_map import ClassMap, LabelClass
@@ -47,8 +49,10 @@ __all__ = [
     "Dataset",
     "Diff",
     "Draft",
+    "Export",
     "FormatError",
     "Garbage",
+    "Import",
     "InferenceDraft",
     "InferenceSet",
     "InvalidInputError",

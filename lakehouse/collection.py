@@ -31,6 +31,7 @@ from lakehouse.errors import FormatError, NotFoundError
 from lakehouse.fingerprint import Fingerprint
 from lakehouse.leases import Leases
 from lakehouse.ledger import Entry, Ledger
+from lakehouse.media import Media
 from lakehouse.merging.rules import EmbeddingSpec, Rules
 from lakehouse.model.class_map import ClassMap
 from lakehouse.staging import Staging
@@ -51,8 +52,11 @@ class Collection:
         path: str,
         classes: Callable[[], ClassMap],
         layout: Layout = DATASET,
+        *,
+        media: Media | None = None,
     ) -> None:
         self.store = store
+        self.media = media or Media()
         self.path = path
         self.classes = classes
         self.layout = layout
@@ -69,7 +73,9 @@ class Collection:
 
     def twin(self) -> "Collection":
         """The same collection with a memory of its own, for another thread."""
-        twin = Collection(self.store, self.path, self.classes, self.layout)
+        twin = Collection(
+            self.store, self.path, self.classes, self.layout, media=self.media
+        )
         twin.lock, twin.indexes = self.lock, self.indexes
         twin.base = self.base
         return twin
@@ -132,8 +138,9 @@ class Collection:
         if head is None:
             raise NotFoundError(
                 f"There is no ledger at {self.path}: the dataset was never created, "
-                "or its creation was cut short. create_dataset(…, exist_ok=True) "
-                "completes it.",
+                "its creation was cut short, or it is still being cloned. "
+                "create_dataset(…, exist_ok=True) completes it; clones are completed by "
+                "project.finish_clones().",
                 kind="dataset.unknown",
             )
         return head

@@ -1,13 +1,12 @@
 """A dataset: frames and labels under one ledger.
 
-Every write is one upload: `add`, `modify`, `upsert_labels` and `delete` each
-make one, `open_upload` combines several into one. All of them end in `submit`,
-the one way in. Every read starts at a version: `latest()` or `at(ref)`.
+What it takes in, it takes in as uploads: see `Writable`. Every read starts at a
+version: `latest()` or `at(ref)`. Checkpoints name its versions, clones copy it, and
+inference sets are pinned to it.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from typing import Any, Literal, Unpack
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -18,38 +17,29 @@ from lakehouse.checkpoints import (
     create_checkpoint,
     find_checkpoint,
 )
+from lakehouse.cloning import MUTABLE, Clone, register_clone
 from lakehouse.collection import Collection
 from lakehouse.contracts import INFERENCE_SET
-from lakehouse.draft import Draft
-from lakehouse.errors import AlreadyExistsError
+from lakehouse.engines.background import later
+from lakehouse.engines.cloning import clone_content
+from lakehouse.errors import AlreadyExistsError, InvalidInputError
 from lakehouse.inference_set import InferenceSet
-from lakehouse.loading import Load, LoadOptions, run_load
 from lakehouse.measuring import Goal
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
-from lakehouse.model.operations import Operations
 from lakehouse.pinning import awaited, take_pin
-from lakehouse.registered import Mode, Registered, check_mode
+from lakehouse.registered import Mode, check_mode
 from lakehouse.settings import Settings, pick
-from lakehouse.similarity.splits import splits_of
 from lakehouse.typing import (
-    FrameLike,
-    LabelLike,
-    SourceLike,
-    TableLike,
     VersionLike,
 )
-from lakehouse.upload import Upload
-from lakehouse.versioned import SubmitOptions
 from lakehouse.versions import resolve
+from lakehouse.writable import AddClasses, Writable
 
 __all__ = ["Dataset"]
 
-IfExists = Literal["replace", "reject", "skip"]
-Nulls = Literal["keep", "clear"]
 
-
-class Dataset(Registered):
+class Dataset(Writable):
     """Frames and labels with a history. Made by `project.dataset()`."""
 
     def __init__(
@@ -61,210 +51,11 @@ class Dataset(Registered):
         settings: Settings,
         *,
         goal: Goal | None = None,
+        add_classes: AddClasses | None = None,
     ) -> None:
-        super().__init__(name, collection, registry, settings)
+        super().__init__(name, collection, registry, settings, add_classes=add_classes)
         self.project_name = project
         self._goal = goal
-
-    # -------------------------------- WRITING ------------------------------- #
-
-    def add(
-        self,
-        frames: FrameLike,
-        labels: LabelLike | None = None,
-        *,
-        if_exists: IfExists = "replace",
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Add frames with their labels, or replace frames wholly.
-
-        A frame that is there already is replaced: its sensors, metadata,
-        labels and embedding become exactly what these rows carry.
-
-        Args:
-            frames: Rows with `frame_id`, `image_url` or `sensors`, metadata as
-                `user__<name>`: anything Arrow, a LazyFrame, dicts, or a path.
-            labels: Rows with `frame_id`, `label_id`, `class_name`, geometry.
-            if_exists: Whether a frame that is there is replaced, rejected, or
-                skipped.
-            **options: As `submit` takes them: message, metadata, upload_id,
-                on_error, based_on.
-
-        Returns:
-            The upload; frames at fault are in `upload.errors()`.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read as frames or labels:
-                an unknown column, a missing or repeated id. Nothing is written.
-        """
-        draft = Draft()
-        draft.add(frames, labels, if_exists=if_exists)
-        return self.submit(draft.operations(), **options)
-
-    def load(
-        self,
-        frames: SourceLike | None = None,
-        labels: SourceLike | None = None,
-        *,
-        if_exists: IfExists = "replace",
-        **options: Unpack[LoadOptions],
-    ) -> Load:
-        """Add frames with their labels, or labels alone, from sources of any size.
-
-        The same as `add`, or `upsert_labels`, in parts that fit in memory, each
-        of whole frames and an upload of its own. A load that broke off is called
-        again with its `load_id`: parts that are there are not sent again.
-
-        Args:
-            frames: A file, a folder or a pattern (`s3://bucket/frames/*.parquet`)
-                of Parquet, Arrow IPC, CSV or JSON lines; or a LazyFrame.
-            labels: The same for labels.
-            if_exists: As `add` takes it.
-            **options: `load_id`, the id of the load to go on with. `part_bytes`,
-                about how much of the sources becomes one upload: the local disk
-                has room for the sources once, memory for ten parts.
-                `storage_options`, `AWS_…` settings for sources on S3 (the lake's
-                own when left out). `message` and `metadata` as `submit` takes
-                them. `progress`, told the stage (`rows`, `parts`), how much of it
-                is done, and how much there is.
-
-        Raises:
-            InvalidInputError: If a source is not there, has no frame ids, or has a
-                column that is unknown (nothing is written); if rows of a part
-                cannot be read (the other parts are loaded); or if `load_id` is
-                of other files.
-
-        Example:
-            >>> load = dataset.load(
-            ...     "frames.parquet", "labels/*.parquet"
-            ... )  # doctest: +SKIP
-            >>> load.status, load.counts["created"]  # doctest: +SKIP
-            ('DONE', 2000000)
-        """
-
-        def drafted(*tables: TableLike) -> Operations:
-            draft = Draft()
-            if frames is None:
-                draft.upsert_labels(tables[0])
-            else:
-                draft.add(*tables, if_exists=if_exists)
-            return draft.operations()
-
-        return run_load(self, (frames, labels), drafted, options)
-
-    def modify(
-        self,
-        frames: FrameLike | None = None,
-        labels: LabelLike | None = None,
-        *,
-        nulls: Nulls = "keep",
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Merge the fields given into frames and labels that are there.
-
-        Args:
-            frames: Rows with `frame_id` and the fields to change.
-            labels: Rows with `frame_id`, `label_id` and the fields to change.
-            nulls: `keep` leaves a field alone where its value is null;
-                `clear` sets it to null.
-            **options: As `submit` takes them.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read. Nothing is written.
-        """
-        draft = Draft()
-        draft.modify(frames, labels, nulls=nulls)
-        return self.submit(draft.operations(), **options)
-
-    def upsert_labels(
-        self, labels: LabelLike, **options: Unpack[SubmitOptions]
-    ) -> Upload:
-        """Create labels, or replace those there wholly; other labels stay.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read. Nothing is written.
-        """
-        draft = Draft()
-        draft.upsert_labels(labels)
-        return self.submit(draft.operations(), **options)
-
-    def delete(
-        self,
-        frames: FrameLike | list[str] | None = None,
-        labels: LabelLike | None = None,
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Take frames, or single labels, out of the latest version.
-
-        Older versions keep them.
-
-        Args:
-            frames: Frame ids, or rows with `frame_id`.
-            labels: Rows with `frame_id` and `label_id`.
-            **options: As `submit` takes them.
-
-        Raises:
-            InvalidInputError: If the rows cannot be read. Nothing is written.
-        """
-        draft = Draft()
-        draft.delete(frames, labels)
-        return self.submit(draft.operations(), **options)
-
-    def assign_splits(
-        self,
-        shares: Mapping[str, float],
-        *,
-        by: str | None = None,
-        field: str = "user__split",
-        seed: str | int = "",
-        **options: Unpack[SubmitOptions],
-    ) -> Upload:
-        """Give frames without a split one, for good: train, test, and so on.
-
-        Which one follows from a hash of the frame's group alone, so it is the same
-        on every machine and whatever comes later. Frames that have a split keep it,
-        and others of their group follow them.
-
-        Args:
-            shares: Split to its part of the groups; together they are 1.
-            by: A metadata field, such as `user__patient`: frames of one value stay
-                together. Each frame is by itself when left out, or where it is null.
-            field: The metadata field that holds the split.
-            seed: Another seed is another draw.
-            **options: As `submit` takes them.
-
-        Returns:
-            The upload; it changes nothing where all frames have a split.
-
-        Raises:
-            InvalidInputError: If shares are no parts of 1, there is no such field, or
-                frames of one group are in several splits already. Nothing is written.
-
-        >>> import tempfile, lakehouse
-        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
-        >>> dataset = lake.create_project("cells", classes=["cell"]).create_dataset(
-        ...     "hela"
-        ... )
-        >>> rows = [{"frame_id": f"f{n}", "image_url": "a.png"} for n in range(1000)]
-        >>> upload = dataset.add(rows)
-        >>> upload = dataset.assign_splits({"train": 0.8, "test": 0.2})
-        >>> frames = dataset.latest().frames().collect()
-        >>> frames["user__split"].value_counts(sort=True).rows()
-        [('train', 808), ('test', 192)]
-        """
-        rows = splits_of(self.latest().frames(), shares, by, field, str(seed))
-        return self.modify(rows, **options)
-
-    @contextmanager
-    def open_upload(self, **options: Unpack[SubmitOptions]) -> Generator[Draft]:
-        """Combine several verbs into one upload, and so into one version.
-
-        It is submitted when the block ends; if the block raises, nothing is.
-        Afterwards `draft.upload` is the upload.
-        """
-        draft = Draft()
-        yield draft
-        draft.upload = self.submit(draft.operations(), **options)
 
     # ------------------------------ CHECKPOINTS ----------------------------- #
 
@@ -320,6 +111,105 @@ class Dataset(Registered):
             frames and labels there are; and what uploads did since the one before.
         """
         return checkpoints_table(self.collection, archived=archived)
+
+    # --------------------------------- CLONES ------------------------------- #
+
+    def clone(
+        self, name: str, at: VersionLike = "latest", *, exist_ok: bool = False
+    ) -> Clone:
+        """Make a dataset that begins with what this one has at a version.
+
+        It is listed at once, and can be read when its files are there: they are
+        linked or copied by the store behind the caller's back, none is encoded
+        again. Its version 0 has the same fingerprint. Inference sets and
+        checkpoints are not cloned. When merging is deferred it is only listed, and
+        `project.finish_clones()` or `lakehouse run clone` does the rest.
+
+        Args:
+            name: Letters, digits and underscores; unique in the project.
+            at: The version, as `at` takes it.
+            exist_ok: Go on with a clone of this dataset that is there.
+
+        Returns:
+            Its status, and `wait()`.
+
+        Raises:
+            InvalidInputError: If the name cannot be one.
+            AlreadyExistsError: If the name is taken.
+            NotFoundError: If there is no such version.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.clone("copy").wait()
+        <Dataset p/copy version 0: 1 frames, 0 labels>
+        """
+        check_name("dataset", name)
+        version = resolve(self.collection, at)
+        target = self._sibling(name).collection
+        version = register_clone(
+            self._registry,
+            target,
+            source=self.name,
+            name=name,
+            version=version,
+            exist_ok=exist_ok,
+        )
+        work = None
+        if self._settings.inline:
+            # Of their own, since another thread reads and writes them.
+            source, made = self.collection.twin(), self._sibling(name).collection
+            author = self._settings.author
+            work = later(lambda: _cloned(source, made, version, author))
+        return Clone(name, target, lambda: self._sibling(name), work)
+
+    def clone_as_mutable(self, *, exist_ok: bool = False) -> Clone:
+        """Clone a BATCH dataset as `MUTABLE_<name>`, which takes changes.
+
+        Args:
+            exist_ok: Go on with the clone that is there.
+
+        Raises:
+            InvalidInputError: If it is no BATCH dataset.
+            AlreadyExistsError: If the name is taken.
+        """
+        if self.mode != "BATCH":
+            raise InvalidInputError(
+                f"The dataset {self.name!r} takes changes already. A copy of it is made "
+                "by dataset.clone(name).",
+                kind="dataset.mutable",
+            )
+        return self.clone(f"{MUTABLE}{self.name}", exist_ok=exist_ok)
+
+    def finish_clone(self) -> bool:
+        """Go on with a clone that was cut short; False if there is nothing to do.
+
+        Raises:
+            StorageError: If the store failed; the same call goes on.
+        """
+        row = self._row()
+        if not row["clone_of"] or self.collection.ledger.head() is not None:
+            return False
+        source = self._sibling(row["clone_of"]).collection
+        author = self._settings.author
+        clone_content(source, self.collection, int(row["clone_at"]), author=author)
+        return True
+
+    def _sibling(self, name: str) -> "Dataset":
+        """Another dataset of the project."""
+        mine = self.collection
+        path = f"{mine.path.rpartition('/')[0]}/{name}"
+        there = Collection(mine.store, path, mine.classes, media=mine.media)
+        return Dataset(
+            self.project_name,
+            name,
+            there,
+            self._registry,
+            self._settings,
+            goal=self._goal,
+            add_classes=self._add_classes,
+        )
 
     # ----------------------------- INFERENCE SETS --------------------------- #
 
@@ -423,7 +313,13 @@ class Dataset(Registered):
     def _set_collection(self, name: str) -> Collection:
         path = f"{self.collection.path}/inference_sets/{name}"
         collection = self.collection
-        return Collection(collection.store, path, collection.classes, INFERENCE_SET)
+        return Collection(
+            collection.store,
+            path,
+            collection.classes,
+            INFERENCE_SET,
+            media=collection.media,
+        )
 
     # ------------------------------ THE DATASET ----------------------------- #
 
@@ -432,12 +328,30 @@ class Dataset(Registered):
         return "dataset"
 
     @property
+    def _way_out(self) -> str:
+        clone = self.clone_name
+        if clone is not None:
+            return f"Its mutable clone is {clone!r}."
+        return (
+            f"dataset.clone_as_mutable() makes {MUTABLE + self.name!r}, which takes "
+            "changes; or load a new one."
+        )
+
+    @property
     def _key(self) -> str:
         return self.name
 
     def __repr__(self) -> str:
+        if not self.is_ready:
+            return f"<Dataset {self.project_name}/{self.name}: being cloned>"
         latest = self.collection.latest()
         return (
             f"<Dataset {self.project_name}/{self.name} version {latest.version}: "
             f"{latest.rows['frames']} frames, {latest.rows['labels']} labels>"
         )
+
+
+def _cloned(
+    source: Collection, target: Collection, version: int, author: str | None
+) -> None:
+    clone_content(source, target, version, author=author)

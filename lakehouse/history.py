@@ -105,7 +105,8 @@ def _changes_of(
                 "table": table,
                 "frame_id": image["frame_id"],
                 "label_id": image.get("label_id"),
-                "op": image["op"],
+                # What a clone began with was there from its first version on.
+                "op": image["op"] if upload["version"] else "ADD",
                 "changed": _difference(before.get(place, {}), now, fields),
             }
         )

@@ -23,6 +23,7 @@ from lakehouse.engines import Garbage
 from lakehouse.engines.collector import GRACE, RETENTION, FolderGarbage
 from lakehouse.errors import AlreadyExistsError, FormatError, InvalidInputError
 from lakehouse.inference_set import InferenceSet
+from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
 from lakehouse.own_log import OwnLog
@@ -56,6 +57,7 @@ def connect(
     storage_options: Mapping[str, str] | None = None,
     merge: Literal["inline", "deferred"] = "inline",
     compaction: Literal["auto", "manual"] = "auto",
+    media_root: str | os.PathLike[str] | None = None,
     store: Store | None = None,
 ) -> "Lake":
     """Open a lake; nothing is written until you write something.
@@ -68,6 +70,8 @@ def connect(
             and `dataset.merge_pending()` or `lakehouse run merge` does the rest.
         compaction: `auto` compacts behind merges when it is due; `manual` only by
             `dataset.compact()` or `lakehouse run compact`.
+        media_root: What relative names of images and masks are below: a folder or
+            a URL; `$LAKEHOUSE_MEDIA_ROOT` when left out, else the current folder.
         store: An opened store, instead of `root` and `storage_options`.
 
     Raises:
@@ -96,10 +100,14 @@ def connect(
             f"compaction is 'auto' or 'manual', not {compaction!r}.",
             kind="lake.compaction",
         )
+    below = media_root or os.environ.get("LAKEHOUSE_MEDIA_ROOT")
     settings = Settings(
         author=author or _login(),
         inline=merge == "inline",
         compacts=compaction == "auto",
+        media=Media(
+            None if below is None else os.fspath(below), dict(store.storage_options)
+        ),
     )
     return Lake(store, settings)
 
@@ -202,11 +210,15 @@ class Lake:
 
         Addresses are `project/dataset` and `project/dataset/inference_set`.
 
+        Clones that cannot be read yet are left out.
+
         Args:
             archived: Those that are archived too.
         """
         for project in self.projects(archived=archived):
             for dataset in project.datasets(archived=archived):
+                if not dataset.is_ready:
+                    continue
                 name = f"{project.name}/{dataset.name}"
                 yield name, dataset
                 for one in dataset.inference_sets(archived=archived):

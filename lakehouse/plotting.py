@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import fsspec.core
 import numpy as np
 import polars as pl
 
 from lakehouse.errors import LakehouseError
+from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap, Colour
 
 try:
@@ -37,6 +37,7 @@ def draw_frame(
     classes: ClassMap,
     *,
     title: str | None = None,
+    media: Media | None = None,
 ) -> Image.Image:
     """Draw a frame and its labels in the colours of their classes.
 
@@ -45,8 +46,9 @@ def draw_frame(
         labels: Its labels.
         classes: Where colours come from; unknown classes are grey.
         title: A line above the picture.
+        media: Where images are.
     """
-    picture, note = _picture(frame)
+    picture, note = _picture(frame, media or Media())
     pen = ImageDraw.Draw(picture)
     texts: list[str] = []
     for label in labels.iter_rows(named=True):
@@ -100,22 +102,15 @@ def _draw(
     return [] if drawn else [f"{label['label_type']} {label['class_name']}"]
 
 
-def _picture(frame: Mapping[str, Any]) -> tuple[Image.Image, str | None]:
+def _picture(frame: Mapping[str, Any], media: Media) -> tuple[Image.Image, str | None]:
     url = frame["image_url"]
     size = (frame["width"] or _CANVAS[0], frame["height"] or _CANVAS[1])
     if url is None:
         return Image.new("RGB", size, "black"), "no image"
     try:
-        data = _bytes(url)
-        return _eight_bit(Image.open(io.BytesIO(data))), None
-    except (OSError, ValueError, ImportError):
+        return _eight_bit(Image.open(io.BytesIO(media.read(url)))), None
+    except (LakehouseError, OSError, ValueError):
         return Image.new("RGB", size, "black"), f"cannot read {Path(str(url)).name}"
-
-
-def _bytes(url: str) -> bytes:
-    filesystem, path = fsspec.core.url_to_fs(url)
-    data: bytes = filesystem.cat_file(path)
-    return data
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -110,6 +110,21 @@ class Project:
         self._update(replaced)
         return self.class_map
 
+    def _ensure_classes(self, names: Sequence[str]) -> list[str]:
+        """Append those classes that are not there; their names."""
+        missing: list[str] = []
+
+        def appended(row: dict[str, Any]) -> dict[str, Any]:
+            classes = ClassMap.from_json(row["class_map"])
+            missing[:] = [
+                name for name in dict.fromkeys(names) if name not in classes.ids
+            ]
+            after = classes.append(missing) if missing else classes
+            return {"class_map": after.to_json(), "class_map_version": after.version}
+
+        self._update(appended)
+        return missing
+
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Replace the project's metadata by anything JSON can hold."""
         self._update(lambda _: {"metadata": json.dumps(dict(metadata))})
@@ -191,17 +206,41 @@ class Project:
             self._registry,
             self._settings,
             goal=Goal(self.task, self.metadata.get(_NEGATIVE)),
+            add_classes=self._ensure_classes,
         )
 
-    def datasets(self, *, archived: bool = False) -> list[Dataset]:
-        """All datasets by name; archived ones only when asked for."""
+    def datasets(
+        self, *, mode: Mode | None = None, archived: bool = False
+    ) -> list[Dataset]:
+        """All datasets by name; archived ones only when asked for.
+
+        Args:
+            mode: Only STREAMING ones, or only BATCH ones, which were loaded once.
+            archived: Archived ones too.
+        """
         rows = self._registry.rows().filter(kind="dataset").sort("name")
+        if mode is not None:
+            rows = rows.filter(mode=mode)
         names = rows.filter(pl.col("archived") <= archived).get_column("name")
         return [self.dataset(name) for name in names]
 
+    def finish_clones(self) -> list[Dataset]:
+        """Go on with clones that were only listed, or cut short; those completed.
+
+        Raises:
+            StorageError: If the store failed; the same call goes on.
+        """
+        return [
+            dataset
+            for dataset in self.datasets(archived=True)
+            if dataset.finish_clone()
+        ]
+
     def _collection(self, name: str) -> Collection:
         path = f"{self.name}/datasets/{name}"
-        return Collection(self._store, path, lambda: self.class_map)
+        return Collection(
+            self._store, path, lambda: self.class_map, media=self._settings.media
+        )
 
     def _require_active(self) -> None:
         if self.is_archived:
@@ -312,6 +351,7 @@ class Project:
         tables = [
             uploads_table(dataset.collection, dataset.name, dataset.mode)
             for dataset in self.datasets(archived=True)
+            if dataset.is_ready
         ]
         if not tables:
             return uploads_table(None, "", "STREAMING")
@@ -324,7 +364,7 @@ class Project:
         Raises:
             NotFoundError: If no dataset of the project knows it.
         """
-        for dataset in self.datasets(archived=True):
+        for dataset in filter(lambda one: one.is_ready, self.datasets(archived=True)):
             try:
                 return dataset.upload(upload_id)
             except NotFoundError:

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.catalogue import SingleTable
 from lakehouse.collection import Collection
-from lakehouse.errors import ArchivedError, InvalidInputError
+from lakehouse.errors import ArchivedError, ConflictError, InvalidInputError
 from lakehouse.settings import Settings, changed_row, pick
 from lakehouse.uploads import uploads_table
 from lakehouse.versioned import Versioned
@@ -78,23 +78,54 @@ class Registered(Versioned):
         """Replace its own metadata by anything JSON can hold."""
         self._update({"metadata": json.dumps(dict(metadata))})
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be read; a clone cannot until its files are there."""
+        return not self._row()["clone_of"] or self.collection.ledger.head() is not None
+
+    @property
+    def clone_of(self) -> str | None:
+        """The dataset that it was cloned from."""
+        found: str | None = self._row()["clone_of"]
+        return found
+
+    @property
+    def clone_name(self) -> str | None:
+        """The newest dataset that was cloned from it."""
+        found: str | None = self._row()["clone"]
+        return found
+
     def archive(self, *, archived: bool = True) -> None:
         """Hide it from lists and refuse writes to it, or undo that."""
         self._update({"archived": archived})
 
     def _require_writable(self, upload_id: str | None) -> None:
         self._require_active()
-        if self.mode == "BATCH" and upload_id is None and self._is_loaded():
+        if self.is_mutable:
+            return
+        loaded = self._loaded_by()
+        # The very same upload may be sent again: it is the one that is there.
+        if loaded and upload_id not in loaded:
             raise InvalidInputError(
                 f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
-                "already: it does not change any more. Load a new one, or create one "
-                'with mode="STREAMING".',
+                f"by upload {loaded[0]}: it does not change any more. {self._way_out}",
                 kind=f"{self._kind}.immutable",
             )
 
-    def _is_loaded(self) -> bool:
+    @property
+    def is_mutable(self) -> bool:
+        """Whether it takes changes for ever; a BATCH one is loaded once, whole."""
+        return self.mode != "BATCH"
+
+    @property
+    def _way_out(self) -> str:
+        """What to do where a BATCH collection takes no more."""
+        return 'Load a new one, or create one with mode="STREAMING".'
+
+    def _loaded_by(self) -> list[str]:
+        """The uploads that loaded a BATCH collection, or are about to."""
         rows = uploads_table(self.collection, self.name, "BATCH")
-        return bool(rows.filter(pl.col("status") != "FAILED").height)
+        return rows.filter(pl.col("status") != "FAILED")["upload_id"].to_list()
 
     @property
     def _what(self) -> str:
@@ -106,6 +137,12 @@ class Registered(Versioned):
                 f"The {self._what} {self.name!r} is archived. Undo it with its "
                 "archive(archived=False).",
                 kind=f"{self._kind}.archived",
+            )
+        if not self.is_ready:
+            raise ConflictError(
+                f"The {self._what} {self.name!r} is still being cloned. Wait until "
+                "is_ready; project.finish_clones() goes on with it.",
+                kind=f"{self._kind}.cloning",
             )
 
     def _row(self) -> dict[str, Any]:

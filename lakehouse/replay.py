@@ -107,7 +107,7 @@ def replayed(
         .filter(pl.col("version") <= version)
         .sort("version")
         .unique(key, keep="last", maintain_order=False)
-        .filter(pl.col("op") != "DELETE")
+        .filter(pl.col("op").ne_missing("DELETE"))
         .sort(key)
         .select(names)
     )

@@ -1,13 +1,14 @@
-"""What a connection hands down: who writes, when merges and compaction happen."""
+"""What a connection hands down: who writes, when merges happen, where media are."""
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from lakehouse.errors import NotFoundError
+from lakehouse.media import Media
 
 __all__ = ["Settings", "changed_row", "pick"]
 
@@ -22,6 +23,8 @@ class Settings:
     """Merge inside each writing call; otherwise only stage."""
     compacts: bool = True
     """Compact behind merges when it is due; otherwise only when asked."""
+    media: Media = field(default_factory=Media)
+    """Where the media are that frames and labels name."""
 
 
 def pick(rows: pl.DataFrame, what: str, name: str) -> dict[str, Any]:

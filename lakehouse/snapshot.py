@@ -20,8 +20,11 @@ import polars as pl
 from lakehouse.collection import Collection
 from lakehouse.contracts import LIVE_TABLES, Layout
 from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.formats import Export, FormatName, Source, export
 from lakehouse.lock import condition_text, lock_of
+from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
+from lakehouse.progress import Tell, silent
 from lakehouse.replay import content, upload_versions
 from lakehouse.similarity import Corpus, Searchable
 from lakehouse.storage import collect_all
@@ -270,6 +273,64 @@ class Snapshot(Searchable):
             Path(path).write_text(f"{text}\n", encoding="utf-8")
         return said
 
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: FormatName,  # noqa: A002 - users call it so
+        *,
+        media: bool | None = None,
+        split: str | None = None,
+        overwrite: bool = False,
+        progress: Tell = silent,
+    ) -> Export:
+        """Write the frames and labels, filtered or not, as files of another tool.
+
+        Args:
+            path: A folder to make, on a local disk; for COCO also one `.json` file.
+            format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
+                Face) or `webdataset`.
+            media: Whether images are copied beside; by default where the format is
+                of no use without them: yolo, imagefolder, webdataset.
+            split: The metadata field of frames that says which part (train, val)
+                each belongs to; yolo, imagefolder and webdataset lay parts apart.
+            overwrite: Replace what is at `path`, once all is written.
+            progress: Called with a stage, how much of it is done, and how much
+                there is.
+
+        Returns:
+            What was written, and in `losses` what the format has no room for: when
+            there is none, `dataset.import_from` gives the same rows.
+
+        Raises:
+            InvalidInputError: If there is no such format or field, or images cannot
+                be read: all of them are named, and nothing is written.
+            AlreadyExistsError: If there is something at `path`.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.latest().export(tempfile.mkdtemp() + "/coco", "coco")
+        <Export coco: 1 frames, 0 labels; nothing lost>
+        """
+        source = Source(
+            frames=self.frames(),
+            labels=self.labels(),
+            frame_embeddings=self.frame_embeddings(),
+            label_embeddings=self.label_embeddings(),
+            classes=self.collection.classes(),
+            media=self.collection.media,
+        )
+        return export(
+            source,
+            Path(path),
+            format_name=format,
+            media=media,
+            split=split,
+            overwrite=overwrite,
+            tell=progress,
+        )
+
     def plot(self, frame_id: str) -> "Image":
         """A picture of a frame with its labels drawn.
 
@@ -281,7 +342,8 @@ class Snapshot(Searchable):
         frame, labels = self.frame(frame_id)
         title = f"{frame_id}, version {self.version}"
         classes: ClassMap = self.collection.classes()
-        return draw_frame(frame, labels, classes, title=title)
+        media = self.collection.media
+        return draw_frame(frame, labels, classes, title=title, media=media)
 
     def frame(self, frame_id: str) -> tuple[dict[str, Any], pl.DataFrame]:
         """One frame and its labels.
@@ -310,19 +372,20 @@ class Snapshot(Searchable):
             self.collection.path,
             self.collection.classes(),
             self.collection.layout,
+            self.collection.media,
         )
         return _rebuild, (origin, facts, self.read_version, rows, where)
 
 
 def _rebuild(
-    origin: tuple[Any, str, ClassMap, Layout],
+    origin: tuple[Any, str, ClassMap, Layout, Media],
     facts: tuple[Any, ...],
     read_version: int,
     rows: dict[str, int],
     where: tuple[pl.Expr | None, pl.Expr | None],
 ) -> Snapshot:
-    store, path, classes, layout = origin
-    collection = Collection(store, path, lambda: classes, layout)
+    store, path, classes, layout, media = origin
+    collection = Collection(store, path, lambda: classes, layout, media=media)
     version, time, author, message, fingerprint = facts
     return Snapshot(
         version=version,

@@ -231,9 +231,15 @@ class Upload:
         nothing, or was rejected, is no difference.
 
         Raises:
-            InvalidInputError: If it is not merged yet.
+            InvalidInputError: If it is not merged yet, or came with a clone.
         """
         version = self.version
+        if version == 0:
+            raise InvalidInputError(
+                f"Upload {self.id} came with the clone, as part of its version 0. What "
+                "it changed is told by the dataset that was cloned.",
+                kind="upload.cloned",
+            )
         if version is None:
             raise InvalidInputError(
                 f"Upload {self.id} is pending and has changed nothing yet. "
@@ -257,7 +263,13 @@ class Upload:
             ]
             label = pl.col(keys[0]) if keys else pl.lit(None, dtype=pl.String)
             parts.append(
-                collect(changes.select("frame_id", label.alias("label_id"), "op"))
+                collect(
+                    changes.select(
+                        "frame_id",
+                        label.alias("label_id"),
+                        pl.col("op").fill_null("ADD"),
+                    )
+                )
             )
         schema = {"frame_id": pl.String, "label_id": pl.String, "op": pl.String}
         rows = pl.concat(parts) if parts else pl.DataFrame(schema=schema)
@@ -366,8 +378,14 @@ def settled_change(
         return change, list(entry.uploads)
     upload_id = change if isinstance(change, str) else change.id
     row = settled_row(collection, collection.head().version, upload_id)
-    if row is not None:
+    if row is not None and row["version"]:
         return int(row["version"]), [upload_id]
+    if row is not None:
+        raise InvalidInputError(
+            f"Upload {upload_id} came with the clone, as part of its version 0. It can "
+            "be undone in the dataset that was cloned.",
+            kind="revert.cloned",
+        )
     if not collection.staging.is_acknowledged(upload_id):
         raise missing_upload(upload_id)
     raise InvalidInputError(

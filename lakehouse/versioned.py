@@ -187,13 +187,14 @@ class Versioned(ABC):
     def changes(
         self,
         *,
-        after: int = 0,
+        after: int = -1,
         table: LiveTable = "labels",
     ) -> pl.LazyFrame:
         """The change log: every row image since a version, with its version.
 
         Args:
-            after: Only changes of later versions.
+            after: Only changes of later versions; all when left out, those too
+                that a clone began with, at version 0.
             table: Whose change log.
         """
         head = self.collection.head().version

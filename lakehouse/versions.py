@@ -19,7 +19,7 @@ _SHOWN: Final = 10
 
 
 def versions_table(collection: Collection) -> pl.DataFrame:
-    """All versions, oldest first; version 0 is the empty collection."""
+    """All versions, oldest first; version 0 is empty, or what a clone began with."""
     head = collection.head().version
     rows = collect(collection.scan("versions", head))
     first = collection.ledger.read(0)
@@ -29,10 +29,10 @@ def versions_table(collection: Collection) -> pl.DataFrame:
             "kind": ["create"],
             "time": [first.time],
             "author": [first.author],
-        },
-        schema_overrides={
-            name: rows.schema[name] for name in ("version", "kind", "time", "author")
-        },
+            "message": [first.message],
+        }
+        | {f"{table}_rows": [count] for table, count in first.rows.items() if count},
+        schema_overrides=rows.schema,
     )
     known = pl.concat([zero, rows], how="diagonal").select(rows.columns)
     return known.filter(pl.col("kind").is_in(["create", "data"])).sort("version")

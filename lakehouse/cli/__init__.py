@@ -15,6 +15,7 @@ from lakehouse.cli.commands import (
     demo,
     diffing,
     evaluating,
+    exchanging,
     inference_sets,
     loading,
     projects,
@@ -32,8 +33,8 @@ from lakehouse.errors import LakehouseError
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, evaluating, inference_sets, loading, projects, reading, running,
-    segments, similarity, sql, undoing, uploads, writing,
+    checkpoints, demo, diffing, evaluating, exchanging, inference_sets, loading, projects,
+    reading, running, segments, similarity, sql, undoing, uploads, writing,
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def creation_actions(
     *,
     extra_columns: Mapping[str, pl.DataType] | None = None,
     column_metadata: ColumnMetadata | None = None,
+    has_vectors: bool = False,
 ) -> list[Action]:
     """The first commit of a table; it follows from the arguments alone.
 
@@ -40,6 +41,7 @@ def creation_actions(
         contract: Its columns.
         extra_columns: Metadata columns it has from the first day.
         column_metadata: Facts stored with columns.
+        has_vectors: Whether it has deletion vectors, though its rows are not replaced.
     """
     schema = contract.schema(extra_columns)
     metadata: dict[str, Any] = {
@@ -52,11 +54,11 @@ def creation_actions(
         "configuration": _configuration(contract),
         "createdTime": 0,
     }
-    return [_protocol(contract), {"metaData": metadata}]
+    return [_protocol(contract, has_vectors=has_vectors), {"metaData": metadata}]
 
 
-def _protocol(contract: Contract) -> Action:
-    if contract.is_live or contract.replaces_rows:
+def _protocol(contract: Contract, *, has_vectors: bool) -> Action:
+    if contract.is_live or contract.replaces_rows or has_vectors:
         return {
             "protocol": {
                 "minReaderVersion": 3,

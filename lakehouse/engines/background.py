@@ -6,7 +6,7 @@ after the answer, in one background thread, best effort.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Final
@@ -18,7 +18,14 @@ from lakehouse.delta.table_state import CHECKPOINT_INTERVAL
 from lakehouse.engines.compactor import compact, is_compaction_due
 from lakehouse.errors import LakehouseError
 
-__all__ = ["checkpoint_later", "compact_later", "finish", "sweep", "sweep_later"]
+__all__ = [
+    "checkpoint_later",
+    "compact_later",
+    "finish",
+    "later",
+    "sweep",
+    "sweep_later",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +55,12 @@ def compact_later(collection: Collection, version: int) -> None:
         _compacting.add(collection.path)
     _running[:] = [future for future in _running if not future.done()]
     _running.append(_executor().submit(_compact, collection))
+
+
+def later(work: Callable[[], None]) -> Future[None]:
+    """Do something behind the caller's back; the future tells how it went."""
+    _running[:] = [future for future in _running if not future.done()]
+    return _executor().submit(work)
 
 
 def sweep(collection: Collection, upload_ids: Sequence[str]) -> None:

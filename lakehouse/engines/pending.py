@@ -105,8 +105,11 @@ def next_group(
         open_fields = _open_fields(collection, version, shape)
         # Who fixes a new field's type is only known once its upload is settled.
         unsure = not fresh.isdisjoint(open_fields)
-        if group and (full or unsure or not alike):
+        is_batch = pending.manifest.mode == "BATCH"
+        if group and (full or unsure or not alike or is_batch):
             break
+        if is_batch:
+            return [_loaded_once(collection, version, pending)]
         if not touched.take(pending):
             break
         fresh |= open_fields
@@ -114,6 +117,22 @@ def next_group(
         shapes |= shape
         rows += size
     return group
+
+
+def _loaded_once(collection: Collection, version: int, pending: Pending) -> Pending:
+    """An upload to a BATCH collection, which fails if another landed before it.
+
+    Only here is it known: two may have been acknowledged side by side.
+    """
+    uploads = collection.scan("uploads", version, columns=["upload_id", "status"])
+    landed = collect(uploads.filter(pl.col("status") != "FAILED"))["upload_id"]
+    if not len(landed):
+        return pending
+    reason = (
+        f"It is a BATCH {collection.layout.kind.replace('_', ' ')} and was loaded by "
+        f"upload {landed[0]}: it does not change any more."
+    )
+    return Pending(pending.manifest, Operations.empty(), damage=reason)
 
 
 class _Touched:

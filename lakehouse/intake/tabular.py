@@ -145,7 +145,8 @@ def _of_file(path: Path) -> Table:
             rows = json.loads(path.read_text(encoding="utf-8"))
             return _of_dicts(rows if isinstance(rows, list) else [rows])
         case ".jsonl" | ".ndjson":
-            lines = path.read_text(encoding="utf-8").splitlines()
+            # Only line feeds end lines: JSON texts may hold other separators.
+            lines = path.read_text(encoding="utf-8").split("\n")
             return _of_dicts([json.loads(line) for line in lines if line.strip()])
         case suffix:
             raise InvalidInputError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import polars as pl
-import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
+import pyarrow as pa
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.loading.files import SourceFiles

@@ -100,9 +100,18 @@ class RowJudge:
             "row.hash": ~(is_right | (deleted & told.is_null())),
             "row.upload": versions.is_null() & self._knows_uploads,
             "row.key": no_key[0] | no_key[-1],
-            "row.op": ~op.is_in(_OPS).fill_null(value=not is_log),
+            "row.op": self._is_odd(op, versions, is_log=is_log),
         }
         return batch, {check: mask for check, mask in faults.items() if mask.any()}
+
+    @staticmethod
+    def _is_odd(op: pl.Series, versions: pl.Series, *, is_log: bool) -> pl.Series:
+        """Whether each row says something else than what can be done to a row.
+
+        Rows of a log say something, but for those that a clone began with.
+        """
+        silent = op.is_null() & ((versions == 0).fill_null(value=False) | (not is_log))
+        return ~(op.is_in(_OPS).fill_null(value=False) | silent)
 
 
 def key_text(values: tuple[Any, ...]) -> str:

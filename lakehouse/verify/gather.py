@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from lakehouse.verify.batches import Batch
 from lakehouse.verify.files import Copy
@@ -180,7 +181,10 @@ def _gather(gathered: Gathered, content: _Content) -> None:
 def _take(gathered: Gathered, batch: Batch, number: int, copy: Copy) -> None:
     """Make records of some rows of a file."""
     if copy.life is None:
-        gathered.images.add(_images(batch, number))
+        images = _images(batch, number)
+        if copy.file.dead_rows:
+            images = take(images, _alive(batch, copy))
+        gathered.images.add(images)
         return
     ends = copy.life.ends(batch.start, len(batch.first))
     records = _living(batch, number, copy.life.first, ends)
@@ -188,6 +192,12 @@ def _take(gathered: Gathered, batch: Batch, number: int, copy: Copy) -> None:
     gathered.tally.come(records["start"], records["hash"])
     gone = take(records, records["end"] != FOR_EVER)
     gathered.tally.go(gone["end"], gone["hash"])
+
+
+def _alive(batch: Batch, copy: Copy) -> npt.NDArray[np.intp]:
+    """The places of images that count: a clone's log has files with dead rows."""
+    places = np.arange(batch.start, batch.start + len(batch.first))
+    return np.flatnonzero(~np.isin(places, copy.file.dead))
 
 
 def _images(batch: Batch, number: int) -> Records:

@@ -15,6 +15,7 @@ __all__ = [
     "OTHERS",
     "SEGMENTS",
     "before",
+    "cloned",
     "expected",
     "expected_elements",
     "run",
@@ -80,7 +81,7 @@ OPERATIONS: dict[str, Upload] = {
 }
 """Name to what is sent, on top of `FIRST` and `SECOND`."""
 
-OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage")
+OTHERS = ("compact", "checkpoint", "restore", "revert", "collect_garbage", "clone")
 """Operations that send nothing."""
 
 MODELS = ("create_inference_set", "add_inferences", "repin")
@@ -129,6 +130,13 @@ def expected(name: str) -> State:
     return model.latest
 
 
+def cloned() -> State:
+    """What a clone of version 1 begins with."""
+    model = ModelDataset(["cell"])
+    model.submit(*FIRST)
+    return model.latest
+
+
 def expected_elements(name: str) -> dict[str, tuple[int, list[int], str | None]]:
     """Label to version, earlier versions and batch, as an operation leaves them."""
     elements: dict[str, tuple[int, list[int], str | None]] = {
@@ -153,20 +161,8 @@ def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
         _run_on_segment(project, name)
         return None
     dataset = project.dataset("hela")
-    quiet: dict[str, Callable[[], object]] = {
-        "compact": dataset.compact,
-        "checkpoint": lambda: dataset.checkpoint("base", 1, message="as it came"),
-        "collect_garbage": lambda: dataset.collect_garbage(
-            retention=NOW, grace=NOW, dry_run=False
-        ),
-        "create_inference_set": lambda: dataset.create_inference_set(
-            "model_b", exist_ok=True
-        ),
-        "repin": lambda: dataset.inference_set("model_a").repin(1),
-    }
-    if name in quiet:
-        quiet[name]()
-        return None
+    if name in OPERATIONS:
+        return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)
     if name == "restore":
         return dataset.restore(1, upload_id=upload_id)
     if name == "revert":
@@ -174,7 +170,23 @@ def run(store: Store, name: str, upload_id: str) -> lakehouse.Upload | None:
     if name == "add_inferences":
         model = dataset.inference_set("model_a")
         return model.add([_guess("f2", "y")], upload_id=upload_id)
-    return dataset.submit(operations_of(*OPERATIONS[name]), upload_id=upload_id)
+    _SILENT[name](dataset)
+    return None
+
+
+_SILENT: dict[str, Callable[[lakehouse.Dataset], object]] = {
+    "compact": lambda dataset: dataset.compact(),
+    "checkpoint": lambda dataset: dataset.checkpoint("base", 1, message="as it came"),
+    "collect_garbage": lambda dataset: dataset.collect_garbage(
+        retention=NOW, grace=NOW, dry_run=False
+    ),
+    "clone": lambda dataset: dataset.clone("copy", 1, exist_ok=True).wait(),
+    "create_inference_set": lambda dataset: dataset.create_inference_set(
+        "model_b", exist_ok=True
+    ),
+    "repin": lambda dataset: dataset.inference_set("model_a").repin(1),
+}
+"""Operations that make no upload."""
 
 
 def _run_on_segment(project: lakehouse.Project, name: str) -> None:

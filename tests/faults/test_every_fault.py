@@ -28,6 +28,7 @@ from tests.faults.operations import (
     OTHERS,
     SEGMENTS,
     before,
+    cloned,
     expected,
     expected_elements,
     run,
@@ -77,6 +78,11 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
             assert_sound(dataset.at(version))
     if name == "checkpoint":
         assert dataset.checkpoints()["version"].to_list() == [1]
+    if name == "clone":
+        copy = lakehouse.connect(root).project("cells").dataset("copy")
+        assert_equals_model(copy.latest(), cloned())
+        assert copy.verify().is_sound
+        assert copy.collection.ledger.is_published(0)
     if name in MODELS:
         dataset.merge_pending()  # Whoever comes next publishes what was decided.
     for place in (dataset, *dataset.inference_sets()):

@@ -1,11 +1,13 @@
 """Commands on projects and datasets."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
 
 from lakehouse.cli.app import app, session, split_target
+from lakehouse.dataset import Dataset
+from lakehouse.registered import Mode
 
 __all__ = ["dataset", "project"]
 
@@ -85,15 +87,59 @@ def create_dataset(
 
 @dataset.command("list")
 def list_datasets(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="The project.")]
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The project.")],
+    batch: Annotated[
+        bool | None, typer.Option("--batch/--streaming", help="Only those of a mode.")
+    ] = None,
 ) -> None:
     """List the datasets of a project: lakehouse dataset list cells."""
     here = session(context)
+    modes: dict[bool | None, Mode | None] = {True: "BATCH", False: "STREAMING"}
     rows = [
-        {"name": d.name, "mode": d.mode, "version": d.version, **d.latest().counts}
-        for d in here.lake().project(name).datasets()
+        {"name": d.name, "mode": d.mode, **_facts(d)}
+        for d in here.lake().project(name).datasets(mode=modes.get(batch))
     ]
-    here.output.table(pl.DataFrame(rows), f"Datasets of {name}")
+    here.output.table(
+        pl.DataFrame(rows, infer_schema_length=None), f"Datasets of {name}"
+    )
+
+
+def _facts(found: Dataset) -> dict[str, Any]:
+    """What a list tells of a dataset; a clone is listed before it can be read."""
+    facts: dict[str, Any] = {"status": "DONE" if found.is_ready else "PENDING"}
+    facts |= {"version": None, "frames": None, "labels": None}
+    if found.is_ready:
+        facts |= {"version": found.version, **found.latest().counts}
+    return facts | {"clone_of": found.clone_of, "clone": found.clone_name}
+
+
+@dataset.command("clone")
+def clone_dataset(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(help="project/dataset[@version]")],
+    name: Annotated[
+        str | None,
+        typer.Argument(help="The clone's name; MUTABLE_… of a BATCH dataset."),
+    ] = None,
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="Go on with one that was cut short.")
+    ] = False,
+    deferred: Annotated[
+        bool, typer.Option("--deferred", help="Only list it; `run clone` makes it.")
+    ] = False,
+) -> None:
+    """Begin a dataset with what another has: lakehouse dataset clone cells/hela@3 copy."""
+    here = session(context)
+    found = here.dataset(target, inline=not deferred)
+    clone = (
+        found.clone_as_mutable(exist_ok=exist_ok)
+        if name is None
+        else found.clone(name, split_target(target).ref, exist_ok=exist_ok)
+    )
+    if not deferred:
+        clone.wait()
+    here.output.facts({"name": clone.name, "status": clone.status}, "Clone")
 
 
 @dataset.command("show")
@@ -104,6 +150,10 @@ def show_dataset(
     """Show a dataset's facts: lakehouse dataset show cells/hela."""
     here = session(context)
     found = here.dataset(target)
+    if not found.is_ready:
+        waiting = {"name": found.name, "clone_of": found.clone_of, "status": "PENDING"}
+        here.output.facts(waiting, "Dataset")
+        return
     latest = found.latest()
     facts = {
         "name": found.name,
@@ -112,5 +162,7 @@ def show_dataset(
         **latest.counts,
         "fingerprint": latest.fingerprint,
         "processing": found.is_processing,
+        "clone_of": found.clone_of,
+        "clone": found.clone_name,
     }
     here.output.facts(facts, "Dataset")

@@ -1,4 +1,4 @@
-"""Commands that jobs call: run merge, compact, collect-garbage, verify."""
+"""Commands that jobs call: run merge, clone, compact, collect-garbage, verify."""
 
 import time
 from datetime import timedelta
@@ -60,6 +60,18 @@ def merge(
         if not watch:
             return
         time.sleep(every)
+
+
+@run.command("clone")
+def clone(context: typer.Context) -> None:
+    """Go on with clones that were only listed, or cut short: lakehouse run clone."""
+    here = session(context)
+    made = [
+        {"target": f"{project.name}/{dataset.name}", "clone_of": dataset.clone_of}
+        for project in here.lake(inline=False).projects(archived=True)
+        for dataset in project.finish_clones()
+    ]
+    here.output.table(pl.DataFrame(made), "Cloned")
 
 
 @run.command("compact")
