@@ -18,9 +18,16 @@ from lakehouse.aquarium.inferences import (
     UpdateInferenceLabelSet,
 )
 from lakehouse.aquarium.ingest import ingest
+from lakehouse.aquarium.issue_manager import IssueManager
+from lakehouse.aquarium.issues import Issue, IssueElement
 from lakehouse.aquarium.projects import (
     CustomMetricsDefinition,
     StratifiedMetricsDefinition,
+)
+from lakehouse.aquarium.work_queues import (
+    WorkQueue,
+    WorkQueueElement,
+    WorkQueueManager,
 )
 
 __all__ = [
@@ -30,11 +37,17 @@ __all__ = [
     "CustomMetricsDefinition",
     "Inferences",
     "InferencesFrame",
+    "Issue",
+    "IssueElement",
+    "IssueManager",
     "LabelClassMap",
     "LabeledDataset",
     "LabeledFrame",
     "StratifiedMetricsDefinition",
     "UpdateGTLabelSet",
     "UpdateInferenceLabelSet",
+    "WorkQueue",
+    "WorkQueueElement",
+    "WorkQueueManager",
     "ingest",
 ]

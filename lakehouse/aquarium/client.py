@@ -15,6 +15,7 @@ import lakehouse
 from lakehouse.aquarium.content import checked_content, models_of
 from lakehouse.aquarium.frames import LabeledDataset
 from lakehouse.aquarium.inference_calls import InferenceCalls
+from lakehouse.aquarium.issue_manager import IssueManager
 from lakehouse.aquarium.sending import operations_of
 from lakehouse.aquarium.targets import dataset_to_fill
 from lakehouse.aquarium.updates import told_when_settled
@@ -25,6 +26,7 @@ from lakehouse.aquarium.values import (
     require_distance,
     require_duration,
 )
+from lakehouse.aquarium.work_queues import WorkQueueManager
 from lakehouse.model.ids import check_name
 from lakehouse.registered import Mode
 from lakehouse.upload import Upload
@@ -66,6 +68,22 @@ class Client(InferenceCalls):
             "api_key": api_key,
         }
         self._credentials = {name: value for name, value in given.items() if value}
+
+    def get_issue_manager(self, project_id: str) -> IssueManager:
+        """The issues of a project.
+
+        Raises:
+            NotFoundError: If there is no such project.
+        """
+        return IssueManager(self, project_id)
+
+    def get_work_queue_manager(self, project_id: str) -> WorkQueueManager:
+        """The work queues of a project.
+
+        Raises:
+            NotFoundError: If there is no such project.
+        """
+        return WorkQueueManager(self, project_id)
 
     def create_or_update_dataset(
         self,

@@ -111,7 +111,7 @@ def test_a_replaced_label_keeps_its_vector_unless_a_new_one_comes(
     assert vectors["embedding"].to_list() == [[3.0, 4.0], [1.0, 2.0]]
 
 
-def test_f45_a_dataset_has_vectors_of_one_model(
+def test_a_dataset_has_vectors_of_one_model(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     first, same, other = frame("a"), frame("b"), frame("c")
