@@ -1,4 +1,4 @@
-"""Collect the garbage of every dataset and inference set of a lake, as a scheduled job would."""
+"""Collect the garbage of a lake, its datasets and inference sets, as a scheduled job would."""
 
 from datetime import timedelta
 
@@ -15,15 +15,16 @@ def collect_garbage(
     grace: timedelta = GRACE,
     dry_run: bool = True,
 ) -> dict[str, lakehouse.Garbage]:
-    """Remove what only old versions need; what went, by address.
+    """Remove what only old versions need; what went, by address, of the lake by "".
 
     Raises:
         StorageError: If the store failed; datasets done before stay collected.
     """
     lake = lakehouse.connect(root, merge="deferred", compaction="manual")
+    places = {"": lake, **dict(lake.collections())}
     return {
         name: found.collect_garbage(retention=retention, grace=grace, dry_run=dry_run)
-        for name, found in lake.collections()
+        for name, found in places.items()
     }
 
 

@@ -11,18 +11,22 @@ import getpass
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import polars as pl
 
 from lakehouse.catalogue import SingleTable
+from lakehouse.contracts import contract
 from lakehouse.dataset import Dataset
+from lakehouse.engines import Garbage
+from lakehouse.engines.collector import GRACE, RETENTION, FolderGarbage
 from lakehouse.errors import AlreadyExistsError, FormatError, InvalidInputError
 from lakehouse.inference_set import InferenceSet
 from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.ids import check_name
+from lakehouse.own_log import OwnLog
 from lakehouse.project import Project
 from lakehouse.settings import Settings, pick
 from lakehouse.storage import Store, open_store, probe_conditional_writes
@@ -219,6 +223,53 @@ class Lake:
                 yield name, dataset
                 for one in dataset.inference_sets(archived=archived):
                     yield f"{name}/{one.name}", one
+
+    def collect_garbage(
+        self,
+        *,
+        retention: timedelta = RETENTION,
+        grace: timedelta = GRACE,
+        dry_run: bool = True,
+    ) -> Garbage:
+        """Remove old data files of the tables that stand alone.
+
+        These are the list of projects, and each project's registry, segments, their
+        elements, and kept metrics: every change of them leaves a file that the newest
+        state does not name. Datasets and inference sets have a `collect_garbage` of
+        their own; no element of a segment needs these files. Safe beside writers.
+
+        Args:
+            retention: How long a file is kept that is named no more, so that plain
+                engines can read states of that time.
+            grace: Younger files are let be.
+            dry_run: Only tell what would go.
+
+        Returns:
+            What went, or would go; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; what is left is found the next time.
+        """
+        now, folders = datetime.now(UTC), list[FolderGarbage]()
+        for path, name in self._tables():
+            log = OwnLog(self._store, path, contract(name))
+            files = log.garbage(retention=retention, grace=grace, now=now)
+            for file in files if not dry_run else ():
+                self._store.delete(file.path)
+            if files:
+                size = sum(file.size for file in files)
+                folders.append(FolderGarbage(path, len(files), size))
+        return Garbage(dry_run, folders=tuple(folders))
+
+    def _tables(self) -> Iterator[tuple[str, str]]:
+        """The tables that stand alone, and the contracts that they are made by."""
+        yield "projects", "projects"
+        for project in self.projects(archived=True):
+            for name in ("registry", "segments", "segment_elements"):
+                yield f"{project.name}/{name}", name
+        for _, one in self.collections(archived=True):
+            if isinstance(one, InferenceSet):
+                yield f"{one.collection.path}/metrics", "metrics"
 
     def prepare(self) -> None:
         """Make sure that the store can hold a lake; called before every write.

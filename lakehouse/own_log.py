@@ -4,12 +4,16 @@ A change reads the newest state, and puts the next commit if absent; whoever
 loses reads again and makes the change anew. The newest commit is found by
 probing upwards from the last one known, so nothing is listed; a checkpoint now
 and then keeps opening the table cheap.
+
+Data files that no state names which was the newest lately are garbage. Nobody
+reads an older state through this package, so there are no leases; a writer that
+was held up for days finds its commit refused, and makes its change anew.
 """
 
 import logging
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lakehouse.contracts import Contract
@@ -18,6 +22,7 @@ from lakehouse.delta.actions import (
     Action,
     commit_info,
     commit_line,
+    committed_at,
     read_commit,
     written_paths,
 )
@@ -25,7 +30,7 @@ from lakehouse.delta.checkpoint import write_checkpoint
 from lakehouse.delta.create import creation_actions
 from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState, load_state
 from lakehouse.ledger import log_path
-from lakehouse.storage import Store
+from lakehouse.storage import Store, StoredFile
 
 __all__ = ["MOST_RACES", "OwnLog"]
 
@@ -33,6 +38,12 @@ _log = logging.getLogger(__name__)
 
 MOST_RACES: Final = 64
 """How often a change is made anew before it gives up."""
+
+_SLOWEST: Final = timedelta(days=3)
+"""A commit that took longer since its state was read is lost: its files, younger
+than that until now, may be taken for garbage soon."""
+
+_TEMPORARY: Final = ".tmp-"
 
 
 class OwnLog:
@@ -43,9 +54,11 @@ class OwnLog:
         self._path = path
         self._contract = contract
         self._state: TableState | None = None
+        self._looked_at = datetime.now(UTC)
 
     def newest(self) -> TableState | None:
         """The newest state; None where the table is not there yet."""
+        self._looked_at = datetime.now(UTC)
         known = -1 if self._state is None else self._state.version
         head = newest_number(self._exists, known)
         if head > known:
@@ -67,6 +80,9 @@ class OwnLog:
         Raises:
             StorageError: If the store would not say; the commit may have landed.
         """
+        if datetime.now(UTC) - self._looked_at > _SLOWEST:
+            self._remove(actions)
+            return False
         version = 0 if base is None else base.version + 1
         info = commit_info(
             timestamp=datetime.now(UTC), operation=operation, commit_id=uuid.uuid4().hex
@@ -76,9 +92,57 @@ class OwnLog:
         if put_once(self._store, log_path(self._path, version), line, durable=True):
             self._checkpoint(version)
             return True
+        self._remove(actions)
+        return False
+
+    def garbage(
+        self, *, retention: timedelta, grace: timedelta, now: datetime
+    ) -> list[StoredFile]:
+        """The data files that nobody needs, and what dead writers left, by path.
+
+        Args:
+            retention: How long files are kept that the newest state names no more.
+            grace: Younger files are let be.
+            now: The moment to judge by.
+        """
+        # Listed before the state is read: what came since is no candidate.
+        start = f"{self._path}/"
+        listed = [
+            (file.path.removeprefix(start), file)
+            for file in self._store.files(self._path)
+            if file.modified < now - grace
+        ]
+        state = self.newest()
+        if state is None:
+            return []
+        named = self._named_since(state, now - retention)
+        return [
+            file
+            for name, file in listed
+            # Whatever lies in a folder below is another table's, or the log.
+            if "/" not in name
+            and (
+                name.startswith(_TEMPORARY)
+                or (name.endswith(".parquet") and name not in named)
+            )
+        ]
+
+    def _named_since(self, state: TableState, since: datetime) -> set[str]:
+        """The files of every state that was the newest at or after a moment."""
+        named = set(state.files)
+        for version in range(state.version, -1, -1):
+            actions = read_commit(self._store.read(log_path(self._path, version)))
+            if committed_at(actions) <= since:
+                break
+            # Until this commit, the state before it was the newest.
+            named |= {
+                action["remove"]["path"] for action in actions if "remove" in action
+            }
+        return named
+
+    def _remove(self, actions: Sequence[Action]) -> None:
         for path in written_paths(actions):
             self._store.delete(f"{self._path}/{path}")
-        return False
 
     def _state_at(self, head: int) -> TableState:
         state = self._state

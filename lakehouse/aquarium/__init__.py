@@ -25,12 +25,19 @@ from lakehouse.aquarium.inferences import (
     UpdateInferenceLabelSet,
 )
 from lakehouse.aquarium.ingest import ingest
+from lakehouse.aquarium.issue_manager import IssueManager
+from lakehouse.aquarium.issues import Issue, IssueElement
 from lakehouse.aquarium.metrics_manager import MetricsManager
 from lakehouse.aquarium.projects import (
     CustomMetricsDefinition,
     StratifiedMetricsDefinition,
 )
 from lakehouse.aquarium.unlabeled import UnlabeledDataset, UnlabeledFrame
+from lakehouse.aquarium.work_queues import (
+    WorkQueue,
+    WorkQueueElement,
+    WorkQueueManager,
+)
 
 __all__ = [
     "ClassMapEntry",
@@ -40,6 +47,9 @@ __all__ = [
     "CustomMetricsDefinition",
     "Inferences",
     "InferencesFrame",
+    "Issue",
+    "IssueElement",
+    "IssueManager",
     "LabelClassMap",
     "LabeledDataset",
     "LabeledFrame",
@@ -49,6 +59,9 @@ __all__ = [
     "UnlabeledFrame",
     "UpdateGTLabelSet",
     "UpdateInferenceLabelSet",
+    "WorkQueue",
+    "WorkQueueElement",
+    "WorkQueueManager",
     "ingest",
     "orig_label_color_list",
     "tableau_colors",

@@ -14,6 +14,7 @@ from typing import Any
 import lakehouse
 from lakehouse.aquarium.content import Models, checked_content, models_of
 from lakehouse.aquarium.frames import LabeledDataset
+from lakehouse.aquarium.issue_manager import IssueManager
 from lakehouse.aquarium.metrics_manager import MetricsManager
 from lakehouse.aquarium.schema_calls import SchemaCalls
 from lakehouse.aquarium.sending import operations_of
@@ -32,6 +33,7 @@ from lakehouse.aquarium.values import (
     require_distance,
     require_duration,
 )
+from lakehouse.aquarium.work_queues import WorkQueueManager
 from lakehouse.contracts import INFERENCE_SET
 from lakehouse.model.ids import check_name
 from lakehouse.registered import Mode
@@ -74,6 +76,22 @@ class Client(SchemaCalls):
             "api_key": api_key,
         }
         self._credentials = {name: value for name, value in given.items() if value}
+
+    def get_issue_manager(self, project_id: str) -> IssueManager:
+        """The issues of a project.
+
+        Raises:
+            NotFoundError: If there is no such project.
+        """
+        return IssueManager(self, project_id)
+
+    def get_work_queue_manager(self, project_id: str) -> WorkQueueManager:
+        """The work queues of a project.
+
+        Raises:
+            NotFoundError: If there is no such project.
+        """
+        return WorkQueueManager(self, project_id)
 
     def create_or_update_dataset(
         self,

@@ -6,7 +6,7 @@ Field names and meaning: the Delta transaction log protocol, section "Actions".
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Action",
     "commit_info",
     "commit_line",
+    "committed_at",
     "data_file_name",
     "milliseconds",
     "read_commit",
@@ -107,6 +108,12 @@ def commit_line(actions: Iterable[Action]) -> bytes:
 def read_commit(data: bytes) -> list[Action]:
     """The actions of a commit."""
     return [json.loads(line) for line in data.splitlines() if line.strip()]
+
+
+def committed_at(actions: Iterable[Action]) -> datetime:
+    """When a commit of this package was made, UTC."""
+    infos = (action["commitInfo"] for action in actions if "commitInfo" in action)
+    return datetime.fromtimestamp(next(infos)["timestamp"] / 1000, UTC)
 
 
 def written_paths(actions: Iterable[Action]) -> list[str]:

@@ -185,11 +185,13 @@ def _candidates(
 ) -> dict[File, StoredFile]:
     """The data files of tables that are old enough to go."""
     found: dict[File, StoredFile] = {}
+    tables = {collection.layout.folder(table): table for table in COLLECTION_TABLES}
     for file in files:
         place = file.path.removeprefix(f"{collection.path}/")
-        table, _, path = place.partition("/")
+        folder, _, path = place.partition("/")
+        table = tables.get(folder)
         if (
-            table in COLLECTION_TABLES
+            table is not None
             and not path.startswith(("_delta_log/", ".tmp-"))
             and file.modified < old
         ):

@@ -22,6 +22,7 @@ MOST_PAIRS: Final = 10_000_000
 
 _BLOCK: Final = 4_096
 _ROUNDING: Final = 2.0**-24
+_FAR: Final = 1e30
 
 
 class Pairs(NamedTuple):
@@ -50,7 +51,9 @@ def close_pairs(
     second = one if other is None else other
     left, right, scale = _lifted(one.matrix, second.matrix, metric)
     limit = -((threshold / scale) ** 2) / 2 if metric == "euclidean" else -threshold
-    limit -= _error(left, right)
+    # No product of lifted rows is as small as that; and rounding leaves none out.
+    least = np.float32(max(limit - _error(left, right), -_FAR))
+    limit = np.nextafter(least, np.float32(-np.inf))
     found = [Pairs(np.array([], np.int64), np.array([], np.int64), np.array([]))]
     for top in range(0, len(left), _BLOCK):
         first = 0 if other is not None else top

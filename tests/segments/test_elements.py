@@ -41,7 +41,7 @@ def rows_as(elements: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
     return elements.select(like.columns).sort(like.columns[:2])
 
 
-def test_f51_frames_labels_and_inferences_have_the_version_when_they_were_added(
+def test_frames_labels_and_inferences_have_the_version_when_they_were_added(
     project: lakehouse.Project,
     labelled: lakehouse.Dataset,
     labels: lakehouse.Segment,
@@ -68,7 +68,7 @@ def test_f51_frames_labels_and_inferences_have_the_version_when_they_were_added(
     assert (found["added_by"], found["status"]) == ("mira", "unstarted")
 
 
-def test_f52_elements_do_not_follow_the_dataset(
+def test_elements_do_not_follow_the_dataset(
     labelled: lakehouse.Dataset, labels: lakehouse.Segment
 ) -> None:
     before = labelled.latest().labels().collect()
@@ -84,7 +84,7 @@ def test_f52_elements_do_not_follow_the_dataset(
     assert "user__later" not in labels.elements().columns
 
 
-def test_f53_a_second_reader_sees_the_same(
+def test_a_second_reader_sees_the_same(
     lake: lakehouse.Lake, labelled: lakehouse.Dataset, labels: lakehouse.Segment
 ) -> None:
     labels.add(labelled)
@@ -96,7 +96,7 @@ def test_f53_a_second_reader_sees_the_same(
     assert other.segment(labels.id).tracking().equals(labels.tracking())
 
 
-def test_f54_what_was_relabelled_is_out_of_date(
+def test_what_was_relabelled_is_out_of_date(
     labelled: lakehouse.Dataset, labels: lakehouse.Segment
 ) -> None:
     labels.add(labelled)
@@ -112,7 +112,7 @@ def test_f54_what_was_relabelled_is_out_of_date(
     assert stale["latest"].to_list() == [labelled.version] * 2
 
 
-def test_f54_a_frame_is_out_of_date_when_its_labels_are(
+def test_a_frame_is_out_of_date_when_its_labels_are(
     labelled: lakehouse.Dataset, frames: lakehouse.Segment
 ) -> None:
     frames.add(labelled)
@@ -127,7 +127,7 @@ def test_f54_a_frame_is_out_of_date_when_its_labels_are(
     assert stale["fields"].to_list() == [[], [], ["user__split"]]
 
 
-def test_f54_a_label_is_not_when_only_its_frame_changed(
+def test_a_label_is_not_when_only_its_frame_changed(
     labelled: lakehouse.Dataset, labels: lakehouse.Segment
 ) -> None:
     labels.add(labelled)
@@ -138,7 +138,7 @@ def test_f54_a_label_is_not_when_only_its_frame_changed(
     assert not labels.out_of_date().height
 
 
-def test_f54_what_was_changed_back_does_not_differ(
+def test_what_was_changed_back_does_not_differ(
     labelled: lakehouse.Dataset, labels: lakehouse.Segment, frames: lakehouse.Segment
 ) -> None:
     labels.add(labelled)
@@ -154,7 +154,7 @@ def test_f54_what_was_changed_back_does_not_differ(
     assert not frames.out_of_date().height
 
 
-def test_f57_what_is_out_of_date_is_viewed_and_refused_where_it_makes_no_sense(
+def test_what_is_out_of_date_is_viewed_and_refused_where_it_makes_no_sense(
     labelled: lakehouse.Dataset, labels: lakehouse.Segment
 ) -> None:
     labels.add(labelled)

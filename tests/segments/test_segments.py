@@ -30,7 +30,7 @@ def segment(project: lakehouse.Project) -> lakehouse.Segment:
 # -------------------------------- DESCRIPTION --------------------------------- #
 
 
-def test_f55_states_are_tracked_and_filtered_by(
+def test_states_are_tracked_and_filtered_by(
     project: lakehouse.Project, segment: lakehouse.Segment
 ) -> None:
     other = project.create_segment("other", element_type="frame")
@@ -46,7 +46,7 @@ def test_f55_states_are_tracked_and_filtered_by(
     assert other.state == STATES[-1]
 
 
-def test_f56_what_is_archived_is_hidden_and_still_loaded(
+def test_what_is_archived_is_hidden_and_still_loaded(
     project: lakehouse.Project, labelled: lakehouse.Dataset, segment: lakehouse.Segment
 ) -> None:
     segment.add(labelled)

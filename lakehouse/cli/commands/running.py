@@ -117,6 +117,13 @@ def collect_garbage(
         wrong += [f"{name}: {text}" for text in found.damaged]
         closed = len(found.closed)
         here.output.say(f"{name}: {closed} versions move to the change log")
+    if target is None:
+        found = here.lake().collect_garbage(
+            retention=timedelta(days=retention),
+            grace=timedelta(days=grace),
+            dry_run=not remove,
+        )
+        rows.append(found.to_frame().select(pl.lit("lake").alias("target"), "*"))
     title = "Removed" if remove else "Would be removed (--remove does it)"
     here.output.table(pl.concat(rows) if rows else pl.DataFrame(), title)
     for text in wrong:
