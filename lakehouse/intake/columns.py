@@ -71,20 +71,23 @@ class Intake:
         Args:
             where: A truth value a row.
             rule: The code of the rule.
-            message: Text, or a text a row.
+            message: Text, or a text a row: of all rows, or of those at fault.
             hint: What to do.
             name: The column at fault.
             is_warning: Whether the frame lands all the same.
         """
         if not where.any():
             return
-        told = [message.alias("_message")] if isinstance(message, pl.Series) else []
-        rows = self.keys.with_columns(*told).filter(where)
+        rows = self.keys.filter(where)
+        told = pl.lit(message) if isinstance(message, str) else pl.col("_message")
+        if isinstance(message, pl.Series):
+            texts = message if len(message) == rows.height else message.filter(where)
+            rows = rows.with_columns(texts.alias("_message"))
         self.problems.append(
             found(
                 rows,
                 rule=rule,
-                message=pl.col("_message") if told else pl.lit(message),
+                message=told,
                 hint=hint,
                 field=name,
                 severity="warning" if is_warning else "error",

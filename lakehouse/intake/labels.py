@@ -227,7 +227,7 @@ def _check_box(intake: Intake) -> None:
             bad = bad.fill_null(value=False)
             told = (
                 f"The box is degenerate: its {name} is "
-                + size.cast(pl.String).fill_null("")
+                + size.filter(bad).cast(pl.String)
                 + "."
             )
             hint = (

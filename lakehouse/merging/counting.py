@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.merging.outcome import OLD_HASH, TableChange
-from lakehouse.merging.rows import without
+from lakehouse.merging.rows import among, without
 from lakehouse.model.operations import OP
 
 __all__ = ["count"]
@@ -33,9 +33,13 @@ def count(
         rejected: The frames that do not land.
         changes: Live table to its changes.
     """
-    all_changed = _all_changed(targets, labels, changes)
-    of_frames = _frames(targets, rejected, changes, all_changed=all_changed)
-    of_labels = _labels(labels, rejected, changes)
+    landed, kept = without(targets, rejected), without(labels, rejected)
+    all_changed = _all_changed(landed, kept, changes)
+    of_frames = _frames(landed, changes, all_changed=all_changed)
+    of_labels = _labels(kept, changes)
+    if rejected.height:
+        of_frames += _tally(among(targets, rejected), "rejected")
+        of_labels += _tally(among(labels, rejected), "rejected")
     tallies = {"": of_frames, "label_": of_labels}
     ids = list(dict.fromkeys(upload for upload, _ in [*of_frames, *of_labels]))
     columns = {
@@ -48,30 +52,22 @@ def count(
 
 
 def _frames(
-    targets: pl.DataFrame,
-    rejected: pl.DataFrame,
-    changes: Mapping[str, TableChange],
-    *,
-    all_changed: bool,
+    targets: pl.DataFrame, changes: Mapping[str, TableChange], *, all_changed: bool
 ) -> Tally:
-    """The fates of the touched frames."""
+    """The fates of the frames that landed."""
     plain = targets.select(
         plain=((pl.col("frame_op") == "ADD") & ~pl.col("exists")).fill_null(value=False)
     ).to_series()
-    fresh = targets if plain.all() else targets.filter(plain)
-    landed = without(fresh, rejected)
-    created = _tally(landed, "created")
-    if landed.height == targets.height:
-        return created
-    rest = targets.filter(~plain)
-    if all_changed and not rejected.height:
+    if plain.all():
+        return _tally(targets, "created")
+    created, rest = _tally(targets.filter(plain), "created"), targets.filter(~plain)
+    if all_changed:
         return created + _tally(_fated(rest))
-    rest = pl.concat([rest, fresh.join(rejected, on="frame_id")])
-    return created + _frames_looked_up(rest, rejected, changes)
+    return created + _frames_looked_up(rest, changes)
 
 
 def _frames_looked_up(
-    targets: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
+    targets: pl.DataFrame, changes: Mapping[str, TableChange]
 ) -> Tally:
     """The same for frames of which it depends on what changed."""
     parts = [
@@ -79,20 +75,12 @@ def _frames_looked_up(
         for change in changes.values()
         for part in (change.images, change.deletions)
     ]
-    changed = pl.concat([part.select("frame_id") for part in parts]).unique()
-    by_change = (
-        pl.when(pl.col("_bad"))
-        .then(pl.lit("rejected"))
-        .when(~pl.col("_changed"))
-        .then(pl.lit("unchanged"))
-        .otherwise(pl.col("fate"))
-    )
+    changed = pl.concat([part[["frame_id"]] for part in parts]).unique()
+    fate = pl.when(pl.col("_changed")).then(pl.col("fate"))
     return _tally(
         _fated(targets)
-        .join(rejected.with_columns(_bad=True), on="frame_id", how="left")
         .join(changed.with_columns(_changed=True), on="frame_id", how="left")
-        .with_columns(pl.col("_bad", "_changed").fill_null(value=False))
-        .select("upload_id", fate=by_change)
+        .select("upload_id", fate=fate.otherwise(pl.lit("unchanged")))
     )
 
 
@@ -123,21 +111,16 @@ def _all_changed(
     )
 
 
-def _labels(
-    labels: pl.DataFrame, rejected: pl.DataFrame, changes: Mapping[str, TableChange]
-) -> Tally:
-    """The fates of the labels sent, and of those taken out with their frames."""
+def _labels(labels: pl.DataFrame, changes: Mapping[str, TableChange]) -> Tally:
+    """The fates of the labels that landed, and of those taken out with their frames."""
     deleted = changes["labels"].deletions
     gone = _tally(deleted, "deleted")
     if not labels.height:
         return gone
     images = changes["labels"].images
-    if images.height == labels.height and not rejected.height:
+    if images.height == labels.height:
         return gone + _images(images)
-    bad = labels.join(rejected, on="frame_id", how="semi")
-    sent = labels.join(rejected, on="frame_id", how="anti").select(
-        *_KEY, "upload_id", op=OP
-    )
+    sent = labels.select(*_KEY, "upload_id", op=OP)
     vectors = changes["label_embeddings"]
     moved = pl.concat(
         [vectors.images.select(_KEY), vectors.deletions.select(_KEY)]
@@ -159,7 +142,7 @@ def _labels(
         .with_columns(pl.col("_image", "_moved").fill_null(value=False))
         .select("upload_id", fate=fate)
     )
-    return gone + _tally(rest) + _tally(bad, "rejected")
+    return gone + _tally(rest)
 
 
 def _images(images: pl.DataFrame) -> Tally:

@@ -8,16 +8,19 @@ fix nothing. Afterwards every metadata column has its field's type.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from lakehouse.merging.findings import found, together
+from lakehouse.merging.rows import without
 from lakehouse.merging.rules import EmbeddingSpec, Rules
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import MIXED, Operations
 
 __all__ = ["evolve"]
+
+_FIRST: Final = 1024
 
 
 def evolve(
@@ -96,8 +99,11 @@ def _lands(rows: pl.DataFrame, field: str, errors: pl.DataFrame) -> bool:
     """Whether a frame that is not at fault has a value of the field."""
     if not errors.height:
         return rows.get_column(field).null_count() < rows.height
-    good = rows.filter(pl.col(field).is_not_null())
-    return bool(good.join(errors, on="frame_id", how="anti").height)
+    # The first rows tell, as a rule; only where they do not, all are looked at.
+    return any(
+        without(part.filter(pl.col(field).is_not_null()), errors).height
+        for part in (rows.head(_FIRST), rows)
+    )
 
 
 def _hash(rows: pl.DataFrame) -> list[str]:
