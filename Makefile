@@ -19,10 +19,10 @@ demo: .venv/.ready ## Real frames go in, change, go wrong, get mended, are read 
 	$(BIN)/lakehouse demo
 
 test: .venv/.ready ## The tests, in a few minutes
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not readers and not spark and not ceph'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not readers and not spark and not ceph'
 
 test-slow: .venv/.ready ## The tests that take longer
-	$(BIN)/python -m pytest -n 2 -m 'slow and not readers and not spark and not ceph'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not readers and not spark and not ceph'
 
 .venv/.readers: .venv/.ready pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group readers
@@ -50,7 +50,7 @@ state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/state -q
 
 sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
-	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 tests/sequences -q
+	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/sequences -q
 
 histories: .venv/.ready ## A thousand random histories, each collected and read again
 	HISTORIES=1000 $(BIN)/python -m pytest tests/garbage/test_histories.py -q
