@@ -21,7 +21,7 @@ _SECOND_LANE = np.uint64(0xD6E8FEB86659FD93)
 def both_lanes(hashes: npt.NDArray[np.int64]) -> tuple[Lanes, Lanes]:
     """What each row hash adds to the two lanes of a fingerprint."""
     first = hashes.view(np.uint64)
-    return first, by_chunks(lambda part: mix(part ^ _SECOND_LANE), first)
+    return first, mix(first ^ _SECOND_LANE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,15 @@ class Fingerprint:
     @classmethod
     def of(cls, hashes: pl.Series) -> "Fingerprint":
         """The fingerprint of rows with these hashes."""
-        first, second = both_lanes(hashes.cast(pl.Int64).to_numpy())
-        return cls(
-            int(np.add.reduce(first, dtype=np.uint64)),
-            int(np.add.reduce(second, dtype=np.uint64)),
-        )
+        numbers = hashes.cast(pl.Int64).to_numpy()
+        parts = by_chunks(lambda chunk: cls.of_lanes(numbers[chunk]), len(numbers))
+        return sum(parts, cls.zero())
+
+    @classmethod
+    def of_lanes(cls, hashes: npt.NDArray[np.int64]) -> "Fingerprint":
+        """The same of an array, at once: for pieces that fit a cache."""
+        first, second = (np.add.reduce(lane) for lane in both_lanes(hashes))
+        return cls(int(first), int(second))
 
     @classmethod
     def parse(cls, text: str) -> "Fingerprint":

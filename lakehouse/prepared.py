@@ -15,11 +15,11 @@ import polars as pl
 from lakehouse.contracts import Contract, Layout
 from lakehouse.delta.plan import sort_rows
 from lakehouse.fingerprint import Fingerprint
+from lakehouse.images import images_of
 from lakehouse.merging.row_hash import Lanes, hashes_of, row_sums
 from lakehouse.merging.rows import logical_columns
-from lakehouse.model.label_types import MASK_CLASS
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.operations import OP, Operations
+from lakehouse.model.operations import OP, Operations, all_are
 
 __all__ = ["MADE", "Prepared", "as_sent", "content_hash", "prepare"]
 
@@ -94,26 +94,17 @@ def _part(
 ) -> tuple[pl.DataFrame, str, Mapping[str, int]]:
     if not rows.height:
         return rows, _hash_of(None), {}
-    classes = _classes(rows, class_ids)
-    if not _is_image(rows, shape) or classes is None:
-        return rows, _hash_of(row_sums(rows, _content(rows))), {}
-    rows = sort_rows(rows, shape)
-    sums = row_sums(rows, [name for name in _content(rows) if name != OP])
-    # Every operation is the same, so one row tells what it adds.
-    said = _hash_of(sums + row_sums(rows.head(1), [OP]))
-    if "class_name" in rows.columns:
-        ids = pl.col("class_name").replace_strict(
-            dict(class_ids), default=None, return_dtype=pl.Int64
-        )
-        rows = rows.with_columns(class_id=ids)
-        sums += row_sums(rows, ["class_id"])
-    rows = rows.with_columns(hashes_of(sums))
-    return rows, said, classes
+    if _is_image(rows, shape):
+        ordered = sort_rows(rows, shape)
+        images = images_of(ordered, _content(rows), OP, class_ids)
+        if images is not None:
+            return images.rows, images.sent.text, images.classes
+    return rows, _hash_of(row_sums(rows, _content(rows))), {}
 
 
 def _is_image(rows: pl.DataFrame, shape: Contract) -> bool:
     """Whether the rows are images but for the columns that are made here."""
-    if rows.height < PREPARED_ROWS or not (rows.get_column(OP) == "ADD").all():
+    if rows.height < PREPARED_ROWS or not all_are(rows, "ADD"):
         return False
     if not _KERNEL_CHANGES.isdisjoint(rows.columns):
         return False
@@ -122,18 +113,6 @@ def _is_image(rows: pl.DataFrame, shape: Contract) -> bool:
         name == OP or name.startswith(PREFIX) or rows.schema[name] == known.get(name)
         for name in rows.columns
     )
-
-
-def _classes(
-    rows: pl.DataFrame, class_ids: Mapping[str, int]
-) -> Mapping[str, int] | None:
-    """The ids of the classes named; None if one is unknown."""
-    if "class_name" not in rows.columns:
-        return {}
-    names = set(rows.get_column("class_name").unique()) - {None}
-    if any(name not in class_ids and name != MASK_CLASS for name in names):
-        return None
-    return {name: class_ids[name] for name in names if name in class_ids}
 
 
 def _content(rows: pl.DataFrame) -> list[str]:

@@ -63,6 +63,11 @@ class Lookup:
         self._key = list(contract.key)
         self._cache = cache
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table has no file, so that no key is there."""
+        return not self._state.files
+
     def keys(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Those of some keys that are there: key, `_old_hash`, `_old_at`.
 

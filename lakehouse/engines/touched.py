@@ -10,7 +10,7 @@ from lakehouse.contracts import LIVE_TABLES
 from lakehouse.engines.pending import Pending, distinct, frame_ids
 from lakehouse.merging.current import Current, Held
 from lakehouse.merging.rows import among, without
-from lakehouse.model.operations import OP, Operations
+from lakehouse.model.operations import OP, Operations, all_are
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.prepared import as_sent
 from lakehouse.storage import collect
@@ -67,7 +67,10 @@ def current_rows(
     if not frames.height:
         return _of_labels_alone(collection, version, labels)
     lookup = collection.lookup("frames", version)
-    there = lookup.keys(frame_ids(operations).to_frame())
+    touched = (
+        frames[_FRAME].clear() if lookup.is_empty else frame_ids(operations).to_frame()
+    )
+    there = lookup.keys(touched)
     modified = among(there, _of(frames, "MODIFY", _FRAME))
     wholly = pl.concat([_of(frames, "ADD", _FRAME), _of(frames, "DELETE", _FRAME)])
     wholly = among(there[_FRAME], wholly)
@@ -106,9 +109,9 @@ def _of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:
     """The keys of the rows with that operation."""
     if not rows.height:
         return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
-    is_op = rows.get_column(OP) == op
-    if is_op.all():
+    if all_are(rows, op):
         return rows[key]
+    is_op = rows.get_column(OP) == op
     return rows.filter(is_op)[key] if is_op.any() else rows[key].clear()
 
 

@@ -56,6 +56,12 @@ class Intake:
             self._distinct[name] = (column, values)
         return values
 
+    def take_constant(self, name: str, value: str) -> None:
+        """Take in a column of one value, of which it need not be found that it is one."""
+        made = pl.Series(name, [value]).new_from_index(0, self.keys.height)
+        self.columns[name] = made
+        self._distinct[name] = (made, frozenset([value]))
+
     def blame(
         self,
         where: pl.Series,

@@ -112,14 +112,15 @@ def _check_ids(intake: Intake) -> None:
 def _infer_types(intake: Intake) -> None:
     """The type of labels that do not say it, by the geometry they have."""
     columns, height = intake.columns, intake.keys.height
+    geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
+    said = columns.get("label_type")
+    if geometry and (said is None or said.null_count() == height):
+        name, kind = geometry[0]
+        if not columns[name].null_count():
+            intake.take_constant("label_type", kind)
+            return
     said = columns["label_type"] = intake.get("label_type")
     if said.null_count():
-        geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
-        first = next(iter(geometry), None)
-        if first and said.null_count() == height and not columns[first[0]].null_count():
-            made = pl.Series("label_type", [first[1]]).new_from_index(0, height)
-            columns["label_type"] = made
-            return
         rows = pl.DataFrame(
             [said.alias("_said"), *(columns[name] for name, _ in geometry)]
         )

@@ -9,6 +9,7 @@ from lakehouse.merging.current import Current
 from lakehouse.merging.findings import found, together
 from lakehouse.merging.rules import Rules
 from lakehouse.model.label_types import MASK_CLASS
+from lakehouse.model.operations import all_are
 
 __all__ = ["frame_findings", "label_findings", "stale_findings"]
 
@@ -70,7 +71,7 @@ def label_findings(
         return together([])
     classes = _classes(labels, rules)
     ops = targets.get_column("frame_op")
-    if not (ops == "DELETE").any() and not (labels.get_column("op") != "ADD").any():
+    if not (ops == "DELETE").any() and all_are(labels, "ADD", "op"):
         return classes
     placed = labels.join(
         targets.select("frame_id", "frame_op", "exists"), on="frame_id", how="left"

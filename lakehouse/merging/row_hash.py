@@ -39,7 +39,7 @@ __all__ = [
 
 Lanes = npt.NDArray[np.uint64]
 
-_Part = TypeVar("_Part")
+_Made = TypeVar("_Made")
 
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
@@ -54,9 +54,15 @@ _THREADS: Final = min(8, os.cpu_count() or 1)
 
 def mix(lanes: Lanes) -> Lanes:
     """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), element by element."""
-    mixed = (lanes ^ (lanes >> np.uint64(30))) * _FIRST
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed = lanes >> np.uint64(30)
+    mixed ^= lanes
+    mixed *= _FIRST
+    shifted = mixed >> np.uint64(27)
+    mixed ^= shifted
+    mixed *= _SECOND
+    np.right_shift(mixed, np.uint64(31), out=shifted)
+    mixed ^= shifted
+    return mixed
 
 
 def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
@@ -72,7 +78,13 @@ def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 def hashes_of(sums: Lanes) -> pl.Series:
     """The row hashes that sums of lanes come to."""
-    return pl.Series("row_hash", by_chunks(mix, sums).view(np.int64))
+    hashes = np.empty(len(sums), dtype=np.uint64)
+
+    def work(chunk: slice) -> None:
+        hashes[chunk] = mix(sums[chunk])
+
+    by_chunks(work, len(sums))
+    return pl.Series("row_hash", hashes.view(np.int64))
 
 
 def few_texts(column: pl.Series, seed: int = 0) -> Lanes:
@@ -86,23 +98,25 @@ def row_sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
     """The sum of each row's lanes, before the last mixing; sums of parts add up."""
     if rows.height <= _CHUNK_ROWS:
         return _sums(rows, columns)
-    parts = [
-        rows.slice(start, _CHUNK_ROWS) for start in range(0, rows.height, _CHUNK_ROWS)
+    sums = np.empty(rows.height, dtype=np.uint64)
+
+    def work(chunk: slice) -> None:
+        sums[chunk] = _sums(rows[chunk], columns)
+
+    by_chunks(work, rows.height)
+    return sums
+
+
+def by_chunks(work: Callable[[slice], _Made], height: int) -> list[_Made]:
+    """Work on rows in pieces that fit a cache, on all cores; what each gave, in order."""
+    chunks = [
+        slice(start, min(start + _CHUNK_ROWS, height))
+        for start in range(0, height, _CHUNK_ROWS)
     ]
-    return np.concatenate(_together(lambda part: _sums(part, columns), parts))
-
-
-def by_chunks(work: Callable[[Lanes], Lanes], lanes: Lanes) -> Lanes:
-    """Work on lanes element by element, in pieces that fit a cache, on all cores."""
-    if len(lanes) <= _CHUNK_ROWS:
-        return work(lanes)
-    edges = range(_CHUNK_ROWS, len(lanes), _CHUNK_ROWS)
-    return np.concatenate(_together(work, np.split(lanes, list(edges))))
-
-
-def _together(work: Callable[[_Part], Lanes], parts: Sequence[_Part]) -> list[Lanes]:
+    if len(chunks) < 2:  # noqa: PLR2004 - one piece needs no pool
+        return [work(chunk) for chunk in chunks]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(work, parts))
+        return list(pool.map(work, chunks))
 
 
 def _sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
@@ -154,9 +168,19 @@ def _bits(column: pl.Series) -> Lanes:
 def _text_lane(column: pl.Series) -> Lanes:
     if len(column) <= FEW:
         return few_texts(column)
+    if _is_constant(column):
+        return np.full(len(column), few_texts(column[:1])[0])
     named = column.alias("text").to_frame()
     hashed = named.select(plh.col("text").nchash.xxh3_64()).to_series()
     return hashed.fill_null(0).to_numpy().astype(np.uint64)
+
+
+def _is_constant(column: pl.Series) -> bool:
+    """Whether every value is the first; nearly free where the last is not."""
+    first = column[0]
+    if first is None or first != column[-1]:
+        return False
+    return bool((column == first).all(ignore_nulls=False))
 
 
 def _float_lane(column: pl.Series) -> Lanes:

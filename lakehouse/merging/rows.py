@@ -7,7 +7,7 @@ import polars as pl
 from lakehouse.contracts import Contract
 from lakehouse.merging.outcome import OLD_AT, OLD_HASH
 from lakehouse.merging.row_hash import row_hash
-from lakehouse.model.operations import CLEAR
+from lakehouse.model.operations import CLEAR, all_are
 
 __all__ = [
     "among",
@@ -26,8 +26,7 @@ __all__ = [
 
 def of_op(rows: pl.DataFrame, op: str) -> pl.DataFrame:
     """The rows with that `op`; the same table, not a copy, where all have it."""
-    is_op = rows.get_column("op") == op
-    return rows if is_op.all() else rows.filter(is_op)
+    return rows if all_are(rows, op, "op") else rows.filter(rows.get_column("op") == op)
 
 
 def without(rows: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:

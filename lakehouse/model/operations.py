@@ -23,6 +23,7 @@ __all__ = [
     "ROW",
     "SENT",
     "Operations",
+    "all_are",
 ]
 
 OP: Final = "_op"
@@ -42,6 +43,22 @@ MIXED: Final = "_mixed__"
 
 OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, KEEPS_VECTOR, ROW, SENT})
 """Columns that are no fields of a frame or label."""
+
+_FEW: Final = 1_000
+
+
+def all_are(rows: pl.DataFrame, op: str, column: str = OP) -> bool:
+    """Whether every row has that operation.
+
+    A long column made of one value is not unfolded for it; for a few rows no
+    query is planned.
+
+    >>> all_are(pl.DataFrame({"_op": ["ADD", "MODIFY"]}), "ADD")
+    False
+    """
+    if rows.height < _FEW:
+        return bool((rows.get_column(column) == op).all())
+    return bool(rows.select((pl.col(column) == op).all()).item())
 
 
 @dataclass(frozen=True, slots=True)
