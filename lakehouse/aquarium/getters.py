@@ -35,9 +35,9 @@ class DatasetGetters(ProjectCalls):
     ) -> list[dict[str, Any]]:
         """The datasets of a project; a clone is listed before it can be read.
 
-        Each tells whether it takes changes (`is_mutable`), of which dataset it is a
-        clone (`clone_of`), and which is its own (`clone`). A clone in the making has
-        no version yet, and no counts.
+        Each tells whether something sent to it waits (`processing`), whether it takes
+        changes (`is_mutable`), of which dataset it is a clone (`clone_of`), and which
+        is its own (`clone`). A clone in the making has no version yet, and no counts.
         """
         found = self.lake.project(project_id).datasets(archived=bool(include_archived))
         return [_told(dataset) for dataset in found]
@@ -179,8 +179,10 @@ def error_logs(target: Registered) -> list[dict[str, Any]]:
 
 def _told(dataset: Dataset) -> dict[str, Any]:
     content: dict[str, Any] = {"version": None, "frames": None, "labels": None}
+    content["processing"] = True
     if dataset.is_ready:
         content = {"version": dataset.version, **dataset.latest().counts}
+        content["processing"] = dataset.is_processing
     return {
         "id": dataset.name,
         "dataset_id": dataset.name,

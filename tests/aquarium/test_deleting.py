@@ -88,3 +88,21 @@ def test_a_deletion_is_processed_once_it_is_merged(
         (True, False, "PENDING", ["f", "g"]),
         (False, True, "DONE", ["g"]),
     ]
+
+
+def test_a_list_of_datasets_tells_that_a_deletion_waits(client: al.Client) -> None:
+    later = al.Client(api_endpoint=client.lake.root, merge="deferred")
+    client.create_dataset("p", "other", dataset=deletion(al.LabeledDataset(), "f"))
+
+    def told() -> dict[str, bool]:
+        found = client.get_datasets("p", include_archived=False)
+        return {one["id"]: one["processing"] for one in found}
+
+    seen = [told()]
+    delete_from_dataset(later)
+    seen.append(told())
+    client.lake.project("p").dataset("d").merge_pending()
+    seen.append(told())
+
+    assert [one.pop("d") for one in seen] == [False, True, False]
+    assert seen == [{"other": False}] * 3

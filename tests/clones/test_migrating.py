@@ -155,7 +155,7 @@ def test_a_clone_in_the_making_is_listed_as_pending(
 
     def told() -> list[Any]:
         return [
-            *listed(client, "version", "frames", "labels")[NEW],
+            *listed(client, "version", "frames", "labels", "processing")[NEW],
             client.is_dataset_processed("cells", NEW),
             client.current_dataset_process_state("cells", NEW),
         ]
@@ -163,5 +163,5 @@ def test_a_clone_in_the_making_is_listed_as_pending(
     before = told()
     client.lake.project("cells").finish_clones()
 
-    assert before == [None, None, None, False, ("PENDING", 0.0)]
-    assert told() == [0, 1, 1, True, ("DONE", 100.0)]
+    assert before == [None, None, None, True, False, ("PENDING", 0.0)]
+    assert told() == [0, 1, 1, False, True, ("DONE", 100.0)]
