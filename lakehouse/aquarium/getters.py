@@ -33,7 +33,12 @@ class DatasetGetters(ProjectCalls):
         project_id: str,
         include_archived: bool | None,
     ) -> list[dict[str, Any]]:
-        """The datasets of a project."""
+        """The datasets of a project; a clone is listed before it can be read.
+
+        Each tells whether something sent to it waits (`processing`), whether it takes
+        changes (`is_mutable`), of which dataset it is a clone (`clone_of`), and which
+        is its own (`clone`). A clone in the making has no version yet, and no counts.
+        """
         found = self.lake.project(project_id).datasets(archived=bool(include_archived))
         return [_told(dataset) for dataset in found]
 
@@ -62,8 +67,9 @@ class DatasetGetters(ProjectCalls):
         self._dataset(project_id, dataset_id).archive()
 
     def is_dataset_processed(self, project_id: str, dataset_id: str) -> bool:
-        """Whether nothing sent to it waits."""
-        return not self._dataset(project_id, dataset_id).is_processing
+        """Whether it can be read, and nothing sent to it waits."""
+        dataset = self._dataset(project_id, dataset_id)
+        return dataset.is_ready and not dataset.is_processing
 
     def is_dataset_archived(self, project_id: str, dataset_id: str) -> bool:
         """Whether it is archived."""
@@ -76,7 +82,7 @@ class DatasetGetters(ProjectCalls):
 
         Returns:
             PENDING, DONE, WINDOW_ERRORED (frames were rejected) or AGG_ERRORED (the
-            merge failed); and 0.0 to 100.0.
+            merge failed); and 0.0 to 100.0. A clone in the making is PENDING.
         """
         return process_state(self._dataset(project_id, dataset_id))
 
@@ -143,6 +149,8 @@ class DatasetGetters(ProjectCalls):
 
 def process_state(target: Registered) -> tuple[str, float]:
     """How the newest upload stands in the client's words, and how many are settled."""
+    if not target.is_ready:
+        return "PENDING", 0.0
     uploads = target.uploads()
     if not uploads.height:
         return "DONE", 100.0
@@ -170,6 +178,11 @@ def error_logs(target: Registered) -> list[dict[str, Any]]:
 
 
 def _told(dataset: Dataset) -> dict[str, Any]:
+    content: dict[str, Any] = {"version": None, "frames": None, "labels": None}
+    content["processing"] = True
+    if dataset.is_ready:
+        content = {"version": dataset.version, **dataset.latest().counts}
+        content["processing"] = dataset.is_processing
     return {
         "id": dataset.name,
         "dataset_id": dataset.name,
@@ -177,9 +190,10 @@ def _told(dataset: Dataset) -> dict[str, Any]:
         "pipeline_mode": dataset.mode,
         "is_mutable": dataset.mode == "STREAMING",
         "archived": dataset.is_archived,
-        "version": dataset.version,
         "external_metadata": dataset.metadata,
-        **dataset.latest().counts,
+        "clone_of": dataset.clone_of,
+        "clone": dataset.clone_name,
+        **content,
     }
 
 

@@ -124,7 +124,7 @@ def operations_of(
     for frame_id in deleted:
         rows.add_frame("DELETE", {"frame_id": frame_id})
     for label_set in label_sets:
-        if label_set.fields:
+        if label_set.fields or not label_set.labels:
             rows.add_frame("MODIFY", label_set.to_row(), label_set.types)
         _add_labels(rows, label_set, {})
     return rows.operations()

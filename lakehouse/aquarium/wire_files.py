@@ -50,10 +50,10 @@ class WireFiles(Bundle[FrameT], ABC):
     def write_embeddings_to_file(self, filelike: IO[Any]) -> None:
         """Write the vectors of frames and labels as Arrow IPC to a binary file.
 
-        Where no frame has one, nothing is written.
+        A frame without one has zeros for it; where nothing has one, nothing is written.
         """
         rows = [_frame_vector(one) | _crop_vectors(one) for one in self._changes()]
-        if any(row["frame_embeddings"] != _FILLER for row in rows):
+        if any(row["frame_embeddings"] != _FILLER or row["crop_ids"] for row in rows):
             pl.DataFrame(rows, schema=_FRAME | _CROPS).write_ipc(filelike)
 
     def _changes(self) -> Iterator[BaseFrame]:

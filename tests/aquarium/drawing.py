@@ -9,36 +9,25 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 import lakehouse.aquarium as al
-
-__all__ = ["FRAMES", "changed", "labels_of", "whole"]
-
-Facts = dict[str, Any]
-
-_SIZE: Final = st.integers(1, 90) | st.floats(0.5, 90)
-_ATTRIBUTES: Final = st.fixed_dictionaries(
-    {}, optional={"q": st.booleans(), "r": st.sampled_from(["a", "ü"])}
+from tests.aquarium.drawn_labels import (
+    LABELS,
+    Facts,
+    add_label,
+    change_label,
+    one_of_each,
 )
-_LABEL: Final = st.fixed_dictionaries(
-    {
-        "kind": st.sampled_from(
-            [
-                "2d_bbox", "2d_line_segment", "2d_keypoints", "2d_polygon_list",
-                "3d_cuboid", "2d_semseg", "2d_instance_seg", "2d_classification",
-                "3d_classification", "text_token",
-            ]
-        ),
-        "class": st.sampled_from(["cat", "dog"]),
-        "numbers": st.lists(_SIZE, min_size=10, max_size=10),
-        "attributes": _ATTRIBUTES,
-        "crowd": st.none() | st.booleans(),
-        "links": st.just({}) | st.just({"track": "t1"}),
-    }
-)  # fmt: skip
-_SENSORS: Final = st.sets(
-    st.sampled_from(
-        ["text", "audio", "video", "pcd", "bins", "obj", "overlay", "camera"]
-    )
-)
+
+__all__ = [
+    "EVERYTHING",
+    "FRAMES",
+    "VECTORS",
+    "changed",
+    "labels_of",
+    "said_of",
+    "whole",
+]
+
+_SENSORS: Final = ("text", "audio", "video", "pcd", "bins", "obj", "overlay", "camera")
 _METADATA: Final = st.fixed_dictionaries(
     {},
     optional={
@@ -51,9 +40,10 @@ _METADATA: Final = st.fixed_dictionaries(
 )
 FRAMES: Final = st.fixed_dictionaries(
     {
-        "sensors": _SENSORS,
-        "labels": st.lists(_LABEL, max_size=4),
+        "sensors": st.sets(st.sampled_from(_SENSORS)),
+        "labels": st.lists(LABELS, max_size=4),
         "metadata": _METADATA,
+        "metrics": st.dictionaries(st.just("loss"), st.floats(0, 9)),
         "date": st.none() | st.just("2023-08-01T12:00:00+00:00"),
         "device": st.none() | st.just("cam0"),
         "place": st.none() | st.tuples(st.floats(-90, 90), st.floats(-180, 180)),
@@ -61,10 +51,23 @@ FRAMES: Final = st.fixed_dictionaries(
     }
 )
 """The facts of a frame."""
+EVERYTHING: Final[Facts] = {
+    "sensors": set(_SENSORS),
+    "labels": one_of_each("cat"),
+    "metadata": {"split": "train", "n": 3, "t": 0.5, "night": True, "tags": ["a"]},
+    "metrics": {"loss": 0.5},
+    "date": "2023-08-01T12:00:00+00:00",
+    "device": "cam0",
+    "place": (37.5, -122.25),
+    "numbers": [1.5, 2.5],
+}
+"""A frame of which everything is said that can be."""
+VECTORS: Final = st.sampled_from(["", "frames", "labels", "frames and labels"])
+"""What has vectors."""
 
 
 def whole(
-    frame_id: str, facts: Facts, *, vectors: bool, keeps: bool = False
+    frame_id: str, facts: Facts, *, vectors: str = "", keeps: bool = False
 ) -> al.LabeledFrame:
     """The frame, to be added."""
     frame = al.LabeledFrame(
@@ -74,12 +77,9 @@ def whole(
     _add_sensors(frame, facts["sensors"])
     _add_facts(frame, facts)
     for number, label in enumerate(facts["labels"]):
-        _add(frame, f"{frame_id}_{number}", label)
-    if vectors and not keeps:
-        frame.add_frame_embedding(embedding=facts["numbers"])
-        for number, label_id in enumerate(frame.labels):
-            vector = [number + 1.0, *facts["numbers"]]
-            frame.add_crop_embedding(label_id=label_id, embedding=vector)
+        add_label(frame, f"{frame_id}_{number}", label)
+    if not keeps:
+        _add_vectors(frame, facts, vectors)
     return frame
 
 
@@ -94,16 +94,40 @@ def changed(frame_id: str, facts: Facts) -> al.LabeledFrame:
     return frame
 
 
-def labels_of(frame_id: str, facts: Facts) -> al.UpdateGTLabelSet:
-    """New labels, and new classes for those that the frame has already."""
+def labels_of(frame_id: str, stored: Facts, facts: Facts) -> al.UpdateGTLabelSet:
+    """New labels, and changes to those that the frame has already."""
     update = al.UpdateGTLabelSet(frame_id=frame_id)
     for number, label in enumerate(facts["labels"]):
-        _add(update, f"{frame_id}_new_{number}", label)
-    for number in range(2):
-        update.update_label_2d_bbox(
-            label_id=f"{frame_id}_{number}", top=facts["numbers"][0]
-        )
+        add_label(update, f"{frame_id}_new_{number}", label)
+    for (number, old), new in zip(
+        enumerate(stored["labels"]), facts["labels"], strict=False
+    ):
+        change_label(update, f"{frame_id}_{number}", old, new)
     return update
+
+
+def said_of(frame_id: str, facts: Facts, *, vectors: str = "") -> al.InferencesFrame:
+    """What a model says of the frame: an inference for each of its labels."""
+    said = al.InferencesFrame(frame_id=frame_id)
+    for number, label in enumerate(facts["labels"]):
+        add_label(said, f"{frame_id}_{number}", label, "add_inference_")
+    for name, value in facts["metadata"].items():
+        said.add_user_metadata(name, None if value == [] else value)
+    for name, value in facts["metrics"].items():
+        said.add_custom_metric(name, value)
+    if facts["device"] is not None:
+        said.add_visualization_asset("heat", "https://x.test/é.png")
+    _add_vectors(said, facts, vectors)
+    return said
+
+
+def _add_vectors(frame: Any, facts: Facts, vectors: str) -> None:
+    if "frames" in vectors:
+        frame.add_frame_embedding(embedding=facts["numbers"])
+    if "labels" in vectors:
+        for number, label_id in enumerate(frame.labels):
+            vector = [number + 1.0, *facts["numbers"]]
+            frame.add_crop_embedding(label_id=label_id, embedding=vector)
 
 
 def _add_facts(frame: al.LabeledFrame, facts: Facts) -> None:
@@ -145,36 +169,3 @@ def _add_sensors(frame: al.LabeledFrame, sensors: set[str]) -> None:
         )
     if "obj" in sensors:
         frame.add_obj(sensor_id="o", obj_url=url)
-
-
-def _add(owner: Any, label_id: str, facts: Facts) -> None:
-    numbers: list[float] = facts["numbers"]
-    kind, user = facts["kind"], {"user_attrs": facts["attributes"]}
-    classed = {"classification": facts["class"], **user}
-    box = dict(zip(("top", "left", "width", "height"), numbers, strict=False))
-    more = {"iscrowd": facts["crowd"], "links": facts["links"]}
-    floats = [float(number) for number in numbers]
-    polygons = [{"vertices": [(1, 2.5), (numbers[0], 4), (5, numbers[1])]}]
-    points = [{"x": numbers[0], "y": 2, "name": "ear"}, {"x": 1, "y": 2, "name": "ü"}]
-    fields: dict[str, Facts] = {
-        "2d_bbox": classed | box | more,
-        "2d_line_segment": classed
-        | dict(zip(("x1", "y1", "x2", "y2"), numbers, strict=False))
-        | more,
-        "2d_keypoints": classed | box | {"keypoints": points, "center": [1.5, 2]},
-        "2d_polygon_list": classed | {"polygons": polygons},
-        "3d_cuboid": classed
-        | more
-        | {"position": floats[:3], "dimensions": floats[3:6], "rotation": floats[6:]},
-        "2d_semseg": {"mask_url": "m.png", "resize_mode": "fill"},
-        "2d_instance_seg": {
-            "mask_url": "i.png",
-            "instance_mapping": [
-                {"id": 7, "classification": facts["class"], "attributes": {"q": True}}
-            ],
-        },
-        "2d_classification": classed | {"secondary_labels": {"weather": "sun"}},
-        "3d_classification": classed,
-        "text_token": classed | {"index": 3, "token": "tok", "visible": True},
-    }
-    getattr(owner, f"add_label_{kind}")(label_id=label_id, **fields[kind])

@@ -3,127 +3,31 @@
 import io
 import json
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings
+from polars.testing import assert_frame_equal
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.aquarium.drawing import FRAMES, changed, labels_of, whole
-from tests.aquarium.guesses import BOX, SURE
+from lakehouse.model.label_types import LABEL_TYPES
+from lakehouse.model.sensors import SENSOR_TYPES
+from tests.aquarium.drawing import (
+    EVERYTHING,
+    FRAMES,
+    VECTORS,
+    changed,
+    labels_of,
+    said_of,
+    whole,
+)
+from tests.aquarium.folders import Folder, as_frame, bundle
+from tests.aquarium.guesses import BOX
 
 Row = dict[str, Any]
-
-
-class Folder:
-    """A folder of captured calls, in order, in the form of either client line."""
-
-    def __init__(self, path: Path, *, newer: bool = False) -> None:
-        self.path = path
-        self.newer = newer
-        self.requests: list[Row] = []
-
-    def send(self, content: al.LabeledDataset, **body: Any) -> None:
-        number = len(self.requests)
-        frames, crops = io.StringIO(), io.StringIO()
-        content.write_frames_to_file_streaming(frames)
-        content.write_labels_to_file_streaming(crops)
-        urls = {
-            "frame": [self._lines(f"{number}_frame", frames)],
-            "crop": [self._lines(f"{number}_crop", crops)],
-        }
-        for kind in ("frame", "crop"):
-            vectors = io.BytesIO()
-            write = getattr(content, f"write_{kind}_embeddings_to_file_streaming")
-            write(vectors)
-            if vectors.getvalue():
-                name = f"{number}_{kind}_embeddings_batch_000001.arrow"
-                (self.path / name).write_bytes(vectors.getvalue())
-                urls[f"{kind}_embeddings"] = [f"gs://bucket/{name}"]
-        self._request("/p/datasets", {"dataset_id": "d", "data_url": urls} | body)
-
-    def infer(self, content: al.Inferences, name: str) -> None:
-        number, lines = len(self.requests), io.StringIO()
-        content.write_to_file(lines)
-        body: Row = {
-            "inferences_id": name,
-            "data_url": [self._lines(f"{number}_inference", lines)],
-            "pipeline_mode": "STREAMING",
-        }
-        vectors = io.BytesIO()
-        content.write_embeddings_to_file(vectors)
-        if vectors.getvalue():
-            file = f"{number}_inference_embeddings_batch_000001.arrow"
-            (self.path / file).write_bytes(vectors.getvalue())
-            body["embeddings_url"] = f"gs://bucket/{file}"
-        self._request("/p/datasets/d/inferences", body)
-
-    def _request(self, path: str, body: Row) -> None:
-        self.requests.append({"path": f"/api/v1/projects{path}", "json": body})
-        (self.path / "requests.json").write_text(json.dumps(self.requests))
-
-    def _lines(self, name: str, text: io.StringIO) -> str:
-        rows = [json.loads(line) for line in text.getvalue().splitlines()]
-        if self.newer:
-            rows = [newer(row) for row in rows]
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        file = f"{name}_data_batch_000001.jsonl"
-        (self.path / file).write_text(lines)
-        return f"gs://bucket/{file}"
-
-
-def newer(row: Row) -> Row:
-    """The row as the newer client writes it: what differs is what does not count."""
-    if "label_data" in row:
-        labels = [newer_label(label) for label in row["label_data"]]
-        return row | {"label_data": labels, "type": "Inference"}
-    frames = [
-        {"coordinate_frame_metadata": json.dumps({"parent_frame_id": None})} | one
-        for one in row["coordinate_frames"]
-    ]
-    keys = row.get("explicitly_set_keys")
-    more = ["user_metadata_modes", "user_metadata_types"]
-    listed = {} if keys is None else {"explicitly_set_keys": [*more, *keys]}
-    defaults = {"device_id": row["device_id"] or "default_device"}
-    return (
-        row
-        | defaults
-        | listed
-        | {"coordinate_frames": frames, "geo_data": json.dumps(row["geo_data"])}
-    )
-
-
-def newer_label(label: Row) -> Row:
-    old = {name: value for name, value in label.items() if name != "linked_labels"}
-    nulls = {"center": None, "index": None, "visible": None}
-    attributes = (nulls if label["change"] == "MODIFY" else {}) | label["attributes"]
-    return (
-        {"label_coordinate_frame": None, "class_id": None}
-        | old
-        | {"attributes": attributes}
-    )
-
-
-def bundle(
-    frames: Iterable[al.LabeledFrame], deleted: Iterable[str] = ()
-) -> al.LabeledDataset:
-    content = al.LabeledDataset()
-    for frame in frames:
-        content.add_frame(frame)
-    for frame_id in deleted:
-        content.delete_frame(frame_id)
-    return content
-
-
-def as_frame(update: al.UpdateGTLabelSet) -> al.LabeledFrame:
-    """A label set as it travels: a change of its frame that changes no field."""
-    frame = al.LabeledFrame(frame_id=update.frame_id, update_type="MODIFY")
-    frame.labels = update.labels
-    return frame
 
 
 def clients() -> tuple[al.Client, al.Client]:
@@ -131,13 +35,29 @@ def clients() -> tuple[al.Client, al.Client]:
     for _ in range(2):
         client = al.Client(api_endpoint=tempfile.mkdtemp(), compaction="manual")
         classes = al.LabelClassMap.from_classnames(["cat", "dog"])
-        client.create_project("p", classes)
+        loss = al.CustomMetricsDefinition("loss", "objective")
+        client.create_project("p", classes, custom_metrics=loss)
         made.append(client)
     return made[0], made[1]
 
 
-def content_of(client: al.Client) -> str:
-    return client.lake.project("p").dataset("d").latest().fingerprint
+def rows_of(snapshot: lakehouse.Snapshot, labels: str = "labels") -> list[pl.DataFrame]:
+    """Every table, in one order of rows and columns."""
+    scans = [
+        snapshot.frames(),
+        getattr(snapshot, labels)(),
+        snapshot.frame_embeddings(),
+        snapshot.label_embeddings(),
+    ]
+    tables = [scan.collect() for scan in scans]
+    return [
+        table.select(sorted(table.columns)).sort("frame_id", *_label_id(table))
+        for table in tables
+    ]
+
+
+def _label_id(table: pl.DataFrame) -> list[str]:
+    return ["label_id"] if "label_id" in table.columns else []
 
 
 def told(upload: lakehouse.Upload) -> tuple[Any, ...]:
@@ -151,86 +71,121 @@ def told(upload: lakehouse.Upload) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=6)
-@given(
-    first=FRAMES,
-    second=FRAMES,
-    third=FRAMES,
-    vectors=st.booleans(),
-    newer_client=st.booleans(),
-)
+def dataset_of(client: al.Client) -> lakehouse.Dataset:
+    return client.lake.project("p").dataset("d")
+
+
+def assert_equal(
+    sending: lakehouse.Snapshot, loading: lakehouse.Snapshot, labels: str = "labels"
+) -> None:
+    for mine, theirs in zip(
+        rows_of(sending, labels), rows_of(loading, labels), strict=True
+    ):
+        assert_frame_equal(mine, theirs, check_exact=True)
+    assert sending.fingerprint == loading.fingerprint
+
+
+ALL: Row = {"first": EVERYTHING, "second": EVERYTHING}
+both_clients = pytest.mark.parametrize("newer", [False, True], ids=["0.0.67", "1.0.7"])
+
+
+@both_clients
+@settings(max_examples=5)
+@given(first=FRAMES, second=FRAMES, third=FRAMES, vectors=VECTORS)
+@example(**ALL, third=EVERYTHING, vectors="frames and labels")
+@example(**ALL, third=EVERYTHING, vectors="labels")
 def test_frames_sent_and_frames_loaded_from_files_are_equal(
-    *,
-    first: Row,
-    second: Row,
-    third: Row,
-    vectors: bool,
-    newer_client: bool,
+    *, newer: bool, first: Row, second: Row, third: Row, vectors: str
 ) -> None:
     sending, loading = clients()
     with tempfile.TemporaryDirectory() as place:
-        folder = Folder(Path(place), newer=newer_client)
+        folder = Folder(Path(place), newer=newer)
         added = bundle(
             [whole("f", first, vectors=vectors), whole("g", second, vectors=vectors)]
         )
-        again = bundle([whole("g", third, vectors=vectors, keeps=vectors)], ["none"])
+        again = bundle([whole("g", third, keeps=bool(vectors))], ["none"])
+        moved = labels_of("f", first, third)
         sent = [
             sending.create_dataset("p", "d", dataset=added),
             sending.update_dataset_frames("p", "d", [changed("f", second)]),
-            sending.update_dataset_labels("p", "d", [labels_of("f", third)]),
+            sending.update_dataset_labels("p", "d", [moved]),
             sending.create_or_update_dataset("p", "d", dataset=again),
         ]
         folder.send(added)
         folder.send(bundle([changed("f", second)]))
-        folder.send(bundle([as_frame(labels_of("f", third))]))
+        folder.send(bundle([as_frame(moved)]))
         folder.send(again)
 
         loaded = al.ingest(loading.lake, "p", place)
 
     assert [told(one) for one in loaded] == [told(one) for one in sent]
-    assert content_of(loading) == content_of(sending)
-    assert sent[0].status == "DONE"
+    assert [one.status for one in sent] == ["DONE"] * 4
+    assert_equal(dataset_of(sending).latest(), dataset_of(loading).latest())
 
 
-@settings(max_examples=6)
-@given(facts=st.lists(st.floats(0, 1), min_size=1, max_size=4), vectors=st.booleans())
-def test_inferences_sent_and_loaded_from_files_are_equal(
-    *, facts: list[float], vectors: bool
+@both_clients
+@settings(max_examples=5)
+@given(first=FRAMES, second=FRAMES, vectors=VECTORS)
+@example(**ALL, vectors="frames and labels")
+@example(**ALL, vectors="labels")
+def test_a_batch_sent_and_one_loaded_from_files_are_equal(
+    *, newer: bool, first: Row, second: Row, vectors: str
 ) -> None:
     sending, loading = clients()
-    frame = al.LabeledFrame(frame_id="f")
-    frame.add_image(image_url="f.png")
     with tempfile.TemporaryDirectory() as place:
-        folder = Folder(Path(place))
+        content = bundle(
+            [whole("f", first, vectors=vectors), whole("g", second, vectors=vectors)]
+        )
+        Folder(Path(place), newer=newer).batch(content)
+        sent = sending.create_dataset("p", "d", dataset=content, pipeline_mode="BATCH")
+
+        (loaded,) = al.ingest(loading.lake, "p", place)
+
+    assert (told(loaded), loaded.status) == (told(sent), "DONE")
+    assert dataset_of(loading).mode == "BATCH"
+    assert_equal(dataset_of(sending).latest(), dataset_of(loading).latest())
+
+
+@both_clients
+@settings(max_examples=5)
+@given(first=FRAMES, second=FRAMES, vectors=VECTORS)
+@example(**ALL, vectors="frames and labels")
+@example(**ALL, vectors="labels")
+def test_inferences_sent_and_loaded_from_files_are_equal(
+    *, newer: bool, first: Row, second: Row, vectors: str
+) -> None:
+    sending, loading = clients()
+    frames = bundle([whole("f", first), whole("g", second)])
+    with tempfile.TemporaryDirectory() as place:
+        folder = Folder(Path(place), newer=newer)
         content = al.Inferences()
-        said = al.InferencesFrame(frame_id="f")
-        for number, confidence in enumerate(facts):
-            fields = SURE | {"confidence": confidence}
-            said.add_inference_2d_bbox(label_id=f"i{number}", **BOX, **fields)
-            if vectors:
-                said.add_crop_embedding(
-                    label_id=f"i{number}", embedding=[1.0, confidence]
-                )
-        if vectors:
-            said.add_frame_embedding(embedding=[2.0, *facts])
-        said.add_visualization_asset("heat", "h.png")
-        said.add_user_metadata("split", "a")
-        content.add_frame(said)
+        content.add_frame(said_of("f", first, vectors=vectors))
+        content.add_frame(said_of("g", second, vectors=vectors))
         content.delete_frame("none")
-        sending.create_dataset("p", "d", dataset=bundle([frame]))
+        sending.create_dataset("p", "d", dataset=frames)
         sent = sending.create_inferences("p", "d", "m", inferences=content)
-        folder.send(bundle([frame]))
+        folder.send(frames)
         folder.infer(content, "m")
 
         _, loaded = al.ingest(loading.lake, "p", place)
 
-    assert told(loaded) == told(sent)
-    sets = [
-        one.lake.project("p").dataset("d").inference_set("m")
-        for one in (sending, loading)
-    ]
-    assert sets[0].latest().fingerprint == sets[1].latest().fingerprint
-    assert sets[1].latest().rows["labels"] == len(facts)
+    assert (told(loaded), loaded.status) == (told(sent), "DONE")
+    assert_equal(
+        dataset_of(sending).inference_set("m").latest(),
+        dataset_of(loading).inference_set("m").latest(),
+        "inferences",
+    )
+
+
+def test_the_whole_frame_has_every_type_of_label_and_of_sensor() -> None:
+    client, _ = clients()
+
+    client.create_dataset("p", "d", dataset=bundle([whole("f", EVERYTHING)]))
+
+    (frame,) = dataset_of(client).latest().frames().collect().to_dicts()
+    labels = dataset_of(client).latest().labels().collect()
+    assert {one["sensor_type"] for one in frame["sensors"]} == set(SENSOR_TYPES)
+    assert set(labels["label_type"]) == set(LABEL_TYPES)
 
 
 def test_folders_below_a_folder_are_loaded_in_the_order_of_their_names(
