@@ -6,6 +6,7 @@ file. The folder is `lakehouse.local_cache`'s.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from lakehouse.delta.key_index import KeyIndex
@@ -32,6 +33,7 @@ class IndexCache:
         self._at_hand: OrderedDict[str, KeyIndex] = OrderedDict()
         self._bytes = 0
         self._misses: dict[str, int] = {}
+        self._wanted: dict[str, Callable[[], KeyIndex]] = {}
         self._lock = threading.Lock()
 
     def get(self, path: str) -> KeyIndex | None:
@@ -51,6 +53,33 @@ class IndexCache:
         self._keep(_name(path), index)
         if len(index.second) >= _SAVED_ROWS:
             keep(f"{_name(path)}.keys", index.save)
+
+    def want(self, path: str, make: Callable[[], KeyIndex]) -> bool:
+        """Ask for an index to be made later, by `make_wanted`.
+
+        Returns:
+            False if it was asked for before: whoever asks again makes it now.
+        """
+        with self._lock:
+            if self._wanted.pop(path, None) is not None:
+                return False
+            self._wanted[path] = make
+            return True
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is anything to make."""
+        return bool(self._wanted)
+
+    def make_wanted(self) -> None:
+        """Make what was asked for; what `make` raises ends it, the rest stays."""
+        while True:
+            with self._lock:
+                if not self._wanted:
+                    return
+                path, make = self._wanted.popitem()
+            if self.get(path) is None:
+                self.put(path, make())
 
     def is_asked_often(self, path: str) -> bool:
         """Count that a file without an index is asked; whether it pays to make one."""

@@ -21,7 +21,7 @@ import polars_hash as plh
 
 from lakehouse.merging.row_hash import FEW, few_texts
 
-__all__ = ["KeyIndex", "key_lanes"]
+__all__ = ["KeyIndex", "Lanes", "Places", "first_lane", "key_lanes"]
 
 Lanes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -50,6 +50,14 @@ def key_lanes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Lanes, Lanes]:
     for name in key[1:]:
         mixed = mixed ^ _lane(hashed, name)
     return _lane(hashed, "_first"), mixed
+
+
+def first_lane(column: pl.Series) -> Lanes:
+    """The first 64 of them, from the first column of each key."""
+    if len(column) <= FEW:
+        return few_texts(column)
+    hashed = column.to_frame().select(plh.col(column.name).nchash.xxh3_64())
+    return _lane(hashed, column.name)
 
 
 def _lane(hashed: pl.DataFrame, name: str) -> Lanes:

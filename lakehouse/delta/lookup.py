@@ -15,17 +15,16 @@ import numpy.typing as npt
 import polars as pl
 
 from lakehouse.contracts import Contract
+from lakehouse.delta.file_keys import FileKeys
 from lakehouse.delta.index_cache import IndexCache
-from lakehouse.delta.key_index import KeyIndex, key_lanes
+from lakehouse.delta.key_index import key_lanes
 from lakehouse.delta.reading import PLACE
 from lakehouse.delta.table_state import DataFile, TableState
 from lakehouse.merging.outcome import OLD_AT, OLD_HASH
-from lakehouse.storage import Store, collect, collect_all
+from lakehouse.storage import Store, collect_all
 
 __all__ = ["Lookup", "file_number", "places_by_file"]
 
-_FEW_KEYS: Final = 64
-_SMALL_FILE_ROWS: Final = 16_384
 _FILE_SHIFT: Final = 32
 _THREADS: Final = 2
 
@@ -61,7 +60,7 @@ class Lookup:
         self._path = table_path
         self._state = state
         self._key = list(contract.key)
-        self._cache = cache
+        self._files = FileKeys(store, state.schema, self._key, cache)
 
     @property
     def is_empty(self) -> bool:
@@ -80,15 +79,17 @@ class Lookup:
         lanes = key_lanes(wanted, self._key)
 
         def find(asked: _Asked) -> pl.DataFrame | None:
-            """What a file's index says; None if there is none."""
-            index = self._index(asked)
-            if index is None:
-                return None
+            """What a file's keys say; None if it is to be scanned."""
             mine = slice(asked.start, asked.start + asked.length)
-            which, places = index.find(lanes[0][mine], lanes[1][mine])
-            which, places = _living(asked.file, which, places)
-            rows = wanted[which + asked.start]
-            return _located(rows, index.row_hash[places], asked, places)
+            told = self._files.find(
+                self._path_of(asked), asked.file.rows, *(lane[mine] for lane in lanes)
+            )
+            if told is None:
+                return None
+            which, places, hashes = told
+            alive = _living(asked.file, places)
+            rows = wanted[which[alive] + asked.start]
+            return _located(rows, hashes[alive], asked, places[alive])
 
         asked = list(self._asked(wanted.get_column(self._key[0])))
         told = _side_by_side(find, asked)
@@ -108,7 +109,9 @@ class Lookup:
         lane = key_lanes(wanted, [name])[0]
 
         def may_hold(asked: _Asked) -> bool:
-            index = self._index(asked)
+            index = self._files.index(
+                self._path_of(asked), asked.file.rows, asked.length
+            )
             mine = lane[asked.start : asked.start + asked.length]
             return index is None or len(index.of_frames(mine)[0]) > 0
 
@@ -158,19 +161,8 @@ class Lookup:
                 if end > start:
                     yield _Asked(number, file, start, end - start)
 
-    def _index(self, asked: _Asked) -> KeyIndex | None:
-        """The file's index, made now if that pays."""
-        path = f"{self._path}/{asked.file.path}"
-        index = self._cache.get(path)
-        if index is not None:
-            return index
-        few = asked.length <= _FEW_KEYS and asked.file.rows > _SMALL_FILE_ROWS
-        if few and not self._cache.is_asked_often(path):
-            return None
-        rows = self._store.scan([path], self._state.schema)
-        index = KeyIndex.of(collect(rows.select(*self._key, "row_hash")), self._key)
-        self._cache.put(path, index)
-        return index
+    def _path_of(self, asked: _Asked) -> str:
+        return f"{self._path}/{asked.file.path}"
 
     def _scanned(
         self, asked: list[_Asked], wanted: pl.DataFrame, on: list[str]
@@ -180,8 +172,9 @@ class Lookup:
         lazy: list[pl.LazyFrame] = []
         for one in asked:
             ids = wanted.get_column(self._key[0]).slice(one.start, one.length)
-            path = f"{self._path}/{one.file.path}"
-            rows = self._store.scan([path], self._state.schema, row_index=PLACE)
+            rows = self._store.scan(
+                [self._path_of(one)], self._state.schema, row_index=PLACE
+            )
             first = pl.col(self._key[0])
             in_range = first.is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
             among = first.is_in(ids.unique().implode())
@@ -192,10 +185,10 @@ class Lookup:
             if len(on) > 1:
                 mine = mine.join(wanted, on=on, how="semi")  # noqa: PLW2901
             places = mine.get_column(PLACE).to_numpy().astype(np.int64)
-            kept, places = _living(one.file, np.arange(len(places)), places)
-            mine = mine[kept]  # noqa: PLW2901
+            alive = _living(one.file, places)
+            mine = mine[alive]  # noqa: PLW2901
             hashes = mine.get_column("row_hash").to_numpy()
-            found.append(_located(mine.select(self._key), hashes, one, places))
+            found.append(_located(mine.select(self._key), hashes, one, places[alive]))
         return found
 
     def _nothing(self) -> pl.DataFrame:
@@ -247,16 +240,13 @@ def _sorted(wanted: pl.DataFrame, first: str) -> pl.DataFrame:
     return wanted if wanted.get_column(first).is_sorted() else wanted.sort(first)
 
 
-def _living(
-    file: DataFile, which: npt.NDArray[Any], places: npt.NDArray[Any]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Those places of a file whose rows are not dead."""
+def _living(file: DataFile, places: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Which of some places of a file have rows that are not dead."""
     if not file.dead_rows or not len(places):
-        return which, places
+        return np.arange(len(places))
     dead = file.dead
     near = np.searchsorted(dead, places).clip(max=len(dead) - 1)
-    alive = dead[near] != places
-    return which[alive], places[alive]
+    return np.flatnonzero(dead[near] != places)
 
 
 def _located(

@@ -22,6 +22,7 @@ __all__ = [
     "checkpoint_later",
     "compact_later",
     "finish",
+    "index_later",
     "later",
     "sweep",
     "sweep_later",
@@ -57,6 +58,13 @@ def compact_later(collection: Collection, version: int) -> None:
     _running.append(_executor().submit(_compact, collection))
 
 
+def index_later(collection: Collection) -> None:
+    """Make the key indexes that a merge did without."""
+    if collection.indexes.is_wanted:
+        _running[:] = [future for future in _running if not future.done()]
+        _running.append(_executor().submit(_index, collection))
+
+
 def later(work: Callable[[], None]) -> Future[None]:
     """Do something behind the caller's back; the future tells how it went."""
     _running[:] = [future for future in _running if not future.done()]
@@ -87,6 +95,13 @@ def _checkpoint(collection: Collection, version: int) -> None:
             write_checkpoint(collection.store, collection.table_path(table), version)
         except Exception:  # noqa: BLE001 - a checkpoint may fail; the log stays right
             _log.warning("no checkpoint of %s at %s", table, version, exc_info=True)
+
+
+def _index(collection: Collection) -> None:
+    try:
+        collection.indexes.make_wanted()
+    except Exception:  # noqa: BLE001 - what is not there is searched for again
+        _log.warning("no key index of %s", collection.path, exc_info=True)
 
 
 def _compact(collection: Collection) -> None:

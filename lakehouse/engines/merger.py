@@ -17,6 +17,7 @@ from lakehouse.collection import Collection
 from lakehouse.engines.background import (
     checkpoint_later,
     compact_later,
+    index_later,
     sweep,
     sweep_later,
 )
@@ -155,6 +156,7 @@ class Merger:
                 sweep(collection, done)
         except LakehouseError as error:
             _log.warning("version %s stands; left for later: %s", entry.version, error)
+        index_later(collection)
         checkpoint_later(collection, entry.version)
         if self._compacts:
             compact_later(collection, entry.version)

@@ -18,6 +18,7 @@ LAYERS = (
     {"intake", "merging", "metrics", "storage"},
     {"decision", "fingerprint", "formats", "local_cache", "plotting", "retry"},
     {"delta"},
+    {"images"},
     {"prepared"},
     {"leases", "staging"},
     {"ledger"},
