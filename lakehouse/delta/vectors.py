@@ -7,6 +7,7 @@ multiple of four. Inline ones have no file of their own that could be lost.
 """
 
 import struct
+from array import array
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -41,7 +42,8 @@ def encode_vector(dead: Positions) -> dict[str, Any]:
     >>> encode_vector(np.array([0, 2], dtype=np.uint32))["cardinality"]
     2
     """
-    bitmap = BitMap(dead)
+    # An array it takes as a whole, and anything else number by number.
+    bitmap = BitMap(array("I", dead.astype(np.uint32).tobytes()))
     bitmap.run_optimize()
     data = _HEADER.pack(_MAGIC, 1, 0) + bitmap.serialize()
     return {

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from lakehouse.contracts import Layout
 from lakehouse.merging.current import Current
 from lakehouse.merging.findings import found, together
 from lakehouse.merging.rules import Rules
@@ -16,13 +17,15 @@ __all__ = ["frame_findings", "label_findings", "stale_findings"]
 _KEY: Final = ["frame_id", "label_id"]
 
 
-def frame_findings(targets: pl.DataFrame) -> pl.DataFrame:
+def frame_findings(targets: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     """Problems of frames as a whole.
 
     Args:
         targets: One row a touched frame: `frame_op` (null when only labels are
             sent), `exists`, `if_exists`.
+        layout: Of what they are touched.
     """
+    whole = layout.kind.replace("_", " ")
     op, exists = pl.col("frame_op"), pl.col("exists")
     usual = ~exists & (op == "ADD")
     targets = targets.filter(~usual.fill_null(value=False))
@@ -36,26 +39,26 @@ def frame_findings(targets: pl.DataFrame) -> pl.DataFrame:
             found(
                 unknown,
                 rule="frame.unknown",
-                message="The frame is not in the dataset, so it cannot be changed.",
+                message=f"The frame is not in the {whole}, so it cannot be changed.",
                 hint="Add the frame first, or correct its id.",
             ),
             found(
                 gone,
                 rule="frame.unknown",
-                message="The frame is not in the dataset, so there is nothing to delete.",
+                message=f"The frame is not in the {whole}, so there is nothing to delete.",
                 hint="Nothing needs to be done.",
                 severity="warning",
             ),
             found(
                 there.filter(pl.col("if_exists") == "reject"),
                 rule="frame.exists",
-                message="The frame is in the dataset already, and if_exists is 'reject'.",
+                message=f"The frame is in the {whole} already, and if_exists is 'reject'.",
                 hint="Use another id, modify the frame, or add it with if_exists='replace'.",
             ),
             found(
                 there.filter(pl.col("if_exists") == "skip"),
                 rule="frame.exists",
-                message="The frame is in the dataset already and was skipped.",
+                message=f"The frame is in the {whole} already and was skipped.",
                 hint="Nothing needs to be done.",
                 severity="warning",
             ),

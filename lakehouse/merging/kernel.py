@@ -54,7 +54,7 @@ def apply(
         [
             operations.problems,
             problems,
-            frame_findings(targets),
+            frame_findings(targets, rules.layout),
             label_findings(labels, targets, current, rules),
             stale_findings(targets, stale),
         ]
