@@ -43,13 +43,13 @@ TARGET_ROWS: Final = 1_048_576
 TARGET_BYTES: Final = 512 * 1024**2
 """Bytes of a data file's rows in memory, at the most: what a rewrite needs."""
 
-REWRITE_SHARE: Final = 0.25
+REWRITE_SHARE: Final = 0.5
 """The share of dead rows from which a file is written again, in place of a vector.
 
 A vector costs the log up to a bit a row, in every later commit that touches the
 file, and each scan the reading of dead rows; a rewrite costs one reading and
-writing of the rest. A quarter is where automatic compaction would rewrite the
-file soon anyway, so it is rewritten at once and its rows are sorted in again.
+writing of the rest. With half of its rows dead, automatic compaction would rewrite
+the file soon anyway, so it is rewritten at once and its rows are sorted in again.
 """
 
 _INDEXED_ROWS: Final = 262_144

@@ -61,12 +61,12 @@ def test_dead_rows_add_up(dataset: lakehouse.Dataset) -> None:
 def test_a_dense_change_writes_the_file_again(dataset: lakehouse.Dataset) -> None:
     (before,) = files(dataset)
 
-    dataset.upsert_labels(boxes(range(40), width=9.0))
+    dataset.upsert_labels(boxes(range(60), width=9.0))
 
     (after,) = files(dataset)
     assert after.path != before.path
     assert (after.rows, after.dead_rows) == (200, 0)
-    assert labels(dataset).filter(width=9.0).height == 80
+    assert labels(dataset).filter(width=9.0).height == 120
     assert_plain_engine_agrees(dataset.latest())
 
 
