@@ -87,12 +87,17 @@ class TableWriter:
         self._cache = cache
         self._durable = durable
 
-    def append(self, rows: pl.DataFrame) -> list[Action]:
-        """Write rows as new files, sorted and cut."""
+    def append(self, rows: pl.DataFrame, *, indexed: bool = False) -> list[Action]:
+        """Write rows as new files, sorted and cut.
+
+        Args:
+            rows: What is written.
+            indexed: Whether large files get their key indexes at once, too.
+        """
         ordered = sort_rows(rows, self._contract)
         step = file_rows(ordered)
         return [
-            self._write(ordered.slice(start, step))
+            self._write(ordered.slice(start, step), indexed=indexed)
             for start in range(0, ordered.height, step)
         ]
 
@@ -138,13 +143,13 @@ class TableWriter:
                 actions += [remove_action(file.action, timestamp=at), after]
         return actions, images
 
-    def _write(self, rows: pl.DataFrame) -> Action:
+    def _write(self, rows: pl.DataFrame, *, indexed: bool) -> Action:
         name = data_file_name()
         path = f"{self.path}/{name}"
         written = self._store.write_table(
             path, without_nulls(rows), durable=self._durable
         )
-        if "row_hash" in rows.columns and rows.height <= _INDEXED_ROWS:
+        if "row_hash" in rows.columns and (indexed or rows.height <= _INDEXED_ROWS):
             self._cache.put(path, KeyIndex.of(rows, self._contract.key))
         return add_action(name, written, rows, self._contract)
 

@@ -14,7 +14,7 @@ import polars as pl
 from lakehouse.delta.table_state import DataFile
 from lakehouse.storage import Store
 
-__all__ = ["PLACE", "scan_files"]
+__all__ = ["PLACE", "scan_files", "scan_placed"]
 
 PLACE: Final = "_place"
 """The column with a row's place in its file, where it is asked for."""
@@ -38,13 +38,28 @@ def scan_files(
         paths = [f"{table_path}/{file.path}" for file in whole]
         scans.append(store.scan(paths, schema))
     if parts:
-        paths = [f"{table_path}/{file.path}" for file in parts]
-        rows = store.scan(paths, schema, row_index=PLACE)
-        scans.append(rows.filter(~pl.col(PLACE).is_in(_dead(parts).implode())))
-        scans[-1] = scans[-1].drop(PLACE)
+        scans.append(scan_placed(store, table_path, parts, schema).drop(PLACE))
     if not scans:
         return pl.LazyFrame(schema=schema)
     return scans[0] if len(scans) == 1 else pl.concat(scans)
+
+
+def scan_placed(
+    store: Store, table_path: str, files: Sequence[DataFile], schema: pl.Schema
+) -> pl.LazyFrame:
+    """The live rows of data files, each with its `PLACE` in all of them together.
+
+    Args:
+        store: Where the table lies.
+        table_path: Its folder.
+        files: Which of its files; at least one.
+        schema: Columns that a file lacks are null.
+    """
+    paths = [f"{table_path}/{file.path}" for file in files]
+    rows = store.scan(paths, schema, row_index=PLACE)
+    if not any(file.dead_rows for file in files):
+        return rows
+    return rows.filter(~pl.col(PLACE).is_in(_dead(files).implode()))
 
 
 def _dead(files: Sequence[DataFile]) -> pl.Series:

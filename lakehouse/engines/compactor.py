@@ -2,7 +2,8 @@
 
 It is decided in the ledger like every write, by an entry of kind `maintenance`
 that changes no content, so it is safe beside any number of writers: files are
-written first, and named only if those they stand for are still there unchanged.
+written first, and named only if those they stand for are still there. Rows that
+died there meanwhile are dead in the new files too.
 """
 
 import logging
@@ -17,12 +18,11 @@ from lakehouse.collection import Collection
 from lakehouse.contracts import COLLECTION_TABLES
 from lakehouse.delta.actions import Action, remove_action
 from lakehouse.delta.compaction import due_groups, every_group, is_due
-from lakehouse.delta.reading import scan_files
 from lakehouse.delta.table_state import DataFile, TableState
 from lakehouse.engines.ready import following, publish_standing, ready_head
+from lakehouse.engines.rewriting import Rewritten, Standing, rewritten
 from lakehouse.errors import NotFoundError
 from lakehouse.ledger import Entry
-from lakehouse.storage import collect
 
 __all__ = ["Compaction", "TableCompaction", "compact", "is_compaction_due"]
 
@@ -83,22 +83,18 @@ _REPORT_SCHEMA: Final = pl.Schema(
 
 
 @dataclass(slots=True)
-class _Rewritten:
-    """Files that stand for others."""
-
-    old: list[DataFile]
-    new: list[Action]
-
-
-@dataclass(slots=True)
 class _Work:
-    """What was written for each table, kept over lost races while it is right."""
+    """What was written for each table, kept over lost races while it is of use."""
 
     collected: int | None = None
     """The newest garbage collection when it was written."""
-    tables: dict[str, list[_Rewritten]] = field(
-        default_factory=dict[str, list[_Rewritten]]
+    tables: dict[str, list[Rewritten]] = field(
+        default_factory=dict[str, list[Rewritten]]
     )
+    standing: dict[str, list[Standing]] = field(
+        default_factory=dict[str, list[Standing]]
+    )
+    """What that comes to at the head."""
 
 
 Chooser = Callable[[TableState], Iterable[list[DataFile]]]
@@ -145,41 +141,37 @@ def _rewrite(collection: Collection, head: Entry, choose: Chooser, work: _Work) 
     work.collected = head.collected
     for table in COLLECTION_TABLES:
         state = collection.state(table, head.version)
-        there = {file.identity for file in state.files.values()}
         done = work.tables.get(table, [])
-        kept = [one for one in done if all(f.identity in there for f in one.old)]
-        if done and kept:
-            work.tables[table] = kept
-            continue
-        work.tables[table] = []
-        for files in choose(state):
-            try:
-                work.tables[table].append(_written(collection, table, state, files))
-            except NotFoundError:
-                _log.info("files of %s went while they were compacted", table)
+        kept = [one for one in done if one.standing(state.files) is not None]
+        _drop_files(collection, table, [one for one in done if one not in kept])
+        work.tables[table] = kept or _chosen(collection, table, state, choose)
+        standing = [one.standing(state.files) for one in work.tables[table]]
+        work.standing[table] = [one for one in standing if one is not None]
 
 
-def _written(
-    collection: Collection, table: str, state: TableState, files: list[DataFile]
-) -> _Rewritten:
-    path = collection.table_path(table)
-    rows = collect(scan_files(collection.store, path, files, state.schema))
-    adds = collection.writer(table).append(rows) if rows.height else []
-    for add in adds:
-        add["add"]["dataChange"] = False
-    return _Rewritten(files, adds)
+def _chosen(
+    collection: Collection, table: str, state: TableState, choose: Chooser
+) -> list[Rewritten]:
+    """Write the files of a table that are chosen."""
+    found: list[Rewritten] = []
+    for files in choose(state):
+        try:
+            found.append(rewritten(collection, table, state, files))
+        except NotFoundError:
+            _log.info("files of %s went while they were compacted", table)
+    return found
 
 
 def _entry(head: Entry, work: _Work) -> Entry:
     entry = following(head, "maintenance", message="compaction")
     actions: dict[str, tuple[Action, ...]] = {}
-    for table, rewritten in work.tables.items():
+    for table, standing in work.standing.items():
         removed = [
             remove_action(file.action, timestamp=entry.time, data_change=False)
-            for one in rewritten
+            for one in standing
             for file in one.old
         ]
-        added = [add for one in rewritten for add in one.new]
+        added = [add for one in standing for add in one.adds]
         if removed:
             actions[table] = (*removed, *added)
     return replace(entry, actions=actions)
@@ -188,16 +180,16 @@ def _entry(head: Entry, work: _Work) -> Entry:
 def _landed(collection: Collection, entry: Entry, work: _Work) -> Compaction:
     publish_standing(collection, entry)
     reports = (
-        _report(table, rewritten)
-        for table, rewritten in work.tables.items()
-        if rewritten
+        _report(table, standing)
+        for table, standing in work.standing.items()
+        if standing
     )
     return Compaction(entry.version, tuple(reports))
 
 
-def _report(table: str, rewritten: list[_Rewritten]) -> TableCompaction:
-    old = [file for one in rewritten for file in one.old]
-    new: list[dict[str, Any]] = [add["add"] for one in rewritten for add in one.new]
+def _report(table: str, standing: list[Standing]) -> TableCompaction:
+    old = [file for one in standing for file in one.old]
+    new: list[dict[str, Any]] = [add["add"] for one in standing for add in one.adds]
     return TableCompaction(
         table=table,
         files_before=len(old),
@@ -211,8 +203,10 @@ def _report(table: str, rewritten: list[_Rewritten]) -> TableCompaction:
 
 def _drop(collection: Collection, work: _Work) -> None:
     """Remove files that nothing came to name."""
-    for table, rewritten in work.tables.items():
-        for one in rewritten:
-            for add in one.new:
-                path = f"{collection.table_path(table)}/{add['add']['path']}"
-                collection.store.delete(path)
+    for table, done in work.tables.items():
+        _drop_files(collection, table, done)
+
+
+def _drop_files(collection: Collection, table: str, done: Iterable[Rewritten]) -> None:
+    for file in (file for one in done for file in one.written):
+        collection.store.delete(f"{collection.table_path(table)}/{file.path}")
