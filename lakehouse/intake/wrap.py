@@ -61,7 +61,11 @@ def finished(
         .with_row_index("_place")
         .join(errors.select(key).unique(), on=key, how="semi", nulls_equal=True)
     )
-    texts: list[str | None] = [None] * rows.height
-    for place in bad.get_column("_place"):
-        texts[place] = json.dumps(table.row(place), default=str, ensure_ascii=False)
-    return rows.with_columns(pl.Series(SENT, texts, dtype=pl.String)), problems
+    places = bad.get_column("_place")
+    texts = [
+        json.dumps(table.row(place), default=str, ensure_ascii=False)
+        for place in places
+    ]
+    none = pl.Series(SENT, [None], dtype=pl.String).new_from_index(0, rows.height)
+    sent = none.scatter(places, texts) if texts else none
+    return rows.with_columns(sent), problems
