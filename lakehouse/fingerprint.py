@@ -48,11 +48,11 @@ class Fingerprint:
     def of(cls, hashes: pl.Series) -> "Fingerprint":
         """The fingerprint of rows with these hashes."""
         numbers = hashes.cast(pl.Int64).to_numpy()
-        parts = by_chunks(lambda chunk: cls.of_lanes(numbers[chunk]), len(numbers))
+        parts = by_chunks(lambda chunk: cls.of_array(numbers[chunk]), len(numbers))
         return sum(parts, cls.zero())
 
     @classmethod
-    def of_lanes(cls, hashes: npt.NDArray[np.int64]) -> "Fingerprint":
+    def of_array(cls, hashes: npt.NDArray[np.int64]) -> "Fingerprint":
         """The same of an array, at once: for pieces that fit a cache."""
         first, second = (np.add.reduce(lane) for lane in both_lanes(hashes))
         return cls(int(first), int(second))

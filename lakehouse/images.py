@@ -81,13 +81,13 @@ class _Hashing:
             codes = self.codes.of(names)
             if codes is None:
                 return None
-            self._used |= {*np.flatnonzero(np.bincount(codes)).tolist()}
+            self._used.update(np.flatnonzero(np.bincount(codes)).tolist())
             self.ids[chunk] = self.codes.ids[codes]
             sums += self.codes.name_lanes[codes]
             made = self.codes.id_lanes[codes]
         said = mix(sums + self._operation)
         self.hashes[chunk] = _bits(mix(sums if made is None else sums + made))
-        return Fingerprint.of_lanes(_bits(said))
+        return Fingerprint.of_array(_bits(said))
 
     def classes(self) -> dict[str, int]:
         """The classes that rows name, with their ids."""

@@ -362,6 +362,7 @@ class _Counter:
         self.add(0)
 
     def add(self, rows: int) -> None:
+        """Tell that so many more rows are durable."""
         self._done += rows
         self._tell("staging", self._done, self._total)
 

@@ -1,9 +1,9 @@
 """How a data file is asked for keys: by its index, by a search, or not at all.
 
-an index at hand            answers
-few keys of a large file    None: the caller scans; once asked often, an index
-many keys, for a first time one search; the index is made after the answer
-otherwise                   the index is made now
+an index at hand             answers
+few keys of a large file     None: the caller scans; once asked often, an index
+many keys, for a first time  one search; the index is made after the answer
+otherwise                    the index is made now
 """
 
 from collections.abc import Sequence
@@ -57,11 +57,11 @@ class FileKeys:
         )
         index = self._cache.get(path)
         if index is None and worth_a_search:
-            made_later = partial(_made, self._store, path, self._schema, self._key)
-            if self._cache.want(path, made_later):
-                read = _read(self._store, path, self._schema, self._key)
-                return searched(read, self._key, first, second)
-        index = index or self.index(path, rows, len(first))
+            if self._cache.want(path, partial(self._made, path)):
+                return searched(self._read(path), self._key, first, second)
+            index = self._made_now(path)
+        elif index is None:
+            index = self._made_if_it_pays(path, rows, len(first))
         if index is None:
             return None
         which, places = index.find(first, second)
@@ -70,21 +70,22 @@ class FileKeys:
     def index(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
         """The file's index, made now if that pays for so many wanted keys."""
         index = self._cache.get(path)
-        if index is not None:
-            return index
+        return index or self._made_if_it_pays(path, rows, wanted)
+
+    def _made_if_it_pays(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
         few = wanted <= _FEW_KEYS and rows > _SMALL_FILE_ROWS
         if few and not self._cache.is_asked_often(path):
             return None
-        index = _made(self._store, path, self._schema, self._key)
+        return self._made_now(path)
+
+    def _made_now(self, path: str) -> KeyIndex:
+        index = self._made(path)
         self._cache.put(path, index)
         return index
 
+    def _made(self, path: str) -> KeyIndex:
+        return KeyIndex.of(self._read(path), self._key)
 
-def _made(store: Store, path: str, schema: pl.Schema, key: Sequence[str]) -> KeyIndex:
-    return KeyIndex.of(_read(store, path, schema, key), key)
-
-
-def _read(
-    store: Store, path: str, schema: pl.Schema, key: Sequence[str]
-) -> pl.DataFrame:
-    return collect(store.scan([path], schema).select(*key, "row_hash"))
+    def _read(self, path: str) -> pl.DataFrame:
+        rows = self._store.scan([path], self._schema)
+        return collect(rows.select(*self._key, "row_hash"))

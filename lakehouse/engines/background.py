@@ -44,8 +44,7 @@ def _executor() -> ThreadPoolExecutor:
 def checkpoint_later(collection: Collection, version: int) -> None:
     """Write checkpoints of every table when `version` is due for one."""
     if version and version % CHECKPOINT_INTERVAL == 0:
-        _running[:] = [future for future in _running if not future.done()]
-        _running.append(_executor().submit(_checkpoint, collection, version))
+        _start(_checkpoint, collection, version)
 
 
 def compact_later(collection: Collection, version: int) -> None:
@@ -54,20 +53,17 @@ def compact_later(collection: Collection, version: int) -> None:
         if collection.path in _compacting or not is_compaction_due(collection, version):
             return
         _compacting.add(collection.path)
-    _running[:] = [future for future in _running if not future.done()]
-    _running.append(_executor().submit(_compact, collection))
+    _start(_compact, collection)
 
 
 def index_later(collection: Collection) -> None:
     """Make the key indexes that a merge did without."""
     if collection.indexes.is_wanted:
-        _running[:] = [future for future in _running if not future.done()]
-        _running.append(_executor().submit(_index, collection))
+        _start(_index, collection)
 
 
 def later(work: Callable[[], None]) -> Future[None]:
     """Do something behind the caller's back; the future tells how it went."""
-    _running[:] = [future for future in _running if not future.done()]
     return _executor().submit(work)
 
 
@@ -79,8 +75,13 @@ def sweep(collection: Collection, upload_ids: Sequence[str]) -> None:
 
 def sweep_later(collection: Collection, upload_ids: Sequence[str]) -> None:
     """The same, behind the caller's back: uploads are settled, swept or not."""
+    _start(_sweep, collection, upload_ids)
+
+
+def _start(work: Callable[..., None], *args: object) -> None:
+    """Do something in the background that `finish` waits for."""
     _running[:] = [future for future in _running if not future.done()]
-    _running.append(_executor().submit(_sweep, collection, upload_ids))
+    _running.append(_executor().submit(work, *args))
 
 
 def finish() -> None:

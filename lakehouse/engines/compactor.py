@@ -142,11 +142,20 @@ def _rewrite(collection: Collection, head: Entry, choose: Chooser, work: _Work) 
     for table in COLLECTION_TABLES:
         state = collection.state(table, head.version)
         done = work.tables.get(table, [])
-        kept = [one for one in done if one.standing(state.files) is not None]
+        kept = _standing(done, state)
         _drop_files(collection, table, [one for one in done if one not in kept])
-        work.tables[table] = kept or _chosen(collection, table, state, choose)
-        standing = [one.standing(state.files) for one in work.tables[table]]
-        work.standing[table] = [one for one in standing if one is not None]
+        if not kept:
+            kept = _standing(_chosen(collection, table, state, choose), state)
+        work.tables[table] = list(kept)
+        work.standing[table] = list(kept.values())
+
+
+def _standing(
+    done: Iterable[Rewritten], state: TableState
+) -> dict[Rewritten, Standing]:
+    """What rewrites come to at a version, without those that are of no use."""
+    found = ((one, one.standing(state.files)) for one in done)
+    return {one: standing for one, standing in found if standing is not None}
 
 
 def _chosen(

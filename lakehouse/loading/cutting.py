@@ -25,6 +25,7 @@ class _Sample:
         self._step = 1
 
     def take(self, ids: pl.Series, size: int) -> None:
+        """Take the ids of a piece in, and how many bytes it has."""
         self.bytes += size
         start = -self.rows % self._step
         self.rows += len(ids)

@@ -78,12 +78,7 @@ def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 def hashes_of(sums: Lanes) -> pl.Series:
     """The row hashes that sums of lanes come to."""
-    hashes = np.empty(len(sums), dtype=np.uint64)
-
-    def work(chunk: slice) -> None:
-        hashes[chunk] = mix(sums[chunk])
-
-    by_chunks(work, len(sums))
+    hashes = _filled(lambda chunk: mix(sums[chunk]), len(sums))
     return pl.Series("row_hash", hashes.view(np.int64))
 
 
@@ -98,13 +93,18 @@ def row_sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
     """The sum of each row's lanes, before the last mixing; sums of parts add up."""
     if rows.height <= _CHUNK_ROWS:
         return _sums(rows, columns)
-    sums = np.empty(rows.height, dtype=np.uint64)
+    return _filled(lambda chunk: _sums(rows[chunk], columns), rows.height)
 
-    def work(chunk: slice) -> None:
-        sums[chunk] = _sums(rows[chunk], columns)
 
-    by_chunks(work, rows.height)
-    return sums
+def _filled(work: Callable[[slice], Lanes], height: int) -> Lanes:
+    """What work on each piece gives, in one array that is never copied."""
+    made = np.empty(height, dtype=np.uint64)
+
+    def fill(chunk: slice) -> None:
+        made[chunk] = work(chunk)
+
+    by_chunks(fill, height)
+    return made
 
 
 def by_chunks(work: Callable[[slice], _Made], height: int) -> list[_Made]:

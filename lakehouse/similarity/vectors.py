@@ -73,12 +73,14 @@ class _AtHand:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Vectors | None:
+        """The vectors of that name, which count as used; None if not at hand."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
             return self._kept.get(name)
 
     def put(self, vectors: Vectors) -> None:
+        """Keep vectors; those used longest ago go where there are too many."""
         with self._lock:
             self._kept[vectors.name] = vectors
             while sum(one.size for one in self._kept.values()) > MEMORY_BYTES:

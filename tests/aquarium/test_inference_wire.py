@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import lakehouse
 import lakehouse.aquarium as al
+from tests.aquarium.captured import INFERENCE
 from tests.aquarium.guesses import BOX, native, rows
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -120,19 +121,9 @@ def test_the_captured_inferences_land_as_the_rows_say(lake: lakehouse.Lake) -> N
         "user__m": "v",
     }
     (label,) = model.latest().inferences().collect().to_dicts()
-    assert {name: value for name, value in label.items() if value is not None} == {
-        "frame_id": "frame_1",
-        "label_id": "inf_1",
-        "label_type": "BBOX_2D",
-        "class_name": "cat",
-        "class_id": 0,
-        "coordinate_frame": "DEFAULT",
-        "top": 1.0,
-        "left": 2.0,
-        "width": 3.0,
-        "height": 4.0,
-        "confidence": 0.9,
-    }
+    assert {
+        name: value for name, value in label.items() if value is not None
+    } == INFERENCE
     assert model.pin == 1
 
 

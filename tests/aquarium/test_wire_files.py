@@ -75,6 +75,12 @@ def dataset_of(client: al.Client) -> lakehouse.Dataset:
     return client.lake.project("p").dataset("d")
 
 
+def two_frames(first: Row, second: Row, vectors: str) -> al.LabeledDataset:
+    """The frames f and g, with what was drawn for each."""
+    rows = {"f": first, "g": second}
+    return bundle([whole(name, row, vectors=vectors) for name, row in rows.items()])
+
+
 def assert_equal(
     sending: lakehouse.Snapshot, loading: lakehouse.Snapshot, labels: str = "labels"
 ) -> None:
@@ -100,9 +106,7 @@ def test_frames_sent_and_frames_loaded_from_files_are_equal(
     sending, loading = clients()
     with tempfile.TemporaryDirectory() as place:
         folder = Folder(Path(place), newer=newer)
-        added = bundle(
-            [whole("f", first, vectors=vectors), whole("g", second, vectors=vectors)]
-        )
+        added = two_frames(first, second, vectors)
         again = bundle([whole("g", third, keeps=bool(vectors))], ["none"])
         moved = labels_of("f", first, third)
         sent = [
@@ -133,9 +137,7 @@ def test_a_batch_sent_and_one_loaded_from_files_are_equal(
 ) -> None:
     sending, loading = clients()
     with tempfile.TemporaryDirectory() as place:
-        content = bundle(
-            [whole("f", first, vectors=vectors), whole("g", second, vectors=vectors)]
-        )
+        content = two_frames(first, second, vectors)
         Folder(Path(place), newer=newer).batch(content)
         sent = sending.create_dataset("p", "d", dataset=content, pipeline_mode="BATCH")
 

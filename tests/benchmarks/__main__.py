@@ -47,8 +47,7 @@ def expected(data: Data, kind: str, numbers: list[int]) -> tuple[int, int]:
 
 def copied(source: Path, target: Path) -> Path:
     """A copy to measure on, so that no work sees what another left."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, symlinks=True)
+    shutil.copytree(source, emptied(target), symlinks=True)
     return target
 
 
