@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import lakehouse
-from lakehouse.engines.collector import GRACE, RETENTION
+from lakehouse.transactions.garbage import GRACE, RETENTION
 
 __all__ = ["collect_garbage"]
 

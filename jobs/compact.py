@@ -1,7 +1,7 @@
 """Compact every dataset and inference set of a lake, as a scheduled job would."""
 
 import lakehouse
-from lakehouse.engines import Compaction
+from lakehouse.transactions import Compaction
 
 __all__ = ["compact"]
 

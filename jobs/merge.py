@@ -1,7 +1,7 @@
 """Merge what is staged in every dataset and inference set of a lake, as a scheduled job would."""
 
 import lakehouse
-from lakehouse.upload import Upload
+from lakehouse.uploads.upload import Upload
 
 __all__ = ["merge"]
 

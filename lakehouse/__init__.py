@@ -10,11 +10,10 @@ One rule: the ledger decides, the tables follow. Dataset version N is Delta
 version N of every table, in any engine.
 """
 
-from lakehouse.checkpoints import Checkpoint
-from lakehouse.dataset import Dataset
-from lakehouse.diff import Diff
-from lakehouse.draft import Draft
-from lakehouse.engines import Garbage
+from lakehouse.catalog.dataset import Dataset
+from lakehouse.catalog.inference_set import InferenceDraft, InferenceSet
+from lakehouse.catalog.lake import Lake, connect, open_lock
+from lakehouse.catalog.project import Project
 from lakehouse.errors import (
     AlreadyExistsError,
     ArchivedError,
@@ -23,22 +22,21 @@ from lakehouse.errors import (
     InvalidInputError,
     LakehouseError,
     NotFoundError,
+    Problem,
     StorageError,
     UploadFailedError,
     WaitTimeoutError,
 )
 from lakehouse.formats import Export
-from lakehouse.importing import Import
-from lakehouse.inference_set import InferenceDraft, InferenceSet
-from lakehouse.lake import Lake, connect
 from lakehouse.model.class_map import ClassMap, LabelClass
-from lakehouse.model.problems import Problem
-from lakehouse.opening import open_lock
-from lakehouse.project import Project
 from lakehouse.segments import Segment
-from lakehouse.snapshot import Snapshot
-from lakehouse.upload import Upload
+from lakehouse.transactions import Garbage
+from lakehouse.uploads.draft import Draft, Import
+from lakehouse.uploads.upload import Upload
 from lakehouse.verify import Verification
+from lakehouse.versions import Diff
+from lakehouse.versions.checkpoints import Checkpoint
+from lakehouse.versions.snapshot import Snapshot
 
 __all__ = [
     "AlreadyExistsError",

@@ -15,11 +15,10 @@ Every error carries `kind`, a stable dotted code for the precise failure, and
 `retryable`, whether the same call may succeed when made again.
 """
 
+import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lakehouse.model.problems import Problem
+from dataclasses import dataclass
+from typing import Any, Literal
 
 __all__ = [
     "AlreadyExistsError",
@@ -29,9 +28,12 @@ __all__ = [
     "InvalidInputError",
     "LakehouseError",
     "NotFoundError",
+    "Problem",
+    "Severity",
     "StorageError",
     "UploadFailedError",
     "WaitTimeoutError",
+    "import_extra",
 ]
 
 
@@ -132,3 +134,53 @@ class WaitTimeoutError(LakehouseError, TimeoutError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, kind="upload.timeout", retryable=True)
+
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of one value.
+
+    >>> problem = Problem("f1", "l1", "labels['l1'].width", "box.degenerate", "…", "…")
+    >>> problem.severity
+    'error'
+    """
+
+    frame_id: str | None
+    """The frame at fault, where one can be named."""
+    label_id: str | None
+    """The label at fault; null for a fault of the frame itself."""
+    path: str
+    """Where the value is: `labels['lab_1'].top`."""
+    rule: str
+    """A stable dotted code, such as `class.unknown`."""
+    message: str
+    """What was found, and what the rule is."""
+    hint: str
+    """What to do."""
+    severity: Severity = "error"
+    """`error` rejects the frame, `warning` does not."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message} {self.hint}".strip()
+
+
+def import_extra(module: str, extra: str, what: str) -> Any:  # noqa: ANN401 - a module
+    """A module that only an extra of this package installs.
+
+    Args:
+        module: Its dotted name.
+        extra: The extra that installs it.
+        what: What needs it, as the start of a sentence: "Masks need Pillow".
+
+    Raises:
+        LakehouseError: If it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise LakehouseError(
+            f"{what}: pip install 'lakehouse[{extra}]'.", kind="extra.missing"
+        ) from error

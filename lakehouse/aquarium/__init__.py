@@ -5,39 +5,42 @@ Scripts written for the service run with this import and the lake's root as
 package's, which are Exceptions as well.
 """
 
+from lakehouse.aquarium.calls_projects import (
+    CustomMetricsDefinition,
+    StratifiedMetricsDefinition,
+)
 from lakehouse.aquarium.class_map import (
     ClassMapEntry,
     ClassMapUpdateEntry,
     LabelClassMap,
-)
-from lakehouse.aquarium.client import Client
-from lakehouse.aquarium.collection_client import CollectionClient
-from lakehouse.aquarium.colours import (
     orig_label_color_list,
     tableau_colors,
     turbo_rgb,
     viridis_rgb,
 )
-from lakehouse.aquarium.frames import LabeledDataset, LabeledFrame, UpdateGTLabelSet
+from lakehouse.aquarium.client import Client, CollectionClient
+from lakehouse.aquarium.frames import (
+    LabeledDataset,
+    LabeledFrame,
+    UnlabeledDataset,
+    UnlabeledFrame,
+    UpdateGTLabelSet,
+)
 from lakehouse.aquarium.inferences import (
     Inferences,
     InferencesFrame,
     UpdateInferenceLabelSet,
 )
 from lakehouse.aquarium.ingest import ingest
-from lakehouse.aquarium.issue_manager import IssueManager
-from lakehouse.aquarium.issues import Issue, IssueElement
-from lakehouse.aquarium.metrics_manager import MetricsManager
-from lakehouse.aquarium.projects import (
-    CustomMetricsDefinition,
-    StratifiedMetricsDefinition,
-)
-from lakehouse.aquarium.unlabeled import UnlabeledDataset, UnlabeledFrame
-from lakehouse.aquarium.work_queues import (
+from lakehouse.aquarium.issues import (
+    Issue,
+    IssueElement,
+    IssueManager,
     WorkQueue,
     WorkQueueElement,
     WorkQueueManager,
 )
+from lakehouse.aquarium.metrics_manager import MetricsManager
 
 __all__ = [
     "ClassMapEntry",

@@ -8,24 +8,31 @@ service's client refused before sending is refused here.
 """
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import IO, Any, NoReturn
 
 import lakehouse
-from lakehouse.aquarium.content import Models, checked_content, models_of
-from lakehouse.aquarium.frames import LabeledDataset
-from lakehouse.aquarium.issue_manager import IssueManager
-from lakehouse.aquarium.metrics_manager import MetricsManager
-from lakehouse.aquarium.schema_calls import SchemaCalls
-from lakehouse.aquarium.sending import operations_of
-from lakehouse.aquarium.targets import dataset_to_fill, set_to_fill
-from lakehouse.aquarium.unlabeled import (
+from lakehouse.aquarium.calls_datasets import told_when_settled
+from lakehouse.aquarium.calls_media import SchemaCalls
+from lakehouse.aquarium.content import (
+    Models,
+    checked_content,
+    dataset_to_fill,
+    models_of,
+    set_to_fill,
+)
+from lakehouse.aquarium.frames import (
     PROPOSALS,
+    LabeledDataset,
+    LabeledFrame,
     UnlabeledDataset,
     proposals_on,
     without_proposals,
 )
-from lakehouse.aquarium.updates import told_when_settled
+from lakehouse.aquarium.issues import IssueManager, WorkQueueManager
+from lakehouse.aquarium.metrics_manager import MetricsManager
+from lakehouse.aquarium.sending import operations_of
 from lakehouse.aquarium.values import (
     checked_external,
     checked_mode,
@@ -33,13 +40,10 @@ from lakehouse.aquarium.values import (
     require_distance,
     require_duration,
 )
-from lakehouse.aquarium.work_queues import WorkQueueManager
-from lakehouse.contracts import INFERENCE_SET
+from lakehouse.catalog.versioned import Mode
+from lakehouse.model.contracts import INFERENCE_SET
 from lakehouse.model.ids import check_name
-from lakehouse.registered import Mode
-from lakehouse.upload import Upload
-
-__all__ = ["Client"]
+from lakehouse.uploads.upload import Upload
 
 
 class Client(SchemaCalls):
@@ -176,7 +180,7 @@ class Client(SchemaCalls):
         Raises:
             NotFoundError: If there is no such project.
         """
-        return MetricsManager(self, project_id)
+        return MetricsManager(self.lake, project_id)
 
     def add_to_streaming_dataset(
         self,
@@ -250,3 +254,73 @@ class Client(SchemaCalls):
             into = set_to_fill(target, PROPOSALS, mode, theirs)
             self._submit(into, proposals, upload_version)
         return upload
+
+
+class CollectionClient(Client):
+    """The client with the calls on campaigns, each of which says what to do instead."""
+
+    def download_to_file(self, signed_url: str, filelike: IO[Any]) -> bool:
+        """Refused.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        _refuse(signed_url, filelike)
+
+    def get_unlabeled_results_for_issue(
+        self,
+        *,
+        issue_uuid: str,
+        unlabeled_dataset_name: str | None,
+        sort_status: str | None = "UNSORTED",
+        unlabeled_only: bool | None = True,
+        retrigger_search: bool | None = False,
+    ) -> list[dict[str, Any]]:
+        """Refused.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        del unlabeled_only, retrigger_search
+        _refuse(issue_uuid, unlabeled_dataset_name, sort_status)
+
+    def sync_state(
+        self,
+        target_project_names: Sequence[str] = (),
+        target_issue_uuids: Sequence[str] = (),
+    ) -> None:
+        """Refused.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        _refuse(target_project_names, target_issue_uuids)
+
+    def sample_probabilities(self, frames: Sequence[LabeledFrame]) -> NoReturn:
+        """Refused.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        _refuse(frames)
+
+    def save_for_collection(
+        self,
+        override_sampling_threshold: float | None = None,
+        target_sample_count: int | None = None,
+        dry_run: bool = False,
+    ) -> None:
+        """Refused.
+
+        Raises:
+            InvalidInputError: Always.
+        """
+        _refuse(override_sampling_threshold, target_sample_count, dry_run)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise refused(
+        "Collection campaigns ran on the service. Keep the examples in a segment of type "
+        "'collection_campaign', and look for frames like them with snapshot.similar(…).",
+        "aquarium.campaign",
+    )

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
-from lakehouse.aquarium.families import InferenceAdder
 from lakehouse.aquarium.label_updates import LabelUpdater
+from lakehouse.aquarium.labels import InferenceAdder
 from lakehouse.aquarium.values import checked_metadata, checked_text, refused
 from lakehouse.aquarium.wire_files import WireFiles
 from lakehouse.aquarium.wire_rows import inference_row
 from lakehouse.intake.nested import NESTED
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import PREFIX
-
-__all__ = ["Inferences", "InferencesFrame", "UpdateInferenceLabelSet"]
 
 Metric = float | Sequence[Sequence[float]]
 Metadatum = str | int | float | bool | Sequence[Any]

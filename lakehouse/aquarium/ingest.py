@@ -18,18 +18,16 @@ from typing import Any, Final
 import polars as pl
 
 import lakehouse
+from lakehouse.aquarium.frames import PROPOSALS
 from lakehouse.aquarium.sending import Rows
-from lakehouse.aquarium.unlabeled import PROPOSALS
 from lakehouse.aquarium.values import refused
 from lakehouse.aquarium.wire import Vector, add_rows
-from lakehouse.contracts import DATASET, INFERENCE_SET, Layout
+from lakehouse.catalog.project import Project
+from lakehouse.catalog.versioned import Mode, Registered
 from lakehouse.errors import NotFoundError
+from lakehouse.model.contracts import DATASET, INFERENCE_SET, Layout
 from lakehouse.model.operations import Operations
-from lakehouse.project import Project
-from lakehouse.registered import Mode, Registered
-from lakehouse.upload import Upload
-
-__all__ = ["ingest"]
+from lakehouse.uploads.upload import Upload
 
 Row = dict[str, Any]
 

@@ -6,7 +6,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.aquarium.label_values import (
+from lakehouse.aquarium.labels import LabelAdder
+from lakehouse.aquarium.values import (
     Attributes,
     Number,
     checked_area,
@@ -15,9 +16,6 @@ from lakehouse.aquarium.label_values import (
     checked_numbers,
     require_no_mask_data,
 )
-from lakehouse.aquarium.labels import LabelAdder
-
-__all__ = ["LabelUpdater"]
 
 
 class LabelUpdater(LabelAdder):

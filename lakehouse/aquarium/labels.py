@@ -9,21 +9,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.aquarium.label_values import (
+from lakehouse.aquarium.values import (
     Attributes,
     Number,
     checked_area,
+    checked_attributes,
+    checked_confidence,
     checked_floats,
+    checked_id,
     checked_instance_id,
     checked_numbers,
     checked_vector,
     is_filler,
+    refused,
+    require_no_confidence,
     require_no_mask_data,
 )
-from lakehouse.aquarium.values import checked_attributes, checked_id, refused
-from lakehouse.model.label_types import MASK_CLASS
-
-__all__ = ["LabelAdder"]
+from lakehouse.model.labels import MASK_CLASS
 
 
 class LabelAdder(ABC):
@@ -386,3 +388,43 @@ class LabelAdder(ABC):
             sensor=sensor_id,
             user_attrs=user_attrs,
         )
+
+
+class TruthAdder(LabelAdder):
+    """Labels of ground truth: `add_label_<type>`, or `add_<type>`."""
+
+    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
+        require_no_confidence(label_id, confidence)
+        return {}
+
+    add_label_2d_bbox = LabelAdder.add_2d_bbox
+    add_label_2d_line_segment = LabelAdder.add_2d_line_segment
+    add_label_2d_keypoints = LabelAdder.add_2d_keypoints
+    add_label_2d_polygon_list = LabelAdder.add_2d_polygon_list
+    add_label_3d_cuboid = LabelAdder.add_3d_cuboid
+    add_label_2d_semseg = LabelAdder.add_2d_semseg
+    add_label_2d_instance_seg = LabelAdder.add_2d_instance_seg
+    add_label_2d_classification = LabelAdder.add_2d_classification
+    add_label_3d_classification = LabelAdder.add_3d_classification
+    add_label_text_token = LabelAdder.add_text_token
+
+
+class InferenceAdder(LabelAdder):
+    """Inferences: `add_inference_<type>`, or `add_<type>`.
+
+    All but masks need a `confidence`, a float from 0.0 to 1.0.
+    """
+
+    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
+        return {"confidence": checked_confidence(label_id, confidence)}
+
+    add_inference_2d_bbox = LabelAdder.add_2d_bbox
+    add_inference_2d_line_segment = LabelAdder.add_2d_line_segment
+    add_inference_2d_keypoints = LabelAdder.add_2d_keypoints
+    add_inference_2d_polygon_list = LabelAdder.add_2d_polygon_list
+    add_inference_3d_cuboid = LabelAdder.add_3d_cuboid
+    add_inference_2d_semseg = LabelAdder.add_2d_semseg
+    add_inference_2d_instance_seg = LabelAdder.add_2d_instance_seg
+    add_inference_2d_classification = LabelAdder.add_2d_classification
+    add_inference_3d_classification = LabelAdder.add_3d_classification
+    add_inference_text_token = LabelAdder.add_text_token

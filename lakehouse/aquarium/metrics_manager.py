@@ -6,19 +6,15 @@ the class map, where the service wrote them in small letters.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
 
 from lakehouse.aquarium.values import refused
-from lakehouse.inference_set import InferenceSet
+from lakehouse.catalog.inference_set import InferenceSet
+from lakehouse.catalog.lake import Lake
 from lakehouse.metrics import Metrics
 from lakehouse.segments import Segment
-
-if TYPE_CHECKING:
-    from lakehouse.aquarium.client import Client
-
-__all__ = ["MetricsManager"]
 
 BACKGROUND: Final = "background"
 """What stands for no label, or no inference."""
@@ -47,10 +43,9 @@ class MetricsManager:
     ORDER_BOX_SIZE_DESC = "box_size__by__desc"
     ORDER_BOX_SIZE_ASC = "box_size__by__asc"
 
-    def __init__(self, client: "Client", project_id: str) -> None:
-        self.client = client
+    def __init__(self, lake: Lake, project_id: str) -> None:
         self.project_id = project_id
-        self._project = client.lake.project(project_id)
+        self._project = lake.project(project_id)
 
     # ------------------------------- SCENARIOS ------------------------------ #
 

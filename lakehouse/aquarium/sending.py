@@ -8,13 +8,12 @@ import polars as pl
 
 from lakehouse.aquarium.base_frame import BaseFrame
 from lakehouse.aquarium.labels import LabelAdder
-from lakehouse.contracts import DATASET, Layout
+from lakehouse.errors import Problem
 from lakehouse.intake import combine, frame_operations, label_operations
+from lakehouse.model.contracts import DATASET, Layout
 from lakehouse.model.metadata import MetadataType
 from lakehouse.model.operations import KEEPS_VECTOR, MIXED, Operations
-from lakehouse.model.problems import Problem, problems_to_frame
-
-__all__ = ["Rows", "operations_of", "unknown_frames"]
+from lakehouse.model.problems import problems_to_frame
 
 Op = Literal["ADD", "MODIFY", "DELETE"]
 OPS: Final[tuple[Op, ...]] = ("ADD", "MODIFY", "DELETE")

@@ -5,8 +5,6 @@ from typing import Any, Final, Literal
 
 from lakehouse.aquarium.values import checked_date, checked_id, checked_number, refused
 
-__all__ = ["SensorAdder"]
-
 Number = int | float
 
 _CAMERAS: Final = ("brown_conrady", "fisheye")

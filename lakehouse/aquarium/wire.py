@@ -11,14 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lakehouse.aquarium.label_values import is_filler
 from lakehouse.aquarium.sending import Rows
+from lakehouse.aquarium.values import is_filler
+from lakehouse.errors import Problem
 from lakehouse.model.ids import NAME_PATTERN
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.operations import KEEPS_VECTOR
-from lakehouse.model.problems import Problem
-
-__all__ = ["Vector", "add_rows"]
 
 Vector = Sequence[float] | None
 """A vector as sent."""

@@ -11,12 +11,9 @@ from typing import IO, Any, Final, TypeVar
 
 import polars as pl
 
-from lakehouse.aquarium.base_frame import BaseFrame
-from lakehouse.aquarium.bundles import Bundle
+from lakehouse.aquarium.base_frame import BaseFrame, Bundle
 from lakehouse.aquarium.values import refused
 from lakehouse.aquarium.wire_rows import deleted_frame
-
-__all__ = ["StreamedFiles", "WireFiles"]
 
 _FRAME: Final[dict[str, pl.DataType]] = {
     "frame_ids": pl.String(),

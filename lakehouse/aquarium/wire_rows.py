@@ -11,10 +11,8 @@ from typing import Any, Final, Literal
 
 from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
 from lakehouse.aquarium.labels import LabelAdder
+from lakehouse.model.labels import URL_FIELDS
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.sensors import URL_FIELDS
-
-__all__ = ["crop_row", "deleted_frame", "frame_row", "inference_row", "wire_labels"]
 
 _FACTS: Final = ("width", "height", "overlay_id", "resize_mode")
 """What a sensor says of itself beside its addresses."""

@@ -9,32 +9,23 @@ import sys
 
 from rich.console import Console
 
-from lakehouse.cli.app import app
-from lakehouse.cli.commands import (
-    checkpoints,
-    demo,
-    diffing,
-    evaluating,
-    exchanging,
+from lakehouse.cli import (
+    datasets,
+    exchange,
     inference_sets,
-    loading,
     projects,
-    reading,
-    running,
+    run,
     segments,
     similarity,
-    sql,
-    undoing,
     uploads,
-    writing,
 )
+from lakehouse.cli.app import app
 from lakehouse.errors import LakehouseError
 
 __all__ = ["app", "main"]
 
 _COMMANDS = (
-    checkpoints, demo, diffing, evaluating, exchanging, inference_sets, loading, projects,
-    reading, running, segments, similarity, sql, undoing, uploads, writing,
+    datasets, exchange, inference_sets, projects, run, segments, similarity, uploads,
 )  # fmt: skip
 
 

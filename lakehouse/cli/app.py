@@ -6,12 +6,10 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 import lakehouse
+from lakehouse.catalog.dataset import Dataset
+from lakehouse.catalog.inference_set import InferenceSet
 from lakehouse.cli.output import Output, output_for
-from lakehouse.dataset import Dataset
-from lakehouse.inference_set import InferenceSet
 from lakehouse.segments import Segment
-
-__all__ = ["PARTLY", "Session", "Target", "app", "session", "split_target"]
 
 PARTLY: Final = 3
 """Exit code: some frames were rejected."""

@@ -2,16 +2,20 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import polars as pl
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["Output", "arrows", "as_table", "download", "output_for", "written_as"]
+from lakehouse.types import Tell
 
 _TEXTS: Final = ("json", "jsonl", "csv")
 """What rows can be written as."""
@@ -185,3 +189,73 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - a cell of any type
     if isinstance(value, list | dict):
         return json.dumps(value, default=str, ensure_ascii=False)
     return str(value)
+
+
+_WHAT: Final = TextColumn("{task.description}")
+
+
+@contextmanager
+def progress_bar(console: Console | None = None) -> Generator[Tell]:
+    """A function that shows how much of which stage is done.
+
+    Args:
+        console: Where; the terminal behind standard error when left out.
+    """
+    place = Console(stderr=True) if console is None else console
+    columns = (_WHAT, BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=place, transient=True, disable=not place.is_terminal
+    ) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=None)
+            # Until the first of them is done, the bar only says that it is at work.
+            progress.update(tasks[stage], completed=done, total=total if done else None)
+
+        yield tell
+
+
+_COLUMNS: Final = (
+    "target", "upload_id", "status", "version", "submitted_at", "settled_at", "author",
+    "message", "frame_count", "label_count", "accepted", "unchanged", "rejected",
+)  # fmt: skip
+
+
+def lists(rows: pl.DataFrame, target: str) -> RenderableType:
+    """The table of streaming uploads, and that of batches where there are any.
+
+    Args:
+        rows: As `project.uploads()` gives them.
+        target: Where they went.
+    """
+    shown = rows.select("mode", *_COLUMNS)
+    batches = shown.filter(mode="BATCH").drop("mode")
+    others = shown.filter(pl.col("mode").ne_missing("BATCH")).drop("mode")
+    parts = [as_table(others, f"Streaming uploads to {target}")]
+    if batches.height:
+        parts.append(as_table(batches, f"Batch uploads to {target}"))
+    return Group(*parts)
+
+
+def watch_lists(
+    look: Callable[[], RenderableType],
+    every: float,
+    *,
+    console: Console | None = None,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Show what `look` gives, and look again, until Ctrl-C.
+
+    Args:
+        look: What there is to see now.
+        every: Seconds between looks.
+        console: Where; standard output when left out.
+        wait: How to wait.
+    """
+    # A list longer than the screen is cut at its end: the newest come first.
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(look(), refresh=True)
+            wait(every)

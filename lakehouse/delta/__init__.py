@@ -4,5 +4,3 @@ Log lines, schemas, statistics, the state of a table at a version, and the plan
 that turns changed rows into files. Every line is put by the ledger; deltalake
 is only asked for checkpoints.
 """
-
-__all__: list[str] = []

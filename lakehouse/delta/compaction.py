@@ -14,10 +14,8 @@ a few times what was sent, and what a scan reads within a bound.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from lakehouse.delta.plan import TARGET_ROWS
 from lakehouse.delta.table_state import DataFile, TableState
-
-__all__ = ["DEAD_SHARE", "TIERS", "due_groups", "every_group", "is_due"]
+from lakehouse.delta.writer import TARGET_ROWS
 
 TIERS: Final = ((4_096, 24), (32_768, 8), (262_144, 8))
 """Files under so many live rows are joined once there are so many of them."""

@@ -12,12 +12,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.contracts import Contract
-from lakehouse.delta.actions import Action
+from lakehouse.delta.log import Action
 from lakehouse.delta.schema import ColumnMetadata, schema_string
 from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState
-
-__all__ = ["LEDGER_FEATURE", "creation_actions", "metadata_action"]
+from lakehouse.model.contracts import Contract
 
 LEDGER_FEATURE: Final = "lakehouseLedger"
 """The private writer feature: only who knows the ledger may write."""

@@ -7,10 +7,8 @@ from typing import Any, Final
 import polars as pl
 from polars._typing import PolarsDataType
 
-from lakehouse.contracts import Contract
 from lakehouse.errors import FormatError
-
-__all__ = ["ColumnMetadata", "parse_schema", "schema_string"]
+from lakehouse.model.contracts import Contract
 
 ColumnMetadata = Mapping[str, Mapping[str, object]]
 """Column name to facts about it that are stored with the schema."""

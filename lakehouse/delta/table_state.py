@@ -14,19 +14,11 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from lakehouse.delta.actions import Action, read_commit
+from lakehouse.delta.deletion_vectors import Positions, decode_vector
+from lakehouse.delta.log import Action, read_commit
 from lakehouse.delta.schema import parse_schema
-from lakehouse.delta.vectors import Positions, decode_vector
 from lakehouse.errors import NotFoundError
 from lakehouse.storage import Store, collect
-
-__all__ = [
-    "CHECKPOINT_INTERVAL",
-    "DataFile",
-    "TableState",
-    "load_checkpoint",
-    "load_state",
-]
 
 CHECKPOINT_INTERVAL: Final = 20
 """A checkpoint is due at every version that this divides."""

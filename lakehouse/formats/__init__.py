@@ -4,12 +4,9 @@ Each format is a module with its `FORM`, a `read` and a `write`. It is held to o
 promise: what is written and read again is the same, or the report names the loss.
 """
 
-from lakehouse.formats.content import Content, Source
-from lakehouse.formats.exporting import export
-from lakehouse.formats.importing import read_files
-from lakehouse.formats.kinds import FormatName
-from lakehouse.formats.losses import Losses
-from lakehouse.formats.report import Export, told_losses
+from lakehouse.formats.content import Content, Losses, Source
+from lakehouse.formats.names import FormatName
+from lakehouse.formats.transfer import Export, export, read_files, told_losses
 
 __all__ = [
     "Content",

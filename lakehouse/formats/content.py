@@ -7,25 +7,137 @@ A format knows neither datasets nor snapshots. It says in its `Form` what it has
 room for; what does not fit is counted as lost before the first file is written.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.formats.losses import Losses
-from lakehouse.formats.rows import Row, plain
-from lakehouse.media import Media
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.metadata import PREFIX
-from lakehouse.progress import Tell
 from lakehouse.storage import collect, collect_all
-from lakehouse.typing import FrameLike, LabelLike
+from lakehouse.storage.media import Media
+from lakehouse.types import FrameLike, LabelLike, Tell
 
-__all__ = ["Content", "Form", "Source", "Target", "losses_of"]
+LOSS_SCHEMA: Final = pl.Schema(
+    {
+        "table": pl.String(),
+        "field": pl.String(),
+        "rows": pl.Int64(),
+        "reason": pl.String(),
+    }
+)
+"""`table` is frames, labels or classes; `rows` counts those that lose something."""
+
+
+class Losses:
+    """Losses as they are found; equal ones are added up.
+
+    >>> losses = Losses()
+    >>> losses.add("labels", "area", 2, "YOLO has none.")
+    >>> losses.add("labels", "area", 1, "YOLO has none.")
+    >>> losses.to_frame()["rows"].to_list()
+    [3]
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], int] = {}
+
+    def add(self, table: str, field: str, rows: int, reason: str) -> None:
+        """Tell that rows lose a field; none is no loss."""
+        if rows:
+            key = (table, field, reason)
+            self._found[key] = self._found.get(key, 0) + rows
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row a loss, with `LOSS_SCHEMA`."""
+        rows = [
+            (table, field, count, reason)
+            for (table, field, reason), count in self._found.items()
+        ]
+        return pl.DataFrame(rows, schema=LOSS_SCHEMA, orient="row")
+
+
+Row = dict[str, Any]
+"""A frame or label: column to value, without nulls."""
+
+BESIDE: Final = "lakehouse"
+"""The member that holds what a format has no field for."""
+
+_ODD: Final = re.compile(r"[^A-Za-z0-9_]")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any type
+    """A value as JSON has it: moments as ISO 8601 text, no fields that are null.
+
+    >>> plain({"a": None, "b": [1, {"c": None}]})
+    {'b': [1, {}]}
+    """
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def beside(row: Row, back: Row) -> Row:
+    """The fields of a row that differ from what would be read back; null for none."""
+    names = dict.fromkeys((*row, *back))
+    return {name: row.get(name) for name in names if _differ(row, back, name)}
+
+
+def _differ(row: Row, back: Row, name: str) -> bool:
+    """Whether values differ; `True` is not 1."""
+    mine, theirs = row.get(name), back.get(name)
+    return mine != theirs or type(mine) is not type(theirs)
+
+
+def completed(back: Row, extra: Mapping[str, Any] | None) -> Row:
+    """A row as it was, from what a format told and what was kept beside."""
+    row = back | dict(extra or {})
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def dumped(value: object) -> str:
+    """A value as JSON text on one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def user_fields(row: Row) -> Row:
+    """The metadata of a row, under its own names."""
+    return {
+        name.removeprefix(PREFIX): value
+        for name, value in row.items()
+        if name.startswith(PREFIX)
+    }
+
+
+def metadata_of(fields: Mapping[str, Any], table: str, losses: Losses) -> Row:
+    """Fields of another tool as metadata; what metadata cannot be is a loss.
+
+    Args:
+        fields: Name to value.
+        table: Whose they are: frames or labels.
+        losses: Where the others are told.
+    """
+    row: Row = {}
+    for name, value in fields.items():
+        if value is None:
+            continue
+        if isinstance(value, dict) or (
+            isinstance(value, list) and any(isinstance(x, list | dict) for x in value)
+        ):
+            losses.add(table, name, 1, "Metadata are text, numbers, or lists of them.")
+            continue
+        row[PREFIX + _ODD.sub("_", name)] = value
+    return row
+
 
 _BATCH: Final = 2_000
 """Frames whose rows are in memory at once."""

@@ -11,15 +11,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.formats.content import Content, Form, Source, Target
+from lakehouse.formats.content import Content, Form, Losses, Row, Source, Target, plain
 from lakehouse.formats.files import Origin, read_json
-from lakehouse.formats.losses import Losses
 from lakehouse.formats.parquet import joined, tables_of
-from lakehouse.formats.rows import Row, plain
 from lakehouse.storage import collect
-from lakehouse.typing import FrameLike
-
-__all__ = ["FORM", "read", "write"]
+from lakehouse.types import FrameLike
 
 FORM: Final = Form("CSV", vectors=True)
 

@@ -14,23 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lakehouse.errors import AlreadyExistsError, InvalidInputError
-from lakehouse.formats.rows import Row
-from lakehouse.media import is_relative
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
-from lakehouse.progress import Tell, silent
-
-__all__ = [
-    "IMAGE_ENDINGS",
-    "Origin",
-    "appearing",
-    "fault",
-    "is_image",
-    "read_json",
-    "require_unique",
-    "the_file",
-]
+from lakehouse.errors import AlreadyExistsError, InvalidInputError, Problem
+from lakehouse.formats.content import Row
+from lakehouse.model.problems import raise_if_any
+from lakehouse.storage.media import is_relative
+from lakehouse.types import Tell, silent
 
 IMAGE_ENDINGS: Final = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -119,7 +107,7 @@ def require_unique(frames: Iterable[Row]) -> None:
     """
     counts = Counter(row["frame_id"] for row in frames)
     hint = "Frames are called like their files: rename some, or import folders apart."
-    refuse(
+    raise_if_any(
         [
             Problem(name, None, f"frames['{name}']", "frame.repeated",
                     f"{count} images are called so.", hint)

@@ -17,20 +17,24 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.contracts import contract
-from lakehouse.formats.content import Content, Form, Source, Target
+from lakehouse.errors import Problem
+from lakehouse.formats.content import (
+    Content,
+    Form,
+    Losses,
+    Row,
+    Source,
+    Target,
+    metadata_of,
+)
 from lakehouse.formats.files import Origin, fault, is_image, require_unique
-from lakehouse.formats.losses import Losses
 from lakehouse.formats.names import id_of_name
 from lakehouse.formats.parquet import used
 from lakehouse.formats.pictures import FileNames, copied
-from lakehouse.formats.rows import Row, metadata_of
 from lakehouse.formats.shapes import sides
+from lakehouse.model.contracts import contract
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
-
-__all__ = ["FORM", "native", "read", "write"]
+from lakehouse.model.problems import raise_if_any
 
 FORM: Final = Form("An image folder", media=True)
 
@@ -61,7 +65,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not frames and not tables:
         told = "There is no image and no metadata file below it."
         problems.append(fault(str(path), "imagefolder.empty", told, "Name another."))
-    refuse(problems, "Nothing was written: the folder cannot be read.")
+    raise_if_any(problems, "Nothing was written: the folder cannot be read.")
     require_unique(frames)
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
@@ -184,7 +188,7 @@ def write(source: Source, target: Target) -> None:
             copied(pictures, source.media, problems)
         if not tables:
             open_files.enter_context(_Metadata(target.folder, schema)).write([])
-    refuse(problems, "Nothing was exported.")
+    raise_if_any(problems, "Nothing was exported.")
 
 
 class _Metadata(AbstractContextManager["_Metadata"]):

@@ -5,13 +5,17 @@ and what ids cannot hold is kept as `%XX`, so both ways end where they began.
 """
 
 import re
-from pathlib import PurePosixPath
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from lakehouse.errors import InvalidInputError
+from lakehouse.formats.content import Content, Form, Losses, Source, Target
+from lakehouse.formats.files import Origin
 from lakehouse.model.ids import id_problem
-
-__all__ = ["LONGEST", "ending_of", "file_name", "id_of_name"]
 
 LONGEST: Final = 200
 """Bytes of a file's name before its ending, at the most."""
@@ -67,3 +71,42 @@ def _plain(found: re.Match[str]) -> str:
         letter if id_problem(letter) is None else quote(letter, safe="")
         for letter in text
     )
+
+
+FormatName = Literal[
+    "coco", "csv", "imagefolder", "parquet", "voc", "webdataset", "yolo"
+]
+"""A format of files that other tools read."""
+
+FORMATS: Final[tuple[FormatName, ...]] = (
+    "coco", "csv", "imagefolder", "parquet", "voc", "webdataset", "yolo",
+)  # fmt: skip
+"""Every format, for reading and writing."""
+
+_WRITERS: Final = {"coco": "coco_writing", "yolo": "yolo_writing"}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: what it has room for, and how it is read and written."""
+
+    name: str
+    form: Form
+    read: Callable[[Path, Origin, Losses], Content]
+    write: Callable[[Source, Target], None]
+
+
+def format_of(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        InvalidInputError: If there is none.
+    """
+    if name not in FORMATS:
+        raise InvalidInputError(
+            f"There is no format {name!r}. There are: {', '.join(FORMATS)}.",
+            kind="format.unknown",
+        )
+    reading: Any = import_module(f"lakehouse.formats.{name}")
+    writing: Any = import_module(f"lakehouse.formats.{_WRITERS.get(name, name)}")
+    return Format(name, reading.FORM, reading.read, writing.write)

@@ -11,12 +11,9 @@ from typing import Final
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.formats.content import Content, Form, Source, Target
+from lakehouse.formats.content import Content, Form, Losses, Source, Target
 from lakehouse.formats.files import Origin
-from lakehouse.formats.losses import Losses
 from lakehouse.storage import collect
-
-__all__ = ["FORM", "joined", "read", "tables_of", "used", "write"]
 
 FORM: Final = Form("Parquet", vectors=True, typed=True)
 

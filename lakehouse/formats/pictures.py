@@ -8,13 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, Problem
+from lakehouse.formats.content import Row
 from lakehouse.formats.names import LONGEST, ending_of, file_name
-from lakehouse.formats.rows import Row
-from lakehouse.media import Media, is_relative
-from lakehouse.model.problems import Problem
-
-__all__ = ["FileNames", "copied", "fetched"]
+from lakehouse.storage.media import Media, is_relative
 
 _AT_ONCE = 16
 _DEFAULT_ENDING = ".jpg"

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lakehouse.formats.rows import Row
-
-__all__ = ["area_of", "box_of", "corners_of", "extent", "number", "sides"]
+from lakehouse.formats.content import Row
 
 Box = tuple[float, float, float, float]
 """Left, top, width, height, in pixels."""

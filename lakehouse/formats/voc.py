@@ -13,18 +13,24 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from lakehouse.formats.content import Content, Form, Source, Target
+from lakehouse.errors import Problem
+from lakehouse.formats.content import (
+    BESIDE,
+    Content,
+    Form,
+    Losses,
+    Row,
+    Source,
+    Target,
+    beside,
+    completed,
+)
 from lakehouse.formats.files import Origin, fault, require_unique
-from lakehouse.formats.losses import Losses
 from lakehouse.formats.names import id_of_name
 from lakehouse.formats.pictures import FileNames, copied
-from lakehouse.formats.rows import BESIDE, Row, beside, completed
 from lakehouse.formats.shapes import corners_of, number, sides
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
-
-__all__ = ["FORM", "read", "write"]
+from lakehouse.model.problems import raise_if_any
 
 FORM: Final = Form("Pascal VOC", labels={"BBOX_2D": None})
 
@@ -63,7 +69,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not files:
         told = "There is no .xml file below it."
         problems.append(fault(str(path), "voc.file", told, "Name a folder with some."))
-    refuse(problems, "Nothing was written: files cannot be read.")
+    raise_if_any(problems, "Nothing was written: files cannot be read.")
     require_unique(frames)
     classes = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(classes))
@@ -132,7 +138,7 @@ def write(source: Source, target: Target) -> None:
             pictures.append((frame, target.folder / "JPEGImages" / image))
         if target.media:
             copied(pictures, source.media, problems)
-    refuse(problems, "Nothing was exported.")
+    raise_if_any(problems, "Nothing was exported.")
 
 
 def _annotation(frame: Row, image: str, name: str) -> ET.Element:

@@ -15,18 +15,14 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from lakehouse.formats.content import Content, Form, Source, Target
+from lakehouse.errors import Problem
+from lakehouse.formats.content import Content, Form, Losses, Row, Source, Target, dumped
 from lakehouse.formats.files import IMAGE_ENDINGS, Origin, fault, require_unique
 from lakehouse.formats.imagefolder import native
-from lakehouse.formats.losses import Losses
 from lakehouse.formats.names import ending_of, id_of_name
 from lakehouse.formats.pictures import fetched
-from lakehouse.formats.rows import Row, dumped
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
-
-__all__ = ["FORM", "read", "write"]
+from lakehouse.model.problems import raise_if_any
 
 FORM: Final = Form("WebDataset", media=True)
 
@@ -57,7 +53,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not shards:
         told = "There is no .tar file below it."
         problems.append(fault(str(path), "webdataset.shard", told, "Name another."))
-    refuse(problems, "Nothing was written: files cannot be read.")
+    raise_if_any(problems, "Nothing was written: files cannot be read.")
     require_unique(frames)
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
@@ -139,7 +135,7 @@ def write(source: Source, target: Target) -> None:
     finally:
         for tar in shards.values():
             tar.close()
-    refuse(problems, "Nothing was exported.")
+    raise_if_any(problems, "Nothing was exported.")
 
 
 class _Shards:

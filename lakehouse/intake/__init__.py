@@ -6,8 +6,8 @@ unknown column, a frame without an id); every other fault rejects its frame
 later and leaves the others alone.
 """
 
-from lakehouse.intake.combine import combine
 from lakehouse.intake.frames import frame_operations
+from lakehouse.intake.keys import combine
 from lakehouse.intake.labels import label_operations
 from lakehouse.intake.tabular import rows_of
 

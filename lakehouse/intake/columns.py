@@ -13,14 +13,11 @@ from typing import Any, Final
 import polars as pl
 from polars._typing import PolarsDataType
 
-from lakehouse.intake.dates import moment
 from lakehouse.intake.nested import NESTED
-from lakehouse.intake.tabular import Table, Values
-from lakehouse.model.found import found
+from lakehouse.intake.tabular import Table, Values, moment
 from lakehouse.model.metadata import MetadataType
-from lakehouse.model.operations import MIXED
-
-__all__ = ["EMBEDDING", "Intake", "typed_column"]
+from lakehouse.model.operations import CLEAR, MIXED, OP, SENT
+from lakehouse.model.problems import concat_problems, problems_of_rows
 
 EMBEDDING: Final = pl.List(pl.Float32)
 """What vectors are stored as."""
@@ -90,7 +87,7 @@ class Intake:
             texts = message if len(message) == rows.height else message.filter(where)
             rows = rows.with_columns(texts.alias("_message"))
         self.problems.append(
-            found(
+            problems_of_rows(
                 rows,
                 rule=rule,
                 message=told,
@@ -306,3 +303,62 @@ def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
     ):
         raise ValueError(f"{str(value)[:80]} is not a list of numbers.")
     return [float(item) for item in items]
+
+
+def non_finite(intake: Intake) -> None:
+    """Blame infinite numbers, which no field may have."""
+    for name, column in intake.columns.items():
+        # One number that is not finite makes the sum so.
+        if column.dtype.is_float() and not math.isfinite(column.sum() or 0.0):
+            odd = (column.is_infinite() | column.is_nan()).fill_null(value=False)
+            told = f"{name} is not finite."
+            intake.blame(odd, "value.range", told, "Send a finite number.", name)
+
+
+def cleared(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Rows with the names of the fields that were sent as null."""
+    sent = [
+        name
+        for name in table.columns
+        if name not in {"frame_id", "label_id"} and not name.startswith("_")
+    ]
+    lists = [
+        pl.when(_is_null_value(table.columns[name])).then(pl.lit(name)) for name in sent
+    ]
+    if not lists:
+        return rows
+    names = pl.concat_list(lists).list.drop_nulls().alias(CLEAR)
+    return rows.with_columns(names)
+
+
+def _is_null_value(values: pl.Series | list[Any]) -> pl.Series:
+    if isinstance(values, pl.Series):
+        return values.is_null()
+    return pl.Series([value is None for value in values], dtype=pl.Boolean)
+
+
+def finished(
+    rows: pl.DataFrame, intake: Intake, table: Table, op: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Operations and problems; rows at fault carry what was sent."""
+    problems = concat_problems(intake.problems)
+    rows = rows.with_columns(pl.lit(op).alias(OP))
+    if not problems.height:
+        return rows, problems
+    errors = problems.filter(severity="error")
+    if not errors.height:
+        return rows, problems
+    key = intake.keys.columns
+    bad = (
+        rows.select(key)
+        .with_row_index("_place")
+        .join(errors.select(key).unique(), on=key, how="semi", nulls_equal=True)
+    )
+    places = bad.get_column("_place")
+    texts = [
+        json.dumps(table.row(place), default=str, ensure_ascii=False)
+        for place in places
+    ]
+    none = pl.Series(SENT, [None], dtype=pl.String).new_from_index(0, rows.height)
+    sent = none.scatter(places, texts) if texts else none
+    return rows.with_columns(sent), problems

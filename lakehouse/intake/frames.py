@@ -5,21 +5,26 @@ from typing import Any, Literal
 
 import polars as pl
 
-from lakehouse.contracts import DATASET, Layout
-from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
+from lakehouse.intake.columns import (
+    EMBEDDING,
+    Intake,
+    cleared,
+    finished,
+    non_finite,
+    typed_column,
+)
 from lakehouse.intake.keys import (
     IGNORED,
+    UNREADABLE,
     columns_faults,
     frame_ids_of,
     ids_faults,
-    refuse,
 )
 from lakehouse.intake.tabular import Table, table_of
-from lakehouse.intake.wrap import cleared, finished, non_finite
+from lakehouse.model.contracts import DATASET, Layout
 from lakehouse.model.operations import IF_EXISTS
-from lakehouse.typing import FrameLike
-
-__all__ = ["check_vector", "frame_operations"]
+from lakehouse.model.problems import raise_if_any
+from lakehouse.types import FrameLike
 
 
 def frame_operations(
@@ -47,7 +52,10 @@ def frame_operations(
     shape = layout.contract("frames")
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
-    refuse(columns_faults(table, known, "frames") + ids_faults(table, ids, "frames"))
+    raise_if_any(
+        columns_faults(table, known, "frames") + ids_faults(table, ids, "frames"),
+        UNREADABLE,
+    )
     intake = Intake(ids.to_frame())
     if op != "DELETE":
         schema = shape.schema()

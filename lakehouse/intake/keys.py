@@ -5,13 +5,14 @@ a row without a usable frame id cannot be reported, kept or retried by frame.
 """
 
 import difflib
+import json
 from collections.abc import Collection, Sequence
 from typing import Final
 
 import polars as pl
 
+from lakehouse.errors import Problem
 from lakehouse.intake.tabular import Table
-from lakehouse.model import refusing
 from lakehouse.model.ids import (
     NAME_PATTERN,
     any_invalid_id,
@@ -19,9 +20,8 @@ from lakehouse.model.ids import (
     invalid_id_expr,
 )
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import Problem
-
-__all__ = ["IGNORED", "columns_faults", "frame_ids_of", "ids_faults", "refuse"]
+from lakehouse.model.operations import MIXED, OP, Operations
+from lakehouse.model.problems import concat_problems, raise_if_any
 
 IGNORED: Final = frozenset({"upload_id", "version", "row_hash", "op", "_op", "_sent"})
 """Columns that snapshots, change logs and rejected rows have; accepted, not read."""
@@ -101,10 +101,87 @@ def _told(value: object) -> str:
     return f"frame_id {value!r} {id_problem(value)}."
 
 
-def refuse(faults: Sequence[Problem]) -> None:
-    """Refuse the whole call if there are faults, listing them.
+UNREADABLE: Final = "Nothing was written: the rows cannot be read."
+"""What a call is told that is refused as a whole."""
+
+
+def combine(parts: Sequence[Operations]) -> Operations:
+    """All parts as one set of operations.
 
     Raises:
-        InvalidInputError: If there are any.
+        InvalidInputError: If a frame is given twice, or both added and modified
+            or deleted, or a label is given twice. All such faults are listed.
     """
-    refusing.refuse(faults, "Nothing was written: the rows cannot be read.")
+    frames = _stacked([part.frames for part in parts if part.frames.height])
+    labels = _stacked([part.labels for part in parts if part.labels.height])
+    repeated = _repeated(frames, ["frame_id"])
+    repeated += _repeated(labels, ["frame_id", "label_id"])
+    raise_if_any(repeated, UNREADABLE)
+    return Operations(
+        frames, labels, concat_problems([part.problems for part in parts])
+    )
+
+
+def _stacked(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    if not parts:
+        return pl.DataFrame()
+    if len(parts) == 1:
+        return parts[0]
+    kinds: dict[str, set[str]] = {}
+    for part in parts:
+        for name, dtype in part.schema.items():
+            field = name.removeprefix(MIXED)
+            if field.startswith(PREFIX):
+                kinds.setdefault(field, set()).add(f"{name} {dtype}")
+    torn = [field for field, found in kinds.items() if len(found) > 1]
+    return pl.concat([_as_texts(part, torn) for part in parts], how="diagonal")
+
+
+def _as_texts(rows: pl.DataFrame, fields: list[str]) -> pl.DataFrame:
+    """Metadata fields as JSON texts: they have another type in another part."""
+    for field in fields:
+        if field in rows.columns:
+            values = rows.get_column(field).to_list()
+            texts = [None if value is None else json.dumps(value) for value in values]
+            column = pl.Series(MIXED + field, texts, dtype=pl.String)
+            rows = rows.drop(field).with_columns(column)
+    return rows
+
+
+def _rises(rows: pl.DataFrame, key: list[str]) -> bool:
+    """Whether each key is above the one before it, so that none is given twice."""
+    first, last = rows.get_column(key[0]), rows.get_column(key[-1])
+    if first.null_count() or last.null_count() or not first.is_sorted():
+        return False
+    same = first == first.shift(1)
+    return not (same & (last <= last.shift(1))).any()
+
+
+def _repeated(rows: pl.DataFrame, key: list[str]) -> list[Problem]:
+    if rows.height < 2:  # noqa: PLR2004 - one row repeats nothing
+        return []
+    if (
+        _rises(rows, key)
+        or not rows.select(pl.struct(key).is_duplicated().any()).item()
+    ):
+        return []
+    twice = (
+        rows.filter(pl.struct(key).is_duplicated() & pl.col(key[-1]).is_not_null())
+        .group_by(key, maintain_order=True)
+        .agg(pl.col(OP))
+    )
+    is_label = len(key) > 1
+    return [
+        Problem(
+            row["frame_id"],
+            row.get("label_id"),
+            f"labels['{row['label_id']}']"
+            if is_label
+            else f"frames['{row['frame_id']}']",
+            "label.repeated" if is_label else "frame.repeated",
+            f"The {'label' if is_label else 'frame'} is given {len(row[OP])} times in one "
+            f"upload ({', '.join(row[OP])}).",
+            "Combine the rows into one, or send two uploads.",
+        )
+        for row in twice.iter_rows(named=True)
+    ]

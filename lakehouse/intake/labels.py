@@ -4,29 +4,34 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from lakehouse.contracts import DATASET, Layout
-from lakehouse.intake.columns import EMBEDDING, Intake, typed_column
+from lakehouse.intake.columns import (
+    EMBEDDING,
+    Intake,
+    cleared,
+    finished,
+    non_finite,
+    typed_column,
+)
 from lakehouse.intake.frames import check_vector
 from lakehouse.intake.keys import (
     IGNORED,
+    UNREADABLE,
     columns_faults,
     frame_ids_of,
     ids_faults,
-    refuse,
 )
 from lakehouse.intake.tabular import Table, table_of
-from lakehouse.intake.wrap import cleared, finished, non_finite
+from lakehouse.model.contracts import DATASET, Layout
 from lakehouse.model.ids import any_invalid_id, invalid_id_expr
-from lakehouse.model.label_types import (
+from lakehouse.model.labels import (
     BOX,
     LABEL_TYPES,
     MASK_CLASS,
     MASK_TYPES,
     UNSURE_TYPES,
 )
-from lakehouse.typing import LabelLike
-
-__all__ = ["label_operations"]
+from lakehouse.model.problems import raise_if_any
+from lakehouse.types import LabelLike
 
 _LENGTHS: Final = {"position": 3, "dimensions": 3, "rotation": 4, "center": 2}
 
@@ -65,7 +70,9 @@ def label_operations(
     shape, what = layout.contract("labels"), layout.folder("labels")
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
-    refuse(columns_faults(table, known, what) + ids_faults(table, ids, what))
+    raise_if_any(
+        columns_faults(table, known, what) + ids_faults(table, ids, what), UNREADABLE
+    )
     intake = Intake(pl.DataFrame([ids, _label_ids(table)]))
     _check_ids(intake)
     if op != "DELETE":

@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from lakehouse.intake.dates import moment
-from lakehouse.media import checksum_problem
+from lakehouse.intake.tabular import moment
 from lakehouse.model.ids import id_problem
-from lakehouse.model.sensors import SENSOR_TYPES, URL_FIELDS
-
-__all__ = ["NESTED"]
+from lakehouse.model.labels import SENSOR_TYPES, URL_FIELDS
+from lakehouse.storage.media import checksum_problem
 
 _SENSOR_FIELDS: Final = (
     "sensor_id",

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +16,7 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.model.metadata import PREFIX
-from lakehouse.typing import TableLike
-
-__all__ = ["Table", "rows_of", "table_of"]
+from lakehouse.types import TableLike
 
 Values = pl.Series | list[Any]
 
@@ -154,3 +153,24 @@ def _of_file(path: Path) -> Table:
                 ".csv, .json or .jsonl.",
                 kind="input.file_kind",
             )
+
+
+def moment(value: object) -> datetime:
+    """A date as UTC; without a zone it is taken as UTC.
+
+    Raises:
+        ValueError: If it is no date.
+
+    >>> moment("2026-01-31 12:00:00Z").isoformat()
+    '2026-01-31T12:00:00+00:00'
+    """
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no ISO 8601 date.") from None
+    if not isinstance(value, datetime):
+        raise ValueError(f"{value!r} is no date.")  # noqa: TRY004 - told as a problem
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,7 +1,5 @@
 """The jobs of this lakehouse: the modules of the top-level `jobs/` folder."""
 
-from lakehouse._project import JOBS
-
-__all__: list[str] = []
+from lakehouse._paths import JOBS
 
 __path__ = [str(JOBS)]

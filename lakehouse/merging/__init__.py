@@ -5,5 +5,3 @@
 No input or output, no clock, no randomness; any split of the frames into
 parts, each applied alone, gives the same changes.
 """
-
-__all__: list[str] = []

@@ -5,14 +5,15 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import Layout
-from lakehouse.merging.current import Current
-from lakehouse.merging.findings import found, together
-from lakehouse.merging.rules import Rules
-from lakehouse.model.label_types import MASK_CLASS
+from lakehouse.merging.types import Current, Rules
+from lakehouse.model.contracts import Layout
+from lakehouse.model.labels import MASK_CLASS
 from lakehouse.model.operations import all_are
-
-__all__ = ["frame_findings", "label_findings", "stale_findings"]
+from lakehouse.model.problems import (
+    UPLOAD_PROBLEM_SCHEMA,
+    concat_problems,
+    problems_of_rows,
+)
 
 _KEY: Final = ["frame_id", "label_id"]
 
@@ -30,39 +31,40 @@ def frame_findings(targets: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     usual = ~exists & (op == "ADD")
     targets = targets.filter(~usual.fill_null(value=False))
     if not targets.height:
-        return together([])
+        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     unknown = targets.filter(~exists & (op.is_null() | (op == "MODIFY")))
     gone = targets.filter(~exists & (op == "DELETE"))
     there = targets.filter(exists & (op == "ADD"))
-    return together(
+    return concat_problems(
         [
-            found(
+            problems_of_rows(
                 unknown,
                 rule="frame.unknown",
                 message=f"The frame is not in the {whole}, so it cannot be changed.",
                 hint="Add the frame first, or correct its id.",
             ),
-            found(
+            problems_of_rows(
                 gone,
                 rule="frame.unknown",
                 message=f"The frame is not in the {whole}, so there is nothing to delete.",
                 hint="Nothing needs to be done.",
                 severity="warning",
             ),
-            found(
+            problems_of_rows(
                 there.filter(pl.col("if_exists") == "reject"),
                 rule="frame.exists",
                 message=f"The frame is in the {whole} already, and if_exists is 'reject'.",
                 hint="Use another id, modify the frame, or add it with if_exists='replace'.",
             ),
-            found(
+            problems_of_rows(
                 there.filter(pl.col("if_exists") == "skip"),
                 rule="frame.exists",
                 message=f"The frame is in the {whole} already and was skipped.",
                 hint="Nothing needs to be done.",
                 severity="warning",
             ),
-        ]
+        ],
+        UPLOAD_PROBLEM_SCHEMA,
     )
 
 
@@ -71,7 +73,7 @@ def label_findings(
 ) -> pl.DataFrame:
     """Problems of single labels."""
     if not labels.height:
-        return together([])
+        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     classes = _classes(labels, rules)
     ops = targets.get_column("frame_op")
     if not (ops == "DELETE").any() and all_are(labels, "ADD", "op"):
@@ -82,15 +84,15 @@ def label_findings(
     op = pl.col("op")
     in_deleted = placed.filter(pl.col("frame_op") == "DELETE")
     in_added = placed.filter((pl.col("frame_op") == "ADD") & (op != "ADD"))
-    return together(
+    return concat_problems(
         [
-            found(
+            problems_of_rows(
                 in_deleted,
                 rule="label.frame_deleted",
                 message="The upload deletes the label's frame.",
                 hint="Leave the label out, or do not delete the frame.",
             ),
-            found(
+            problems_of_rows(
                 in_added,
                 rule="label.frame_added",
                 message="The upload adds the label's frame wholly, so its labels are "
@@ -99,7 +101,8 @@ def label_findings(
             ),
             *_existing(placed, current),
             classes,
-        ]
+        ],
+        UPLOAD_PROBLEM_SCHEMA,
     )
 
 
@@ -116,7 +119,7 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
         current.labels.keys, on=_KEY, how="anti", maintain_order="left"
     )
     findings = [
-        found(
+        problems_of_rows(
             missing,
             rule="label.unknown",
             message="The label is not on the frame, so it was left out.",
@@ -135,7 +138,7 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
             "label_type",
         )
         findings.append(
-            found(
+            problems_of_rows(
                 other,
                 rule="label_type.changed",
                 message=message,
@@ -149,21 +152,21 @@ def _existing(placed: pl.DataFrame, current: Current) -> list[pl.DataFrame]:
 def _classes(labels: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Labels of a class that the project does not know."""
     if "class_name" not in labels.columns or "row_hash" in labels.columns:
-        return together([])
+        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     if {*rules.class_ids, MASK_CLASS, None} >= set(
         labels.get_column("class_name").unique()
     ):
-        return together([])
+        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     name = pl.col("class_name")
     known = pl.Series([*rules.class_ids, MASK_CLASS], dtype=pl.String)
     bad = labels.filter(name.is_not_null() & ~name.is_in(known.implode()))
     if not bad.height:
-        return together([])
+        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     hints = {
         value: _way_out(value, rules)
         for value in bad.get_column("class_name").unique().to_list()
     }
-    return found(
+    return problems_of_rows(
         bad,
         rule="class.unknown",
         message=pl.format("{} is no class of this project.", name),
@@ -186,10 +189,10 @@ def _way_out(name: str, rules: Rules) -> str:
 def stale_findings(targets: pl.DataFrame, stale: pl.DataFrame) -> pl.DataFrame:
     """Frames changed since the snapshot that their upload is based on."""
     if not stale.height:
-        return together([])
+        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     rows = targets.join(stale, on="frame_id", how="inner")
     by = pl.col("author").fill_null("somebody")
-    return found(
+    return problems_of_rows(
         rows,
         rule="frame.stale",
         message=pl.format(

@@ -6,11 +6,9 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.merging.outcome import OLD_HASH, TableChange
 from lakehouse.merging.rows import among, without
-from lakehouse.model.operations import OP
-
-__all__ = ["count"]
+from lakehouse.merging.types import TableChange
+from lakehouse.model.operations import OLD_HASH, OP
 
 Tally = Counter[tuple[str, str]]
 """How many frames, or labels, of an upload have a fate."""

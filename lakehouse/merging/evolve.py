@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.merging.findings import found, together
 from lakehouse.merging.rows import without
-from lakehouse.merging.rules import EmbeddingSpec, Rules
+from lakehouse.merging.types import EmbeddingSpec, Rules
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import MIXED, Operations
-
-__all__ = ["evolve"]
+from lakehouse.model.problems import (
+    UPLOAD_PROBLEM_SCHEMA,
+    concat_problems,
+    problems_of_rows,
+)
 
 _FIRST: Final = 1024
 
@@ -51,7 +53,9 @@ def evolve(
         frame_embedding=frame_spec,
         label_embedding=label_spec,
     )
-    problems = together([of_frames, of_labels, of_vectors, of_crops])
+    problems = concat_problems(
+        [of_frames, of_labels, of_vectors, of_crops], UPLOAD_PROBLEM_SCHEMA
+    )
     return after, Operations(frames, labels, operations.problems), problems
 
 
@@ -69,7 +73,7 @@ def _typed(
         else:
             rows, bad = _settle(rows, field, types, errors)
         problems.append(bad)
-    return rows, types, together(problems)
+    return rows, types, concat_problems(problems, UPLOAD_PROBLEM_SCHEMA)
 
 
 def _settle(
@@ -79,14 +83,16 @@ def _settle(
     sent = rows.schema[field]
     if field not in types:
         if not _lands(rows, field, errors):
-            return rows.drop(field, *_hash(rows)), together([])
+            return rows.drop(field, *_hash(rows)), concat_problems(
+                schema=UPLOAD_PROBLEM_SCHEMA
+            )
         types[field] = sent
     wanted = types[field]
     if sent == wanted:
-        return rows, together([])
+        return rows, concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     if _widens(sent, wanted):
         widened = rows.drop(_hash(rows)).with_columns(pl.col(field).cast(wanted))
-        return widened, together([])
+        return widened, concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     bad = rows.filter(pl.col(field).is_not_null())
     problems = _type_problem(bad, field, sent, wanted)
     emptied = rows.drop(_hash(rows)).with_columns(
@@ -129,7 +135,7 @@ def _settle_mixed(
         if kind is not None and field not in types and frame_id not in at_fault:
             types[field] = kind
     if field not in types:
-        return rows.drop(column), together([])
+        return rows.drop(column), concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     wanted = types[field]
     fits = [
         (kind is not None and (kind == wanted or _widens(kind, wanted)))
@@ -147,7 +153,9 @@ def _settle_mixed(
         for (name,), part in bad.group_by("_kind", maintain_order=True)
     ]
     typed = pl.Series(field, good, dtype=wanted, strict=False)
-    return rows.drop(column).with_columns(typed), together(problems)
+    return rows.drop(column).with_columns(typed), concat_problems(
+        problems, UPLOAD_PROBLEM_SCHEMA
+    )
 
 
 def _kind(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
@@ -191,7 +199,7 @@ def _type_problem(
     is_mode = isinstance(sent, pl.List) != isinstance(wanted, pl.List)
     told = found_type.name if found_type else "a value of no metadata type"
     name = right.name if right else str(wanted)
-    return found(
+    return problems_of_rows(
         rows.select(keys),
         rule="metadata.mode" if is_mode else "metadata.type",
         message=f"{field} is {name} in this dataset, and {told} was sent.",
@@ -204,16 +212,20 @@ def _measured(
     rows: pl.DataFrame, spec: EmbeddingSpec, errors: pl.DataFrame
 ) -> tuple[pl.DataFrame, EmbeddingSpec, pl.DataFrame]:
     if "embedding" not in rows.columns:
-        return rows, spec, together([])
+        return rows, spec, concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
     sent = rows.filter(pl.col("embedding").is_not_null())
     length = pl.col("embedding").list.len()
     if spec.dimension is None:
         good = sent.join(errors, on="frame_id", how="anti", maintain_order="left")
         if not good.height:
-            return rows.drop("embedding"), spec, together([])
+            return (
+                rows.drop("embedding"),
+                spec,
+                concat_problems(schema=UPLOAD_PROBLEM_SCHEMA),
+            )
         spec = replace(spec, dimension=int(good.select(length.first()).item()))
     bad = sent.filter(length != spec.dimension)
-    problems = found(
+    problems = problems_of_rows(
         bad,
         rule="embedding.dimension",
         message=pl.format(

@@ -1,11 +1,9 @@
 """Images and deletions of frames."""
 
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.merging.current import Current
-from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
     among,
     as_deletions,
@@ -16,10 +14,83 @@ from lakehouse.merging.rows import (
     of_op,
     together,
 )
-from lakehouse.merging.rules import Rules
-from lakehouse.merging.sensors import mirrored, with_image_changed
+from lakehouse.merging.types import Current, Rules, TableChange, no_change
 
-__all__ = ["frame_change"]
+_IMAGE: Final = ("image_url", "width", "height")
+
+
+def mirrored(rows: pl.DataFrame, *, where: pl.Expr) -> pl.DataFrame:
+    """Rows whose image columns follow their list of sensors, where that is so."""
+    if "sensors" not in rows.columns:
+        return rows
+    of_list = where & pl.col("sensors").is_not_null()
+    if not rows.select(of_list.any()).item():
+        return rows
+    images = pl.col("sensors").list.eval(
+        pl.element().filter(pl.element().struct.field("sensor_type") == "IMAGE_V0")
+    )
+    default = images.list.eval(
+        pl.element().filter(pl.element().struct.field("sensor_id") == "DEFAULT")
+    )
+    shown = pl.coalesce(default.list.first(), images.list.first())
+    return rows.with_columns(
+        pl.when(of_list)
+        .then(shown.struct.field(name))
+        .otherwise(pl.col(name) if name in rows.columns else None)
+        .alias(name)
+        for name in _IMAGE
+    )
+
+
+def with_image_changed(sent: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
+    """MODIFY rows of an image, with the list of sensors they change.
+
+    A frame that has a list keeps it, with its sensor DEFAULT changed or added.
+    """
+    given = [name for name in _IMAGE if name in sent.columns]
+    if not given or not current.height:
+        return sent
+    listed = current.filter(pl.col("sensors").is_not_null())
+    asked = pl.any_horizontal(pl.col(name).is_not_null() for name in given)
+    if "sensors" in sent.columns:
+        asked &= pl.col("sensors").is_null()
+    rows = sent.filter(asked).join(
+        listed.select("frame_id", pl.col("sensors").alias("_listed")), on="frame_id"
+    )
+    if not rows.height:
+        return sent
+    dtype = current.schema["sensors"]
+    lists = [
+        _changed(row["_listed"], {name: row[name] for name in given})
+        for row in rows.iter_rows(named=True)
+    ]
+    made = rows.select("frame_id").with_columns(pl.Series("_made", lists, dtype=dtype))
+    joined = sent.join(made, on="frame_id", how="left", maintain_order="left")
+    kept = pl.col("sensors") if "sensors" in sent.columns else pl.lit(None, dtype=dtype)
+    return joined.with_columns(sensors=pl.coalesce("_made", kept)).drop("_made")
+
+
+def _changed(
+    sensors: list[dict[str, Any]], image: dict[str, Any]
+) -> list[dict[str, Any]]:
+    new = {name: value for name, value in image.items() if value is not None}
+    if not any(_is_default(sensor) for sensor in sensors):
+        fresh = {"sensor_id": "DEFAULT", "sensor_type": "IMAGE_V0", **new}
+        return [*sensors, fresh]
+    return [
+        _shown(sensor, new) if _is_default(sensor) else sensor for sensor in sensors
+    ]
+
+
+def _shown(sensor: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A sensor with another image; the checksum was of the one before."""
+    is_other = new.get("image_url", sensor["image_url"]) != sensor["image_url"]
+    return sensor | new | ({"checksum": None} if is_other else {})
+
+
+def _is_default(sensor: dict[str, Any]) -> bool:
+    return (sensor["sensor_id"], sensor["sensor_type"]) == ("DEFAULT", "IMAGE_V0")
+
 
 _UPLOAD: Final = ["frame_id", "upload_id"]
 

@@ -13,17 +13,17 @@ import polars as pl
 
 from lakehouse.merging.checks import frame_findings, label_findings, stale_findings
 from lakehouse.merging.counting import count
-from lakehouse.merging.current import Current
-from lakehouse.merging.findings import found, together
+from lakehouse.merging.embeddings import frame_vectors, label_vectors
 from lakehouse.merging.frames import frame_change
 from lakehouse.merging.labels import label_change
-from lakehouse.merging.outcome import Outcome
 from lakehouse.merging.rows import without
-from lakehouse.merging.rules import Rules
-from lakehouse.merging.vectors import frame_vectors, label_vectors
+from lakehouse.merging.types import Current, Outcome, Rules
 from lakehouse.model.operations import IF_EXISTS, OP, Operations
-
-__all__ = ["apply"]
+from lakehouse.model.problems import (
+    UPLOAD_PROBLEM_SCHEMA,
+    concat_problems,
+    problems_of_rows,
+)
 
 
 def apply(
@@ -50,17 +50,20 @@ def apply(
     frames = _with_op(operations.frames, ["frame_id"])
     labels = _with_op(operations.labels, ["frame_id", "label_id"])
     targets = _targets(frames, labels, current)
-    all_problems = together(
+    all_problems = concat_problems(
         [
             operations.problems,
             problems,
             frame_findings(targets, rules.layout),
             label_findings(labels, targets, current, rules),
             stale_findings(targets, stale),
-        ]
+        ],
+        UPLOAD_PROBLEM_SCHEMA,
     )
     rejected = _rejected(targets, all_problems, abort)
-    all_problems = together([all_problems, _aborted(targets, rejected, all_problems)])
+    all_problems = concat_problems(
+        [all_problems, _aborted(targets, rejected, all_problems)], UPLOAD_PROBLEM_SCHEMA
+    )
     left_out = rejected
     if (skipped := _skipped(targets)).height:
         left_out = pl.concat([rejected, skipped]).unique()
@@ -145,7 +148,7 @@ def _aborted(
     rows = targets.join(rejected, on="frame_id", how="semi").join(
         told, on="frame_id", how="anti"
     )
-    return found(
+    return problems_of_rows(
         rows,
         rule="upload.aborted",
         message="The frame is right, but another of the upload is not, and the upload "

@@ -5,8 +5,6 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.merging.current import Current
-from lakehouse.merging.outcome import TableChange, no_change
 from lakehouse.merging.rows import (
     as_deletions,
     as_images,
@@ -16,9 +14,7 @@ from lakehouse.merging.rows import (
     of_op,
     together,
 )
-from lakehouse.merging.rules import Rules
-
-__all__ = ["gone_labels", "label_change"]
+from lakehouse.merging.types import Current, Rules, TableChange, no_change
 
 _KEY: Final = ["frame_id", "label_id"]
 

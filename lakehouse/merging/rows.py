@@ -5,24 +5,9 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.contracts import Contract
-from lakehouse.merging.outcome import OLD_AT, OLD_HASH
-from lakehouse.merging.row_hash import row_hash
-from lakehouse.model.operations import CLEAR, all_are
-
-__all__ = [
-    "among",
-    "as_deletions",
-    "as_images",
-    "exactly",
-    "filled",
-    "lacking",
-    "logical_columns",
-    "merged",
-    "of_op",
-    "together",
-    "without",
-]
+from lakehouse.model.contracts import Contract
+from lakehouse.model.operations import CLEAR, OLD_AT, OLD_HASH, all_are
+from lakehouse.model.row_hash import row_hash
 
 _MANY: Final = 10_000
 _FEW: Final = 64

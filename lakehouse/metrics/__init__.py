@@ -8,9 +8,8 @@
 Pure functions of tables: the same rows, in any order, give the same bits.
 """
 
-from lakehouse.metrics.comparison import Comparison
+from lakehouse.metrics.cached import cached_metrics, record_of
 from lakehouse.metrics.evaluate import evaluate
-from lakehouse.metrics.remembered import record_of, remembered
-from lakehouse.metrics.result import Metrics
+from lakehouse.metrics.result import Comparison, Metrics
 
-__all__ = ["Comparison", "Metrics", "evaluate", "record_of", "remembered"]
+__all__ = ["Comparison", "Metrics", "cached_metrics", "evaluate", "record_of"]

@@ -3,8 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Codes", "Flags", "Floats", "Ints", "Texts"]
-
 Floats = npt.NDArray[np.float64]
 """Pixels, IoU, confidences, rates."""
 

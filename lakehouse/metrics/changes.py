@@ -5,10 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.metrics.tables import UNIT
-from lakehouse.model.label_types import BOX
-
-__all__ = ["changed_areas", "changed_outcomes"]
+from lakehouse.metrics.inputs import UNIT
+from lakehouse.model.labels import BOX
 
 _SHAPE: Final = (*BOX, "polygons")
 _COLUMNS: Final = ("frame_id", "item", "id", "class_this", "class_other")

@@ -10,15 +10,169 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+import numpy as np
 import polars as pl
 
-from lakehouse.metrics.averages import averages, class_averages
-from lakehouse.metrics.counting import counted, matrix, of_all, rates
-from lakehouse.metrics.explained import Matched
-from lakehouse.metrics.precision import CURVE
-from lakehouse.metrics.ranking import Ranking
+from lakehouse.metrics.arrays import Codes, Flags, Ints, Texts
+from lakehouse.metrics.average_precision import (
+    CURVE,
+    THRESHOLDS,
+    Ranking,
+    averages,
+    class_averages,
+)
+from lakehouse.metrics.counts import (
+    BACKGROUND,
+    CONFUSIONS,
+    OUTCOMES,
+    counted,
+    in_order,
+    matrix,
+    of_all,
+    rates,
+)
+from lakehouse.metrics.inputs import (
+    IGNORE,
+    UNIT,
+    Faults,
+    Rows,
+    check_confidence,
+    check_shapes,
+    shaped,
+    tidy,
+)
+from lakehouse.metrics.matching import (
+    AREAS,
+    FALSE,
+    IGNORED,
+    Pairs,
+    Side,
+    by_confidence,
+    by_overlap,
+    greedy,
+    within_class,
+)
+from lakehouse.metrics.options import Options, Scope, class_names, of_classes
+from lakehouse.metrics.shapes import overlapping
+from lakehouse.model.labels import BOX
 
-__all__ = ["Detection"]
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Both matchings at the thresholds asked for, beside the rows they are about."""
+
+    label_rows: pl.DataFrame
+    inference_rows: pl.DataFrame
+    """With `inference_id`; both are sorted as their sides are."""
+    labels: Side
+    sure: Flags
+    """Inferences that reach the threshold of confidence."""
+    became: Codes
+    """What became of each inference, whatever its confidence."""
+    within: Pairs
+    """Pairs of one class that overlap enough."""
+    matched: Pairs
+    """Those that match within their class, whatever their confidence."""
+    across: Pairs
+    """Pairs of any classes that match by overlap; sure ones alone."""
+
+    def outcomes(self) -> pl.DataFrame:
+        """A row for each label and each sure inference, in the columns OUTCOMES."""
+        pairs = self.matched.where(self.sure[self.matched.inference])
+        met = np.zeros(len(self.labels), np.bool_)
+        met[pairs.label] = True
+        missed = np.flatnonzero(~met & ~self.labels.crowd)
+        wrong = np.flatnonzero(self.sure & (self.became == FALSE))
+        parts = [
+            _beside(
+                self._label(pairs.label), self._inference(pairs.inference)
+            ).with_columns(
+                outcome=pl.lit("TP"), iou=pl.Series(pairs.iou, dtype=pl.Float64)
+            ),
+            self._label(missed).with_columns(
+                outcome=pl.lit("FN"), reason=pl.Series(self._why_missed()[missed])
+            ),
+            self._inference(wrong).with_columns(
+                outcome=pl.lit("FP"), reason=pl.Series(self._why_wrong()[wrong])
+            ),
+            self._label(np.flatnonzero(self.labels.crowd)).with_columns(
+                outcome=pl.lit("IGNORED")
+            ),
+            self._inference(
+                np.flatnonzero(self.sure & (self.became == IGNORED))
+            ).with_columns(outcome=pl.lit("IGNORED")),
+        ]
+        return in_order(parts, OUTCOMES, "class_name")
+
+    def confusions(self) -> pl.DataFrame:
+        """A row for each label that counts and each sure inference: CONFUSIONS.
+
+        What matches nothing is beside BACKGROUND. Inferences on what is ignored
+        are left out.
+        """
+        met, used = self._across_flags()
+        missed = np.flatnonzero(~met & ~self.labels.crowd)
+        wrong = np.flatnonzero(self.sure & ~used & (self.became != IGNORED))
+        told = [
+            frame.rename({"class_name": name})
+            for frame, name in (
+                (self._label(self.across.label), "label_class"),
+                (self._inference(self.across.inference), "inference_class"),
+                (self._label(missed), "label_class"),
+                (self._inference(wrong), "inference_class"),
+            )
+        ]
+        nothing = pl.lit(BACKGROUND)
+        parts = [
+            _beside(told[0], told[1]).with_columns(
+                iou=pl.Series(self.across.iou, dtype=pl.Float64)
+            ),
+            told[2].with_columns(inference_class=nothing),
+            told[3].with_columns(label_class=nothing),
+        ]
+        return in_order(parts, CONFUSIONS, "label_class")
+
+    def _label(self, places: Ints) -> pl.DataFrame:
+        return self.label_rows.select(*UNIT, "class_name", "label_id")[places]
+
+    def _inference(self, places: Ints) -> pl.DataFrame:
+        columns = (*UNIT, "class_name", "inference_id", "confidence")
+        return self.inference_rows.select(columns)[places]
+
+    def _across_flags(self) -> tuple[Flags, Flags]:
+        met = np.zeros(len(self.labels), np.bool_)
+        used = np.zeros(len(self.sure), np.bool_)
+        met[self.across.label] = True
+        used[self.across.inference] = True
+        return met, used
+
+    def _confused(self) -> Pairs:
+        """Pairs across classes whose classes differ."""
+        label = self.label_rows["class_name"].gather(self.across.label)
+        inference = self.inference_rows["class_name"].gather(self.across.inference)
+        return self.across.where((label != inference).to_numpy())
+
+    def _why_missed(self) -> Texts:
+        why = np.full(len(self.labels), "no inference", np.object_)
+        why[self.within.label[self.sure[self.within.inference]]] = "taken"
+        unsure = ~self.sure[self.matched.inference]
+        why[self.matched.label[unsure]] = "low confidence"
+        why[self._confused().label] = "other class"
+        return why
+
+    def _why_wrong(self) -> Texts:
+        why = np.full(len(self.sure), "no label", np.object_)
+        on_labels = ~self.labels.crowd[self.within.label]
+        why[self.within.inference[on_labels]] = "duplicate"
+        why[self._confused().inference] = "other class"
+        return why
+
+
+def _beside(label: pl.DataFrame, inference: pl.DataFrame) -> pl.DataFrame:
+    """Matched rows as one; what both have is taken from the label."""
+    extra = [name for name in inference.columns if name not in label.columns]
+    return label.hstack(inference.select(extra))
+
 
 _COCO: Final = {
     "AP": "average precision: mean over classes and IoU 0.50 to 0.95 (COCO's mAP)",
@@ -126,3 +280,112 @@ class Detection:
     def content(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The labels and inferences that were evaluated."""
         return self.matched.label_rows, self.matched.inference_rows
+
+
+_NEEDED: Final = ("frame_id", "label_id", "class_name")
+_OPTIONAL: Final = ("class_id", "label_type", "coordinate_frame", *BOX, "polygons")
+_OF_LABELS: Final = ("area", "iscrowd", IGNORE)
+
+
+def detect(
+    labels: Rows, inferences: Rows, scope: Scope, options: Options, faults: Faults
+) -> tuple[Detection, dict[str, int]]:
+    """Match inferences with labels.
+
+    Args:
+        labels: Rows of labels.
+        inferences: Rows of inferences.
+        scope: Which frames count.
+        options: What was asked for.
+        faults: What is wrong so far.
+
+    Returns:
+        What was found, and how much was left out, by reason.
+
+    Raises:
+        InvalidInputError: If anything is wrong: what came in `faults`, too.
+    """
+    theirs, left = _read(labels, "labels", scope, options, faults)
+    mine, also = _read(inferences, "inferences", scope, options, faults)
+    faults.refuse()
+    listed = class_names([theirs, mine], options.classes)
+    classes = tuple(name for name in listed if name not in options.ignored_classes)
+    return _matched(theirs, mine, scope, options, classes), left | also
+
+
+def _matched(
+    labels: pl.DataFrame,
+    inferences: pl.DataFrame,
+    scope: Scope,
+    options: Options,
+    classes: tuple[str, ...],
+) -> Detection:
+    images = (
+        pl.concat([labels.select(UNIT), inferences.select(UNIT)]).unique().sort(UNIT)
+    )
+    labels = _numbered(labels, images).sort("image", "label_id")
+    inferences = _numbered(inferences, images).sort(
+        "image", "confidence", "label_id", descending=[False, True, False]
+    )
+    theirs, mine, pairs = overlapping(
+        labels,
+        inferences,
+        images,
+        scope.frames,
+        classes=classes,
+        geometry=options.geometry,
+        least=min(options.iou, float(THRESHOLDS[0])),
+    )
+    confidence = inferences["confidence"].to_numpy()
+    sure = confidence >= options.confidence
+    within = by_confidence(
+        pairs.where(theirs.kind[pairs.label] == mine.kind[pairs.inference])
+    )
+    became, matched = within_class(within, mine, theirs, options.iou, AREAS[0])
+    enough = pairs.where(
+        (pairs.iou >= options.iou) & sure[pairs.inference] & ~theirs.crowd[pairs.label]
+    )
+    overlapped = by_overlap(enough)
+    across = overlapped.where(greedy(overlapped, theirs.crowd, len(mine)))
+    return Detection(
+        classes=classes,
+        frames=scope.frames,
+        images=images["frame_id"],
+        matched=Matched(
+            label_rows=labels,
+            inference_rows=inferences.rename({"label_id": "inference_id"}),
+            labels=theirs,
+            sure=sure,
+            became=became,
+            within=within.where(within.iou >= options.iou),
+            matched=matched,
+            across=across,
+        ),
+        ranking=Ranking.of(
+            mine,
+            theirs,
+            confidence,
+            within,
+            became,
+            classes=len(classes),
+            most=options.max_detections,
+        ),
+    )
+
+
+def _read(
+    rows: Rows, table: str, scope: Scope, options: Options, faults: Faults
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows of one table that are evaluated; and how many are left out."""
+    extra = (("confidence",), ()) if table == "inferences" else ((), _OF_LABELS)
+    needed, optional = (*_NEEDED, *extra[0]), (*_OPTIONAL, *extra[1])
+    found = scope.only(tidy(rows, table, needed, optional, faults))
+    kept, left = of_classes(shaped(found), found, table, options, faults)
+    check_shapes(kept, table, faults)
+    if table == "inferences":
+        check_confidence(kept, faults)
+    return kept, left
+
+
+def _numbered(rows: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    return rows.join(images.with_row_index("image"), on=UNIT, how="left")

@@ -7,18 +7,20 @@ gives is equal bit for bit for equal rows in any order.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from lakehouse.metrics.classify import classify
-from lakehouse.metrics.detect import detect
-from lakehouse.metrics.evidence import Evidence
-from lakehouse.metrics.geometry import Geometry
-from lakehouse.metrics.options import CLASSIFICATIONS, SEGMENTATIONS, Options, Task
-from lakehouse.metrics.result import Metrics
-from lakehouse.metrics.scope import Over, Scope
-from lakehouse.metrics.segment import segment
-from lakehouse.metrics.tables import Faults, Rows
+from lakehouse.metrics.classification import classify
+from lakehouse.metrics.detection import detect
+from lakehouse.metrics.inputs import Faults, Geometry, Rows
+from lakehouse.metrics.options import (
+    CLASSIFICATIONS,
+    SEGMENTATIONS,
+    Options,
+    Over,
+    Scope,
+    Task,
+)
+from lakehouse.metrics.result import Evidence, Metrics
+from lakehouse.metrics.segmentation import segment
 from lakehouse.model.class_map import ClassMap
-
-__all__ = ["evaluate"]
 
 
 def evaluate(

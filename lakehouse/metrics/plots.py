@@ -4,16 +4,14 @@ Needs matplotlib: the extra `plot`. Equal metrics give equal SVG files.
 """
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
+import polars as pl
 
 from lakehouse.errors import InvalidInputError, LakehouseError
-from lakehouse.metrics.showing import short
-
-if TYPE_CHECKING:
-    from lakehouse.metrics.result import Metrics
 
 try:
     import matplotlib as mpl
@@ -24,7 +22,6 @@ except ImportError as error:  # pragma: no cover - the extra is installed in tes
         "Plots need matplotlib: pip install 'lakehouse[plot]'.", kind="extra.missing"
     ) from error
 
-__all__ = ["Kind", "draw"]
 
 Kind = Literal["precision_recall", "confusion"]
 """What can be drawn."""
@@ -34,8 +31,19 @@ _WRITTEN_UP_TO: Final = 20
 _LEGEND_UP_TO: Final = 20
 
 
-def draw(metrics: "Metrics", kind: Kind, path: str | os.PathLike[str] | None) -> Figure:
+def draw(
+    kind: Kind,
+    tables: Mapping[Kind, Callable[[], pl.DataFrame]],
+    title: str,
+    path: str | os.PathLike[str] | None,
+) -> Figure:
     """Draw a figure, and save it if a path is given.
+
+    Args:
+        kind: What to draw.
+        tables: Makes the rows of each kind: `Metrics.curve` and `Metrics.confusion`.
+        title: Written above it.
+        path: Where to save it, if anywhere; the ending tells the format.
 
     Raises:
         InvalidInputError: If there is no such kind, or the path has another ending.
@@ -49,7 +57,9 @@ def draw(metrics: "Metrics", kind: Kind, path: str | os.PathLike[str] | None) ->
         faults.append(f"{os.fspath(path)!r} does not end in {' or '.join(_ENDINGS)}.")
     if faults:
         raise InvalidInputError(" ".join(faults), kind="metrics.plot")
-    figure = _curves(metrics) if kind == "precision_recall" else _matrix(metrics)
+    rows = tables[kind]()
+    figure = _curves(rows) if kind == "precision_recall" else _matrix(rows)
+    figure.axes[0].set_title(title)
     if path is not None:
         # Neither a date nor random ids: the same metrics give the same bytes.
         dateless = {"Date": None} if Path(path).suffix.lower() == ".svg" else None
@@ -58,10 +68,9 @@ def draw(metrics: "Metrics", kind: Kind, path: str | os.PathLike[str] | None) ->
     return figure
 
 
-def _curves(metrics: "Metrics") -> Figure:
+def _curves(rows: pl.DataFrame) -> Figure:
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes: Axes = figure.subplots()
-    rows = metrics.curve()
     names = rows.get_column("class_name").unique(maintain_order=True).to_list()
     for name in names:
         line = rows.filter(class_name=name)
@@ -71,15 +80,13 @@ def _curves(metrics: "Metrics") -> Figure:
         ylabel="precision",
         xlim=(0, 1),
         ylim=(0, 1.02),
-        title=_title(metrics),
     )
     if 0 < len(names) <= _LEGEND_UP_TO:
         axes.legend(loc="lower left", fontsize="small")
     return figure
 
 
-def _matrix(metrics: "Metrics") -> Figure:
-    table = metrics.confusion()
+def _matrix(table: pl.DataFrame) -> Figure:
     names = table.get_column("label_class").to_list()
     counts = table.drop("label_class").to_numpy().astype(np.float64)
     totals = counts.sum(axis=1, keepdims=True)
@@ -92,7 +99,7 @@ def _matrix(metrics: "Metrics") -> Figure:
     places = range(len(names))
     axes.set_xticks(places, names, rotation=90)
     axes.set_yticks(places, names)
-    axes.set(xlabel="inference", ylabel="label", title=_title(metrics))
+    axes.set(xlabel="inference", ylabel="label")
     if len(names) <= _WRITTEN_UP_TO:
         for row, column in np.argwhere(counts > 0).tolist():
             axes.text(
@@ -105,8 +112,3 @@ def _matrix(metrics: "Metrics") -> Figure:
                 color="white" if shares[row, column] > 1 / 2 else "black",
             )
     return figure
-
-
-def _title(metrics: "Metrics") -> str:
-    thresholds = f"IoU {metrics.parameters['iou']}, confidence {metrics.parameters['confidence']}"
-    return f"{metrics.task}, {short(metrics.counts['frames'])} frames, {thresholds}"

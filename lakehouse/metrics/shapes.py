@@ -4,15 +4,95 @@ Boxes are compared as boxes; where both sides have polygons throughout, and wher
 it is asked for, shapes are compared as the pixels that they cover.
 """
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
+from lakehouse.errors import import_extra
 from lakehouse.metrics.arrays import Flags, Floats, Ints
-from lakehouse.metrics.geometry import SHAPES, Geometry, boxes
-from lakehouse.metrics.overlap import Pairs, Side, box_pairs
-from lakehouse.metrics.tables import IGNORE, UNIT
+from lakehouse.metrics.inputs import IGNORE, SHAPES, UNIT, Geometry, boxes
+from lakehouse.metrics.matching import Pairs, Side, box_pairs
 
-__all__ = ["overlapping"]
+
+def _rle() -> Any:  # noqa: ANN401 - a module
+    """The run-length masks of faster-coco-eval."""
+    return import_extra(
+        "faster_coco_eval.mask",
+        "metrics",
+        "The overlap of polygons needs faster-coco-eval",
+    )
+
+
+class Masks:
+    """Shapes drawn as run-length masks, one each."""
+
+    def __init__(self, runs: list[dict[str, Any]]) -> None:
+        self.runs = runs
+
+    @classmethod
+    def drawn(cls, rows: pl.DataFrame, image: Ints, sizes: Ints) -> "Masks":
+        """Draw the polygons of each row; a row without is drawn as its box.
+
+        Args:
+            rows: With `polygons` and the columns of boxes.
+            image: The image of each row.
+            sizes: `int[images, 2]`: height and width of each in pixels.
+        """
+        shapes = rows.select("polygons", "left", "top", "width", "height")
+        return cls(
+            [
+                _drawn(shape, *sizes[place])
+                for shape, place in zip(shapes.iter_rows(), image, strict=True)
+            ]
+        )
+
+    @property
+    def areas(self) -> Floats:
+        """Pixels covered, of each."""
+        return np.array([_rle().area(run) for run in self.runs], np.float64)
+
+
+def mask_pairs(
+    inferences: Side,
+    inference_masks: Masks,
+    labels: Side,
+    label_masks: Masks,
+    least: float,
+) -> Pairs:
+    """The pairs of masks whose IoU is `least` or more.
+
+    Args:
+        inferences: Which image each is on.
+        inference_masks: One each.
+        labels: Likewise.
+        label_masks: Likewise.
+        least: IoU, above 0.
+    """
+    parts: list[Pairs] = []
+    images = np.intersect1d(inferences.image, labels.image)
+    mine = np.searchsorted(inferences.image, [images, images + 1])
+    theirs = np.searchsorted(labels.image, [images, images + 1])
+    for first, last, begin, end in zip(*mine, *theirs, strict=True):
+        crowds = labels.crowd[begin:end].astype(np.uint8).tolist()
+        found = _rle().iou(
+            inference_masks.runs[first:last], label_masks.runs[begin:end], crowds
+        )
+        iou = np.asarray(found, np.float64)
+        row, column = np.nonzero(iou >= least)
+        parts.append(Pairs(row + first, column + begin, iou[row, column]))
+    return Pairs.joined(parts)
+
+
+def _drawn(shape: tuple[Any, ...], height: int, width: int) -> dict[str, Any]:
+    polygons, left, top, wide, high = shape
+    if not polygons:
+        right, bottom = left + wide, top + high
+        polygons = [[[left, top], [right, top], [right, bottom], [left, bottom]]]
+    flat = [[value for point in polygon for value in point] for polygon in polygons]
+    parts: Any = _rle().frPyObjects(flat, int(height), int(width))
+    drawn: dict[str, Any] = _rle().merge(parts)
+    return drawn
 
 
 def overlapping(
@@ -49,10 +129,6 @@ def overlapping(
         theirs = _side(labels, classes, areas[0])
         mine = _side(inferences, classes, areas[1])
         return theirs, mine, box_pairs(mine, outlines[1], theirs, outlines[0], least)
-    from lakehouse.metrics.polygons import (  # noqa: PLC0415 - needs an extra
-        Masks,
-        mask_pairs,
-    )
 
     sizes = _sizes(images, frames, [labels, inferences], outlines)
     drawn = [Masks.drawn(rows, _image(rows), sizes) for rows in (labels, inferences)]

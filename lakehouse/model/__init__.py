@@ -2,5 +2,3 @@
 
 Ids, class maps, label types, sensors, metadata types, operations, problems.
 """
-
-__all__: list[str] = []

@@ -14,8 +14,6 @@ from typing import Any
 
 from lakehouse.errors import InvalidInputError, NotFoundError
 
-__all__ = ["ClassMap", "Colour", "LabelClass"]
-
 Colour = tuple[int, int, int]
 """Red, green, blue, each 0 to 255."""
 

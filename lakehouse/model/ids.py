@@ -14,15 +14,6 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 
-__all__ = [
-    "NAME_PATTERN",
-    "any_invalid_id",
-    "check_name",
-    "id_problem",
-    "invalid_id_expr",
-    "new_upload_id",
-]
-
 NAME_PATTERN: Final = r"^[A-Za-z0-9_]+$"
 """What a project, dataset, inference set or metadata field is called."""
 

@@ -12,8 +12,6 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 
-__all__ = ["PREFIX", "MetadataType", "metadata_columns"]
-
 PREFIX: Final = "user__"
 """What metadata columns start with."""
 

@@ -13,19 +13,6 @@ import polars as pl
 
 from lakehouse.model.problems import PROBLEM_SCHEMA
 
-__all__ = [
-    "CLEAR",
-    "IF_EXISTS",
-    "KEEPS_VECTOR",
-    "MIXED",
-    "OP",
-    "OPERATIONAL",
-    "ROW",
-    "SENT",
-    "Operations",
-    "all_are",
-]
-
 OP: Final = "_op"
 """ADD, MODIFY or DELETE."""
 CLEAR: Final = "_clear"
@@ -76,3 +63,11 @@ class Operations:
     def empty(cls) -> "Operations":
         """No operation at all."""
         return cls(pl.DataFrame(), pl.DataFrame(), pl.DataFrame(schema=PROBLEM_SCHEMA))
+
+
+OLD_AT: Final = "_old_at"
+"""Where that row lies; opaque here, null if there is none."""
+
+
+OLD_HASH: Final = "_old_hash"
+"""The hash of the row that an image replaces or a deletion removes; null if none."""

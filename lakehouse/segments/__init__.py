@@ -18,15 +18,11 @@ An element is where it is (dataset, inference set, frame, label) and a version.
 Its row is not copied: the change log has it for ever.
 """
 
-from lakehouse.segments.book import Segments
-from lakehouse.segments.kinds import (
-    ElementType,
-    SegmentState,
-    SegmentType,
-    Status,
-)
 from lakehouse.segments.refs import ElementLike
+from lakehouse.segments.registry import Segments
+from lakehouse.segments.rules import SegmentState, SegmentType, Status
 from lakehouse.segments.segment import Segment
+from lakehouse.types import ElementType
 
 __all__ = [
     "ElementLike",

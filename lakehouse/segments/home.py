@@ -4,14 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lakehouse.catalogue import SingleTable
-from lakehouse.collection import Collection
 from lakehouse.errors import InvalidInputError
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.single_table import SingleTable
 from lakehouse.segments.table import ElementTable
-from lakehouse.snapshot import Snapshot
 from lakehouse.storage import Store
-
-__all__ = ["Home", "Place"]
+from lakehouse.versions.snapshot import Snapshot
 
 
 class Place(NamedTuple):

@@ -18,8 +18,11 @@ from typing import Any
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.model.refusing import refuse
-from lakehouse.segments.changes import (
+from lakehouse.model.problems import raise_if_any
+from lakehouse.segments.refs import ElementLike, given_of, keys_in, meant, refs_of
+from lakehouse.segments.rules import BATCH_SIZE, STATUSES, choice_faults
+from lakehouse.segments.search import Searching
+from lakehouse.segments.staleness import (
     KEY,
     added,
     commented,
@@ -27,15 +30,8 @@ from lakehouse.segments.changes import (
     removed,
     with_fields,
 )
-from lakehouse.segments.kinds import BATCH_SIZE, STATUSES, choice_faults
-from lakehouse.segments.refs import ElementLike, meant, refs_of
-from lakehouse.segments.searching import Searching
-from lakehouse.segments.sources import given_of, keys_in
 from lakehouse.segments.table import Change
-from lakehouse.snapshot import Snapshot
-from lakehouse.versioned import Versioned
-
-__all__ = ["Segment"]
+from lakehouse.versions.snapshot import HasVersions, Snapshot
 
 
 class Segment(Searching):
@@ -56,7 +52,7 @@ class Segment(Searching):
 
     def add(
         self,
-        source: Snapshot | Versioned,
+        source: Snapshot | HasVersions,
         *,
         frames: ElementLike | None = None,
         labels: ElementLike | None = None,
@@ -151,7 +147,7 @@ class Segment(Searching):
         Raises:
             InvalidInputError: If the status is neither, or elements are unknown.
         """
-        refuse(choice_faults("status", status, STATUSES))
+        raise_if_any(choice_faults("status", status, STATUSES))
         return self._set(elements, {"status": status})
 
     def assign(
@@ -244,7 +240,7 @@ class Segment(Searching):
             mine = rows.filter(batch=batch)
             if not mine.height:
                 known = rows.get_column("batch").drop_nulls().unique().sort().to_list()
-                refuse(choice_faults("batch", batch, known))
+                raise_if_any(choice_faults("batch", batch, known))
             return with_fields(mine, {"assignee": assignee}, now)
 
         return self._update(None, change).put.height

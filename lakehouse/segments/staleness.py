@@ -6,18 +6,108 @@ What was changed and changed back, or deleted and added again as it was, does
 not differ.
 """
 
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.collection import Collection
-from lakehouse.diff.fields import differs
-from lakehouse.replay import uploads_between
-from lakehouse.segments.frozen import last_images_at, rows_of
+from lakehouse.ledger.change_log import upload_versions, uploads_between
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.contracts import contract
 from lakehouse.segments.refs import key_of
+from lakehouse.segments.table import Change
 from lakehouse.storage import collect
+from lakehouse.versions.diff_tables import differs
 
-__all__ = ["REASONS", "otherwise_at", "out_of_date"]
+_HIDDEN: Final = ("row_hash", "upload_id")
+_FROZEN_AT: Final = "_at"
+
+
+def frozen(collection: Collection, table: str, wanted: pl.DataFrame) -> pl.DataFrame:
+    """The rows that some keys had at versions.
+
+    Args:
+        collection: Whose rows.
+        table: A live table.
+        wanted: `version`, and columns of the table's key: all of them, or the first
+            for every row of a frame.
+
+    Returns:
+        `version` and the row's columns, those that the newest version asked for has.
+        What was not there at its version is left out.
+    """
+    images = last_images_at(collection, table, wanted)
+    there = images.filter(pl.col("row_hash").is_not_null())
+    newest = wanted.get_column("version").max()
+    return rows_of(collection, table, there, newest if isinstance(newest, int) else 0)
+
+
+def last_images_at(
+    collection: Collection, table: str, wanted: pl.DataFrame
+) -> pl.DataFrame:
+    """The last image of some keys up to versions.
+
+    Args:
+        collection: Whose images.
+        table: A live table.
+        wanted: As `frozen` takes it.
+
+    Returns:
+        The columns of the key, `version`, `upload_id`, and `row_hash`: null if the row
+        was deleted. What never was there by then is left out.
+    """
+    key = list(collection.contract(table).key)
+    on = [name for name in key if name in wanted.columns]
+    images = collection.scan(
+        f"{table}_changes",
+        collection.head().version,
+        keys=wanted.get_column("frame_id").unique(),
+        columns=[*key, "row_hash", "upload_id"],
+    )
+    uploads = upload_versions(collection).rename({"version": _FROZEN_AT})
+    return collect(
+        images.join(uploads, on="upload_id", how="inner")
+        .join(wanted.lazy(), on=on, how="inner")
+        .filter(pl.col(_FROZEN_AT) <= pl.col("version"))
+        .sort(_FROZEN_AT)
+        .unique([*key, "version"], keep="last", maintain_order=False)
+        .select(*key, "version", "upload_id", "row_hash")
+    )
+
+
+def rows_of(
+    collection: Collection, table: str, images: pl.DataFrame, version: int
+) -> pl.DataFrame:
+    """The rows of images.
+
+    Args:
+        collection: Whose rows.
+        table: A live table.
+        images: The columns of the key, `version` and `upload_id`.
+        version: Columns are those of the table then.
+
+    Returns:
+        `version` and the row's columns, in no promised order.
+    """
+    key = list(collection.contract(table).key)
+    schema = collection.state(table, version).schema
+    names = [name for name in schema.names() if name not in _HIDDEN]
+    rows = collection.scan(
+        f"{table}_changes",
+        collection.head().version,
+        keys=images.get_column("frame_id").unique(),
+        columns=[*names, "upload_id"],
+    )
+    ids = images.get_column("upload_id").unique()
+    if len(ids):
+        # Statistics of row groups leave out those of other uploads.
+        mine = pl.col("upload_id")
+        within = mine.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
+        rows = rows.filter(within, mine.is_in(ids.implode()))
+    wanted = images.select(*key, "version", "upload_id").lazy()
+    found = rows.join(wanted, on=[*key, "upload_id"], how="inner")
+    return collect(found.select("version", *names))
+
 
 REASONS: Final = ("deleted", "changed", "labels changed")
 """Why an element is out of date, the first that holds."""
@@ -204,3 +294,98 @@ def _fields(
     return after.select(key).hstack(
         differing.with_columns(fields=fields).select("fields")
     )
+
+
+KEY: Final = ("dataset", "inference_set", "frame_id", "label_id")
+"""What tells the elements of one segment apart."""
+
+
+def added(
+    rows: pl.DataFrame,
+    keys: pl.DataFrame,
+    fields: dict[str, Any],
+    batch_size: int | None = None,
+) -> Change:
+    """New elements; those that are there stay as they are.
+
+    Args:
+        rows: The segment's rows.
+        keys: The key's columns, each element once.
+        fields: What the new rows have in common.
+        batch_size: Put them into batches of that many; None for none.
+    """
+    schema = contract("segment_elements").schema()
+    fresh = keys.join(rows, on=list(KEY), how="anti", maintain_order="left")
+    nothing: dict[str, Any] = {"earlier": [], "comments": []}
+    values = nothing | {name: None for name in schema if name not in {*KEY, *nothing}}
+    put = fresh.with_columns(
+        pl.lit(value, dtype=schema[name]).alias(name)
+        for name, value in (values | fields).items()
+    )
+    if batch_size is not None:
+        put = put.with_columns(batch=_batches(rows, put.height, batch_size))
+    return Change(put.select(schema.names()), rows.clear())
+
+
+def removed(rows: pl.DataFrame, mine: pl.DataFrame) -> Change:
+    """Elements that leave the segment."""
+    return Change(rows.clear(), mine)
+
+
+def with_fields(mine: pl.DataFrame, fields: dict[str, Any], at: datetime) -> Change:
+    """Elements with other values of fields; those that have them stay."""
+    new = {name: pl.lit(value, mine.schema[name]) for name, value in fields.items()}
+    differs = pl.any_horizontal(
+        pl.col(name).ne_missing(value) for name, value in new.items()
+    )
+    return Change(_touched(mine.filter(differs).with_columns(**new), at), mine.clear())
+
+
+def commented(
+    mine: pl.DataFrame, author: str | None, text: str, at: datetime
+) -> Change:
+    """Elements with one more comment."""
+    said = [[{"author": author, "time": at, "text": text}]]
+    comment = pl.Series(said, dtype=mine.schema["comments"])
+    every = pl.concat_list("comments", pl.lit(comment))
+    return Change(_touched(mine.with_columns(comments=every), at), mine.clear())
+
+
+def moved(rows: pl.DataFrame, moves: pl.DataFrame, at: datetime) -> Change:
+    """Elements at other versions; those they had are kept.
+
+    Args:
+        rows: The segment's rows.
+        moves: The key's columns, `version` and `latest`. An element that is at
+            another version by now stays.
+        at: When.
+    """
+    mine = rows.join(moves, on=[*KEY, "version"], how="inner", maintain_order="left")
+    put = mine.with_columns(
+        earlier=pl.concat_list("earlier", "version"), version="latest"
+    )
+    return Change(_touched(put.select(rows.columns), at), rows.clear())
+
+
+def _touched(rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    return rows.with_columns(
+        pl.lit(at, dtype=rows.schema["updated_at"]).alias("updated_at")
+    )
+
+
+def _batches(rows: pl.DataFrame, count: int, size: int) -> pl.Series:
+    """The batches that new elements go into: `batch_1` and on.
+
+    The last batch is filled up unless somebody works on it already.
+    """
+    number = pl.col("batch").str.extract(r"^batch_([0-9]+)$").cast(pl.Int64)
+    numbered = rows.with_columns(_number=number).drop_nulls("_number")
+    last = numbered.filter(pl.col("_number") == pl.col("_number").max())
+    is_idle = last.get_column("assignee").null_count() == last.height and not (
+        last.filter(status="done").height
+    )
+    newest = last["_number"][0] if last.height else 0
+    free = max(size - last.height, 0) if last.height and is_idle else 0
+    first = [newest] * min(free, count)
+    rest = [newest + 1 + place // size for place in range(count - len(first))]
+    return pl.Series("batch", [f"batch_{number}" for number in first + rest], pl.String)

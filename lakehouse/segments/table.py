@@ -12,18 +12,16 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from lakehouse.contracts import contract
-from lakehouse.delta.actions import Action, remove_action
-from lakehouse.delta.index_cache import IndexCache
-from lakehouse.delta.plan import TableWriter
-from lakehouse.delta.reading import PLACE
+from lakehouse.delta.key_index import IndexCache
+from lakehouse.delta.log import Action, remove_action
+from lakehouse.delta.scan import PLACE
 from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.delta.writer import TableWriter
 from lakehouse.errors import ConflictError
-from lakehouse.merging.outcome import OLD_AT
-from lakehouse.own_log import MOST_RACES, OwnLog
+from lakehouse.ledger.single_table import MOST_RACES, OwnLog
+from lakehouse.model.contracts import contract
+from lakehouse.model.operations import OLD_AT
 from lakehouse.storage import Store, collect, collect_all
-
-__all__ = ["Change", "ElementTable"]
 
 MOST_FILES: Final = 16
 """Small files of a segment that are let be."""

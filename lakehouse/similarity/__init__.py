@@ -17,9 +17,9 @@ what is kept to be quicker, in memory and in a local folder, can go at any time.
 """
 
 from lakehouse.similarity.corpus import Corpus
-from lakehouse.similarity.distances import Metric
+from lakehouse.similarity.index import Metric
 from lakehouse.similarity.leakage import Leakage
-from lakehouse.similarity.search import Within
+from lakehouse.similarity.query import Within
 from lakehouse.similarity.searchable import Searchable
 
 __all__ = ["Corpus", "Leakage", "Metric", "Searchable", "Within"]

@@ -10,15 +10,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
+from lakehouse.errors import Problem
+from lakehouse.model.problems import raise_if_any
 from lakehouse.similarity.corpus import Corpus
-from lakehouse.similarity.distances import Metric
 from lakehouse.similarity.duplicates import PAIR, near_pairs, same_images
+from lakehouse.similarity.index import Metric
 from lakehouse.similarity.query import require_same_model
 from lakehouse.storage import collect
-
-__all__ = ["Leakage", "Side", "leakage_between"]
 
 _REASONS: Final = ("frame_id", "image_url", "embedding")
 
@@ -97,7 +95,7 @@ def leakage_between(
     one: Side, other: Side, *, threshold: float | None, by: str | None, metric: Metric
 ) -> Leakage:
     """What two sets of frames have in common; `snapshot.leakage` tells the arguments."""
-    refuse(
+    raise_if_any(
         [fault for side in (one, other) for fault in _column_faults(side, by)],
         lead="These frames cannot be compared so.",
     )

@@ -6,26 +6,23 @@ must be the same in any case.
 """
 
 import difflib
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Final, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.errors import InvalidInputError, NotFoundError
-from lakehouse.merging.rules import EmbeddingSpec
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
-from lakehouse.replay import content
-from lakehouse.similarity.corpus import Corpus
-from lakehouse.similarity.distances import Metric
-from lakehouse.similarity.vectors import Floats
+from lakehouse.errors import InvalidInputError, NotFoundError, Problem
+from lakehouse.ledger.change_log import content
+from lakehouse.merging.types import EmbeddingSpec
+from lakehouse.model.problems import raise_if_any
+from lakehouse.similarity.corpus import Corpus, Floats, Rows
+from lakehouse.similarity.index import Found, Metric, looked_at, nearest, neighbours_of
 from lakehouse.storage import collect
-
-__all__ = ["Query", "VectorLike", "metric_faults", "require_same_model"]
 
 VectorLike = Sequence[float] | npt.NDArray[Any]
 """Numbers of one vector."""
@@ -47,7 +44,7 @@ class Query:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, whatever is searched."""
-        refuse(
+        raise_if_any(
             [
                 *self._subject_faults(),
                 *self._count_faults(),
@@ -173,7 +170,7 @@ def require_same_model(
         )
         if None not in {mine, theirs} and mine != theirs
     ]
-    refuse(faults, lead="These vectors cannot be compared.")
+    raise_if_any(faults, lead="These vectors cannot be compared.")
 
 
 def _is_finite(number: object) -> bool:
@@ -184,3 +181,84 @@ def _fault(
     path: str, message: str, hint: str, rule: str = "similarity.query"
 ) -> Problem:
     return Problem(None, None, path, rule, message, hint)
+
+
+LARGE: Final = 1 << 24
+"""Numbers in all vectors together up to which a search is exact unless said."""
+
+_LEAST_DIMENSION: Final = 32
+"""Shorter vectors are compared quickly, and their codes are too coarse."""
+
+
+class Within(Protocol):
+    """A part of a version that is searched alone, such as a segment."""
+
+    def keys_in(self, corpus: Corpus) -> pl.DataFrame:
+        """The keys of what is searched.
+
+        Raises:
+            InvalidInputError: If it is not in the version as it should be.
+        """
+        ...
+
+
+def search(
+    corpus: Corpus, query: Query, *, within: Within | None, exact: bool | None
+) -> pl.DataFrame:
+    """The elements that resemble a query, nearest first; itself left out.
+
+    Args:
+        corpus: Where to search.
+        query: What is looked for.
+        within: Only this part of it.
+        exact: True compares with every vector; None does so unless there are many
+            and faiss is there; False wants faiss.
+
+    Returns:
+        The key, and `distance`.
+
+    Raises:
+        NotFoundError: If there are no vectors, or not the one in question.
+        InvalidInputError: If the query cannot be compared, or the part is not as it
+            should be.
+        LakehouseError: If `exact=False` and faiss is not installed.
+    """
+    among = _among(corpus, within)
+    vector, own = query.vector_in(corpus)
+    wanted = query.k + (own is not None)
+    found = _found(corpus, query, vector, wanted, among, exact=exact)
+    others = found.rows != (-1 if own is None else own)
+    rows, distances = found.rows[others][: query.k], found.distances[others][: query.k]
+    keys: pl.DataFrame = corpus.vectors().keys[rows]
+    return keys.with_columns(distance=pl.Series(distances, dtype=pl.Float64))
+
+
+def _found(
+    corpus: Corpus, query: Query, vector: Floats, k: int, among: Rows | None, *,
+    exact: bool | None,
+) -> Found:  # fmt: skip
+    vectors = corpus.vectors()
+    is_large = vectors.matrix.size > LARGE and _has_faiss()
+    if not (is_large if exact is None else not exact):
+        return nearest(vectors, vector, k, query.metric, among)
+    count, dimension = vectors.matrix.shape
+    if (
+        among is not None
+        or dimension < _LEAST_DIMENSION
+        or looked_at(count, k) >= count
+    ):
+        return nearest(vectors, vector, k, query.metric, among)
+    return neighbours_of(vectors, query.metric).nearest(vectors, vector, k)
+
+
+def _among(corpus: Corpus, within: Within | None) -> Rows | None:
+    """The rows that are searched; None for all."""
+    chosen = corpus.chosen_rows()
+    if within is None:
+        return chosen
+    mine = corpus.rows_of(within.keys_in(corpus))
+    return mine if chosen is None else np.intersect1d(mine, chosen)
+
+
+def _has_faiss() -> bool:
+    return importlib.util.find_spec("faiss") is not None

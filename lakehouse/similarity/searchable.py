@@ -6,18 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.collection import Collection
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
+from lakehouse.errors import Problem
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.problems import raise_if_any
 from lakehouse.similarity.corpus import Corpus
-from lakehouse.similarity.distances import Metric
 from lakehouse.similarity.duplicates import pairs_of_frames
+from lakehouse.similarity.index import Metric
 from lakehouse.similarity.leakage import Leakage, Side, leakage_between
-from lakehouse.similarity.query import Query, VectorLike, metric_faults
-from lakehouse.similarity.search import Within, search
-from lakehouse.typing import ElementType
-
-__all__ = ["Searchable"]
+from lakehouse.similarity.query import Query, VectorLike, Within, metric_faults, search
+from lakehouse.types import ElementType
 
 
 class Searchable(ABC):
@@ -119,7 +116,7 @@ class Searchable(ABC):
             InvalidInputError: If the threshold is no distance, or so many pairs are
                 near that a list of them helps nobody.
         """
-        refuse(_distance_faults(threshold, metric))
+        raise_if_any(_distance_faults(threshold, metric))
         corpus = None if threshold is None else self.corpus("frame")
         return pairs_of_frames(self.frames(), corpus, threshold, metric)
 
@@ -151,7 +148,7 @@ class Searchable(ABC):
             InvalidInputError: If vectors are of different models, or there is no such
                 field.
         """
-        refuse(_distance_faults(threshold, metric))
+        raise_if_any(_distance_faults(threshold, metric))
         sides = [
             Side(corpus.where, side.frames(), corpus)
             for side, corpus in ((side, side.corpus("frame")) for side in (self, other))

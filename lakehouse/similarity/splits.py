@@ -14,11 +14,9 @@ import numpy as np
 import polars as pl
 import polars_hash as plh
 
-from lakehouse.model.problems import Problem
-from lakehouse.model.refusing import refuse
+from lakehouse.errors import Problem
+from lakehouse.model.problems import raise_if_any
 from lakehouse.storage import collect
-
-__all__ = ["assigned", "share_faults", "splits_of"]
 
 _SHOWN: Final = 20
 _RANGE: Final = 2.0**64
@@ -44,7 +42,7 @@ def splits_of(
         InvalidInputError: If columns or shares cannot be used, or groups are torn.
     """
     schema = frames.collect_schema()
-    refuse([*share_faults(shares), *_column_faults(schema, by, field)])
+    raise_if_any([*share_faults(shares), *_column_faults(schema, by, field)])
     group = pl.lit(None, pl.String) if by is None else pl.col(by).cast(pl.String)
     split = pl.col(field) if field in schema else pl.lit(None, pl.String)
     rows = collect(frames.select("frame_id", group=group, split=split))
@@ -77,7 +75,7 @@ def assigned(
     homes = rows.drop_nulls("split").group_by("_group").agg(pl.col("split").unique())
     waiting = rows.filter(pl.col("split").is_null()).drop("split")
     waiting = waiting.join(homes, on="_group", how="left")
-    refuse(
+    raise_if_any(
         [
             Problem(
                 None,

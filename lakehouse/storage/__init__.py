@@ -5,16 +5,9 @@ injects faults sees every call. The one call that matters is `put_new`: put,
 unless something is there.
 """
 
-from lakehouse.storage.open import open_store
-from lakehouse.storage.probe import probe_conditional_writes
+from lakehouse.storage.open import open_store, probe_conditional_writes
 from lakehouse.storage.s3 import s3_files
-from lakehouse.storage.store import (
-    Store,
-    StoredFile,
-    Written,
-    collect,
-    collect_all,
-)
+from lakehouse.storage.store import Store, StoredFile, Written, collect, collect_all
 
 __all__ = [
     "Store",

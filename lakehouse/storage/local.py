@@ -23,8 +23,6 @@ from lakehouse.storage.store import (
     scan_parquet,
 )
 
-__all__ = ["LocalStore"]
-
 _TEMPORARY = ".tmp"
 _BLOCK_BYTES = 1024**2
 

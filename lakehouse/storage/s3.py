@@ -22,8 +22,6 @@ from lakehouse.storage.store import (
     scan_parquet,
 )
 
-__all__ = ["S3Store", "s3_files"]
-
 _TAKEN: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 )

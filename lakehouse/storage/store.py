@@ -9,17 +9,6 @@ import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
 
-__all__ = [
-    "COMPRESSION",
-    "ROW_GROUP_ROWS",
-    "Store",
-    "StoredFile",
-    "Written",
-    "collect",
-    "collect_all",
-    "scan_parquet",
-]
-
 ROW_GROUP_ROWS: Final = 65_536
 """Rows of a Parquet row group: what a point read decodes at the least."""
 

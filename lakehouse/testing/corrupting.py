@@ -13,11 +13,9 @@ from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
-from lakehouse.collection import Collection
-from lakehouse.contracts import APPEND_TABLES, COLLECTION_TABLES, LIVE_TABLES
-from lakehouse.ledger import entry_name, log_path
-
-__all__ = ["KINDS", "Corruption", "Kind", "corrupt"]
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.ledger import entry_name, log_path
+from lakehouse.model.contracts import APPEND_TABLES, COLLECTION_TABLES, LIVE_TABLES
 
 Kind = Literal[
     "row dropped",

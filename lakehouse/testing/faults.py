@@ -16,8 +16,6 @@ from polars.io.plugins import register_io_source
 from lakehouse.errors import StorageError
 from lakehouse.storage import Store, StoredFile, Written
 
-__all__ = ["Fault", "FaultyStore"]
-
 Fault = Literal["before", "lost", "late", "kill_before", "kill_after"]
 """How the chosen call goes wrong; only scans fail late, other calls `before`."""
 

@@ -8,27 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import NotFoundError
-from lakehouse.fingerprint import Fingerprint
-from lakehouse.merging.row_hash import row_hash
+from lakehouse.ledger.change_log import content
 from lakehouse.merging.rows import logical_columns
-from lakehouse.replay import content
-from lakehouse.snapshot import Snapshot
+from lakehouse.model.contracts import LIVE_TABLES, contract
+from lakehouse.model.row_hash import Fingerprint, row_hash
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.rows import exact, plain
 from lakehouse.testing.state import Key, State
-from lakehouse.versioned import Versioned
-
-__all__ = [
-    "assert_equals_model",
-    "assert_history",
-    "assert_ledger_linear",
-    "assert_log_replays",
-    "assert_plain_engine_agrees",
-    "assert_sound",
-    "assert_verified",
-]
+from lakehouse.versions.snapshot import Snapshot
 
 
 def assert_ledger_linear(dataset: Versioned) -> None:

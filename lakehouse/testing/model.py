@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from lakehouse.model.label_types import MASK_CLASS
+from lakehouse.model.labels import MASK_CLASS
 from lakehouse.testing.rows import (
     Row,
     changes_image,
@@ -25,8 +25,6 @@ from lakehouse.testing.rows import (
 )
 from lakehouse.testing.state import Key, Result, Sent, State, result_of
 from lakehouse.testing.undoing import restored, reverted, undo_result
-
-__all__ = ["ModelDataset"]
 
 Types = Mapping[str, Mapping[str, str]]
 Lengths = Mapping[str, int | None]

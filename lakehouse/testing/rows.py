@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lakehouse.model.ids import id_problem
-from lakehouse.model.label_types import LABEL_TYPES, MASK_CLASS, MASK_TYPES
-
-__all__ = ["Row", "exact", "is_bad_frame", "is_bad_label", "kind_of", "plain"]
+from lakehouse.model.labels import LABEL_TYPES, MASK_CLASS, MASK_TYPES
 
 Row = dict[str, Any]
 

@@ -6,12 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.draft import Draft
 from lakehouse.model.operations import Operations
 from lakehouse.testing.rows import exact
 from lakehouse.testing.state import Sent
-
-__all__ = ["operations_of"]
+from lakehouse.uploads.draft import Draft
 
 Rows = list[dict[str, Any]]
 

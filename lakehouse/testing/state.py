@@ -9,17 +9,6 @@ from typing import Any, Final, Literal
 
 from lakehouse.testing.rows import Row, exact
 
-__all__ = [
-    "TABLES",
-    "Change",
-    "Key",
-    "Result",
-    "Sent",
-    "State",
-    "fates",
-    "result_of",
-]
-
 Op = Literal["ADD", "MODIFY", "DELETE"]
 Key = tuple[str, ...]
 """A frame id; or a frame id and a label id."""

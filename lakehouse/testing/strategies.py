@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from lakehouse.testing.state import Op, Sent
 
-__all__ = ["FRAME_IDS", "frame_rows", "label_rows", "unreadable", "uploads"]
-
 Row = dict[str, Any]
 Upload = tuple[list[Sent], list[Sent]]
 

@@ -7,8 +7,6 @@ from typing import Any, Final, Literal
 from lakehouse.testing.rows import exact
 from lakehouse.testing.state import TABLES, Change, Key, Result, State, fates
 
-__all__ = ["restored", "reverted", "undo_result"]
-
 _OWNER: Final = {
     "labels": "frames",
     "frame_embeddings": "frames",

@@ -10,7 +10,7 @@ All problems are told at once, each with the version, table and file at fault.
 Nothing is mended here, and nothing damaged is decoded.
 """
 
-from lakehouse.progress import Tell, silent
+from lakehouse.types import Tell, silent
 from lakehouse.verify.report import Verification
 from lakehouse.verify.run import verify
 

@@ -7,15 +7,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from lakehouse.collection import Collection
-from lakehouse.delta.table_state import (
-    CHECKPOINT_INTERVAL,
-    TableState,
-    load_checkpoint,
-)
+from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState, load_checkpoint
+from lakehouse.ledger.collection import Collection
 from lakehouse.verify.report import Findings
-
-__all__ = ["check_checkpoints"]
 
 
 def check_checkpoints(
@@ -38,7 +32,7 @@ def check_checkpoints(
                 "checkpoint.wrong",
                 f"The checkpoint {wrong}.",
                 "Delete it: the log says all that it should. Then write it anew: "
-                "lakehouse.delta.checkpoint.write_checkpoint(store, table, version).",
+                "lakehouse.delta.log.write_checkpoint(store, table, version).",
                 version=version,
                 table=table,
                 file=file,

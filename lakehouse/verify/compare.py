@@ -6,19 +6,80 @@ a row more, not a row less, no key twice. The spans of all versions are compared
 in one pass, part by part of the keys.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.verify.doubts import Doubts
-from lakehouse.verify.gather import LIVING, Gathered
+from lakehouse.verify.gather import LIVING, Gathered, Tally
+from lakehouse.verify.ledger import History
 from lakehouse.verify.lives import FOR_EVER
-from lakehouse.verify.spool import Records, take
-from lakehouse.verify.tally import Tally
+from lakehouse.verify.report import Findings
+from lakehouse.verify.spool import Records, UnreadableError, take
 
-__all__ = ["compare", "orphans", "spans"]
+_SAID: Final = {
+    "key.twice": "keys are there twice, the second time in this file",
+    "change_log.twice": "images are the second of their key in their version",
+    "live.unlogged": "rows live in versions that the change log does not have them in",
+    "live.lacking": "images should live in versions that the live table lacks them in",
+    "frame.lacking": "rows are of a frame that is not there",
+    "label.lacking": "vectors are of a label that is not there",
+}
+_HINT: Final = (
+    "The files are as they were written, so a writer was wrong: report it. "
+    "dataset.restore() of an earlier version writes the rows anew."
+)
+_SHOWN: Final = 20
+
+
+@dataclass(slots=True)
+class Doubts:
+    """Rows at fault in one table, by check and by number of file."""
+
+    found: dict[tuple[str, int], tuple[int, Any]] = field(
+        default_factory=dict[tuple[str, int], tuple[int, Any]]
+    )
+
+    def note(self, check: str, records: Records) -> None:
+        """Count rows; one of each file is kept as an example."""
+        numbers, first, counts = np.unique(
+            records["file"], return_index=True, return_counts=True
+        )
+        for number, at, count in zip(numbers, first, counts, strict=True):
+            known, example = self.found.get(
+                (check, int(number)), (0, records[at].copy())
+            )
+            self.found[check, int(number)] = (known + int(count), example)
+
+    def tell(
+        self, gathered: Gathered, opened: Sequence[int], findings: Findings
+    ) -> None:
+        """Say which rows they are, file by file."""
+        for (check, number), (count, example) in sorted(self.found.items())[:_SHOWN]:
+            copy = gathered.files[number]
+            try:
+                key = gathered.reader.key_of(
+                    copy, int(example["first"]), int(example["second"])
+                )
+            except UnreadableError:
+                continue
+            version = copy.version
+            if "start" in example.dtype.names:
+                version = opened[int(example["start"])]
+            findings.add(
+                check,
+                f"{count} {_SAID[check]}, among them {key}.",
+                _HINT,
+                version=version,
+                table=copy.table,
+                file=copy.path,
+            )
+        if len(self.found) > _SHOWN:
+            findings.note(f"{len(self.found) - _SHOWN} more files have rows at fault.")
+
 
 _KEY = ("first", "second")
 _IMAGE = (*_KEY, "version")
@@ -152,3 +213,77 @@ def _records(frame: pl.DataFrame) -> Records:
     for name in (*_SPAN, "file"):
         made[name] = frame[name].to_numpy()
     return made
+
+
+def check_log(
+    gathered: Gathered, tally: Tally, history: History, findings: Findings
+) -> None:
+    """Compare every version, closed ones too, with what the change log comes to."""
+    if not gathered.is_log_whole:
+        return
+    totals = tally.totals()
+    found = {version: totals[version] for version in history.versions}
+    for run, what in _wrong(gathered.table, found, history):
+        findings.add(
+            "change_log.fingerprint",
+            f"{_named(run)}: the change log comes to {what}.",
+            "Images are missing, doubled or wrong: restore the change log's files "
+            "from a backup, or report how it came.",
+            version=run[0],
+            table=f"{gathered.table}_changes",
+        )
+
+
+def check_live(gathered: Gathered, history: History, findings: Findings) -> None:
+    """Compare every open version with what the files of the live table come to."""
+    totals = gathered.tally.totals()
+    found = {
+        version: totals[place]
+        for place, version in enumerate(history.open)
+        if gathered.is_known_at(place)
+    }
+    for run, what in _wrong(gathered.table, found, history):
+        findings.add(
+            "live.fingerprint",
+            f"{_named(run)}: the live table comes to {what}.",
+            "The change log has the rows as they should be, unless it is named here "
+            "too: report how it came.",
+            version=run[0],
+            table=gathered.table,
+        )
+
+
+def _wrong(
+    table: str, found: Mapping[int, tuple[int, Any]], history: History
+) -> Iterator[tuple[list[int], str]]:
+    """Runs of versions that are wrong, and what the first of each is."""
+    said: dict[int, str] = {}
+    for version, (rows, fingerprint) in found.items():
+        entry = history.entries[version]
+        wanted = entry.rows.get(table), entry.fingerprint.get(table)
+        if version in history.vouched and (rows, fingerprint.text) != wanted:
+            said[version] = (
+                f"{rows} rows and the fingerprint {fingerprint.text}, not {wanted[0]} "
+                f"and {wanted[1]} as the ledger entry says"
+            )
+    for run in _runs(found, said):
+        yield run, said[run[0]]
+
+
+def _runs(versions: Iterable[int], wrong: Mapping[int, str]) -> Iterator[list[int]]:
+    """The wrong ones among versions, those beside each other together."""
+    run: list[int] = []
+    for version in versions:
+        if version in wrong:
+            run.append(version)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _named(run: list[int]) -> str:
+    if len(run) == 1:
+        return f"Version {run[0]}"
+    return f"Versions {run[0]} to {run[-1]}"

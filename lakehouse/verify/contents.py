@@ -10,23 +10,17 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES
-from lakehouse.progress import Tell
-from lakehouse.verify.batches import RowJudge
-from lakehouse.verify.compare import compare, orphans
-from lakehouse.verify.doubts import Doubts
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.contracts import LIVE_TABLES
+from lakehouse.types import Tell
+from lakehouse.verify.compare import Doubts, check_live, check_log, compare, orphans
 from lakehouse.verify.files import Copy
-from lakehouse.verify.gather import IMAGE, LIVING, Gathered, gather
-from lakehouse.verify.records import Uploads
+from lakehouse.verify.gather import IMAGE, LIVING, Gathered, Tally, gather
+from lakehouse.verify.ledger import History
 from lakehouse.verify.report import Findings
-from lakehouse.verify.rows import RowReader
+from lakehouse.verify.rows import RowJudge, RowReader
 from lakehouse.verify.spool import Spool, parts_for
-from lakehouse.verify.tally import Tally
-from lakehouse.verify.verdict import check_live, check_log
-from lakehouse.verify.walk import History
-
-__all__ = ["check_contents"]
+from lakehouse.verify.tables import Uploads
 
 _HOMES: Final = (
     ("labels", "frames", "frame.lacking", ("first",)),

@@ -16,11 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
 
-from lakehouse.collection import Collection
-from lakehouse.contracts import COLLECTION_TABLES
-from lakehouse.delta.actions import LEDGER_ENTRY, Action, read_commit
+from lakehouse.delta.log import LEDGER_ENTRY, Action, read_commit
 from lakehouse.errors import FormatError, NotFoundError, StorageError
-from lakehouse.ledger import (
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.ledger import (
     Entry,
     EntryKind,
     commit_of,
@@ -28,10 +27,9 @@ from lakehouse.ledger import (
     entry_name,
     log_path,
 )
+from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.storage import Store
 from lakehouse.verify.report import Findings
-
-__all__ = ["Decided", "Raw", "collected_of", "content_of", "judge", "read_raw"]
 
 _FROM_BACKUP: Final = "Restore the file from a backup; no other copy of it exists."
 

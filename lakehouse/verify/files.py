@@ -9,19 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lakehouse.collection import Collection
-from lakehouse.contracts import APPEND_TABLES, COLLECTION_TABLES, LIVE_TABLES
-from lakehouse.delta.actions import CHECKSUM
+from lakehouse.delta.log import CHECKSUM
 from lakehouse.delta.table_state import DataFile
 from lakehouse.errors import LakehouseError, NotFoundError
-from lakehouse.ledger import Entry
-from lakehouse.progress import Tell
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.ledger import Entry
+from lakehouse.model.contracts import APPEND_TABLES, COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.storage import Store, Written
+from lakehouse.types import Tell
+from lakehouse.verify.ledger import History, closed_ranges, entries_after
 from lakehouse.verify.lives import FileLife
 from lakehouse.verify.report import Findings
-from lakehouse.verify.walk import History, closed_ranges, entries_after
-
-__all__ = ["Copy", "FileCheck", "copies_of"]
 
 _READERS = 4
 

@@ -4,19 +4,17 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from lakehouse.collection import Collection
-from lakehouse.contracts import LIVE_TABLES
-from lakehouse.delta.reading import scan_files
+from lakehouse.delta.scan import scan_files
 from lakehouse.delta.table_state import DataFile
 from lakehouse.errors import NotFoundError
-from lakehouse.fingerprint import Fingerprint
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.contracts import LIVE_TABLES
+from lakehouse.model.row_hash import Fingerprint
 from lakehouse.storage import collect
 from lakehouse.verify.files import Copy
+from lakehouse.verify.ledger import History
 from lakehouse.verify.report import Findings
-from lakehouse.verify.unreadable import UnreadableError, may_be_damaged
-from lakehouse.verify.walk import History
-
-__all__ = ["check_latest"]
+from lakehouse.verify.spool import UnreadableError, may_be_damaged
 
 
 def check_latest(

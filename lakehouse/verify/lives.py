@@ -13,10 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from lakehouse.delta.deletion_vectors import Positions
 from lakehouse.delta.table_state import DataFile, TableState
-from lakehouse.delta.vectors import Positions
-
-__all__ = ["FOR_EVER", "FileLife", "Lives", "Spans"]
 
 FOR_EVER: Final = 2**31 - 1
 """The end of what lives in the newest version."""

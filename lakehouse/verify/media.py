@@ -11,16 +11,14 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.collection import Collection
 from lakehouse.errors import LakehouseError, NotFoundError
-from lakehouse.media import Media
-from lakehouse.model.sensors import URL_FIELDS
-from lakehouse.progress import Tell
-from lakehouse.replay import content
+from lakehouse.ledger.change_log import content
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.labels import URL_FIELDS
 from lakehouse.storage import collect_all
+from lakehouse.storage.media import Media
+from lakehouse.types import Tell
 from lakehouse.verify.report import Findings
-
-__all__ = ["check_media"]
 
 _AT_ONCE: Final = 16
 _SHOWN: Final = 3

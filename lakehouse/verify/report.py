@@ -15,10 +15,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lakehouse.contracts import DATASET, Layout
 from lakehouse.errors import FormatError
-
-__all__ = ["CHECKED", "PROBLEM_SCHEMA", "Findings", "Verification"]
+from lakehouse.model.contracts import DATASET, Layout
 
 PROBLEM_SCHEMA: Final = pl.Schema(
     {

@@ -10,18 +10,16 @@ latest      or else: the latest version, by the hashes that its rows carry
 
 from functools import partial
 
-from lakehouse.collection import Collection
-from lakehouse.progress import Tell, silent
+from lakehouse.ledger.collection import Collection
+from lakehouse.types import Tell, silent
 from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
 from lakehouse.verify.files import FileCheck, copies_of
 from lakehouse.verify.latest import check_latest
+from lakehouse.verify.ledger import walk
 from lakehouse.verify.media import check_media
-from lakehouse.verify.records import check_records
 from lakehouse.verify.report import Findings, Verification
-from lakehouse.verify.walk import walk
-
-__all__ = ["verify"]
+from lakehouse.verify.tables import check_records
 
 
 def verify(

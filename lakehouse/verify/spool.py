@@ -4,7 +4,8 @@ What is said of one frame lies in one part, so a part can be looked at by itself
 A few parts stay in memory; of a large table each is a file in a temporary folder.
 """
 
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -12,8 +13,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-__all__ = ["PART_ROWS", "Records", "Spool", "parts_for", "take"]
+from lakehouse.errors import NotFoundError, StorageError
 
 Records = npt.NDArray[Any]
 """A structured array with the field `first`, a hash of the frame's id."""
@@ -111,3 +113,28 @@ class Spool:
         trace: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+
+class UnreadableError(Exception):
+    """A file whose rows cannot be had; its text says why."""
+
+
+@contextmanager
+def may_be_damaged() -> Generator[None]:
+    """Turn what damaged bytes make a decoder raise into an `UnreadableError`.
+
+    Raises:
+        NotFoundError: If the file is gone: that is no damage yet.
+        StorageError: If the store failed and the same call may succeed.
+        UnreadableError: If anything else went wrong.
+    """
+    try:
+        yield
+    except NotFoundError:
+        raise
+    except StorageError as error:
+        if error.retryable:
+            raise
+        raise UnreadableError(str(error)) from error
+    except (Exception, pl.exceptions.PanicException) as error:
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error

@@ -7,7 +7,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from lakehouse.model.label_types import LABEL_TYPES
+from lakehouse.model.labels import LABEL_TYPES
 
 BOX: dict[str, Any] = {"top": 1, "left": 2, "width": 3.5, "height": 4}
 SHAPE: dict[str, Any] = {"vertices": [(0, 0), (4, 0), (4, 4)]}

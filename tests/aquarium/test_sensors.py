@@ -8,7 +8,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from lakehouse.model.sensors import SENSOR_TYPES
+from lakehouse.model.labels import SENSOR_TYPES
 
 
 def test_every_type_of_sensor_lands(bench: Any) -> None:

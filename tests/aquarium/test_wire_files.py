@@ -13,8 +13,7 @@ from polars.testing import assert_frame_equal
 
 import lakehouse
 import lakehouse.aquarium as al
-from lakehouse.model.label_types import LABEL_TYPES
-from lakehouse.model.sensors import SENSOR_TYPES
+from lakehouse.model.labels import LABEL_TYPES, SENSOR_TYPES
 from tests.aquarium.drawing import (
     EVERYTHING,
     FRAMES,

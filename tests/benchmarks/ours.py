@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 import lakehouse
-from lakehouse.engines import finish
+from lakehouse.transactions import finish
 from tests.benchmarks.data import CLASSES, COLUMNS, Data, checksum
 from tests.benchmarks.measure import Measured, Timer, size_of
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.engines import finish
+from lakehouse.transactions import finish
 from tests.benchmarks import ours
 from tests.benchmarks.data import COLUMNS, KEY, Data, checksum
 from tests.benchmarks.measure import Timer, size_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.engines import finish
+from lakehouse.transactions import finish
 from tests.benchmarks.measure import Measured, Timer
 from tests.benchmarks.ours import dataset_at
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.engines import finish
+from lakehouse.transactions import finish
 from tests.benchmarks.data import COLUMNS, KEY, Data
 from tests.benchmarks.measure import Measured, Timer
 from tests.benchmarks.ours import dataset_at

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 
 import lakehouse
-from lakehouse.engines import finish
 from lakehouse.testing.invariants import (
     assert_ledger_linear,
     assert_log_replays,
     assert_plain_engine_agrees,
     assert_sound,
 )
+from lakehouse.transactions import finish
 from tests.ceph.conftest import Fail
 from tests.rows import box, frame
 

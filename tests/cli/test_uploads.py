@@ -12,8 +12,7 @@ from typer.testing import CliRunner, Result
 
 import lakehouse
 from lakehouse.cli import app
-from lakehouse.cli.progress import progress_bar
-from lakehouse.cli.watching import lists, watch_lists
+from lakehouse.cli.output import lists, progress_bar, watch_lists
 from tests.rows import box, frame
 
 

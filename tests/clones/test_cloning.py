@@ -9,8 +9,6 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from lakehouse.contracts import COLLECTION_TABLES
-from lakehouse.engines.cloning import clone_content
 from lakehouse.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -18,12 +16,14 @@ from lakehouse.errors import (
     NotFoundError,
     WaitTimeoutError,
 )
+from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.testing.invariants import (
     assert_ledger_linear,
     assert_log_replays,
     assert_plain_engine_agrees,
     assert_sound,
 )
+from lakehouse.transactions.clone import clone_content
 from tests.rows import box, frame
 
 NOW = timedelta(0)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from lakehouse.typing import LiveTable
+from lakehouse.types import LiveTable
 
 __all__ = ["TABLES", "told"]
 

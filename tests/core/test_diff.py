@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import lakehouse
-from lakehouse.collection import Collection
+from lakehouse.ledger.collection import Collection
 from tests.core.differing import TABLES, told
 from tests.rows import box, frame
 

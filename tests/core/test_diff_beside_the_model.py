@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import lakehouse
-from lakehouse.collection import Collection
-from lakehouse.contracts import contract
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.contracts import contract
 from lakehouse.testing import ModelDataset, State
 from lakehouse.testing.rows import exact, plain
 from lakehouse.testing.sending import operations_of
 from lakehouse.testing.strategies import uploads
-from lakehouse.typing import LiveTable
+from lakehouse.types import LiveTable
 from tests.core.differing import TABLES, told
 
 

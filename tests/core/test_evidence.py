@@ -8,12 +8,12 @@ import pytest
 import xxhash
 
 import lakehouse
-from lakehouse.contracts import COLLECTION_TABLES
-from lakehouse.delta.actions import read_commit
+from lakehouse.delta.log import read_commit
 from lakehouse.delta.table_state import load_state
-from lakehouse.engines.background import finish
-from lakehouse.ledger import Ledger, entry_name, log_path
+from lakehouse.ledger.ledger import Ledger, entry_name, log_path
+from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.storage import Store, Written, open_store
+from lakehouse.transactions.background import finish
 from tests.rows import box, frame
 
 

@@ -7,11 +7,9 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lakehouse.delta import file_keys
-from lakehouse.delta.file_keys import FileKeys
-from lakehouse.delta.index_cache import IndexCache
-from lakehouse.delta.key_index import KeyIndex, key_lanes
-from lakehouse.delta.key_search import searched
+from lakehouse.delta import lookup as file_keys
+from lakehouse.delta.key_index import IndexCache, KeyIndex, key_lanes, searched
+from lakehouse.delta.lookup import FileKeys
 from lakehouse.storage.local import LocalStore
 
 KEY = ["frame_id", "label_id"]

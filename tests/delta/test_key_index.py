@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lakehouse.delta.index_cache import IndexCache
-from lakehouse.delta.key_index import KeyIndex, key_lanes
+from lakehouse.delta.key_index import IndexCache, KeyIndex, key_lanes
 
 KEY = ["frame_id", "label_id"]
 IDS = st.sampled_from(["a", "b", "c", "d"])
@@ -73,7 +72,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "file" / "below"))
-    monkeypatch.setattr("lakehouse.delta.index_cache._SAVED_ROWS", 1)
+    monkeypatch.setattr("lakehouse.delta.key_index._SAVED_ROWS", 1)
     cache = IndexCache()
 
     cache.put("t/part-1.parquet", KeyIndex.of(rows_of([("a", "1")]), KEY))
@@ -86,7 +85,7 @@ def test_what_was_saved_serves_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path))
-    monkeypatch.setattr("lakehouse.delta.index_cache._SAVED_ROWS", 1)
+    monkeypatch.setattr("lakehouse.delta.key_index._SAVED_ROWS", 1)
     IndexCache().put("t/part-1.parquet", KeyIndex.of(rows_of([("a", "1")]), KEY))
 
     assert IndexCache().get("t/part-1.parquet") is not None
@@ -94,8 +93,8 @@ def test_what_was_saved_serves_another_process(
 
 def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path))
-    monkeypatch.setattr("lakehouse.delta.index_cache._SAVED_ROWS", 1)
-    monkeypatch.setattr("lakehouse.local_cache.FOLDER_BYTES", 200)
+    monkeypatch.setattr("lakehouse.delta.key_index._SAVED_ROWS", 1)
+    monkeypatch.setattr("lakehouse.storage.cache.FOLDER_BYTES", 200)
     cache = IndexCache()
 
     for number in range(20):

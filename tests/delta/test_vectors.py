@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from lakehouse.delta.vectors import decode_vector, encode_vector
+from lakehouse.delta.deletion_vectors import decode_vector, encode_vector
 from lakehouse.errors import FormatError
 
 

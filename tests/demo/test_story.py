@@ -10,9 +10,9 @@ from PIL import Image
 from rich.console import Console
 
 import lakehouse
-from lakehouse.demo import run_demo
-from lakehouse.demo.data import boxes_of
-from lakehouse.demo.story import tell
+from lakehouse.cli.demo import run_demo
+from lakehouse.cli.demo.data import boxes_of
+from lakehouse.cli.demo.story import tell
 
 
 def test_the_story_ends_as_it_says(tmp_path: Path) -> None:

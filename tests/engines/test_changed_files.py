@@ -7,9 +7,9 @@ import pytest
 
 import lakehouse
 from lakehouse.delta.table_state import DataFile
-from lakehouse.engines import compact, merger, plan
-from lakehouse.engines.background import finish
 from lakehouse.testing.invariants import assert_plain_engine_agrees, assert_sound
+from lakehouse.transactions import compact, merge as merger, plan
+from lakehouse.transactions.background import finish
 from tests.rows import box, frame
 
 

@@ -8,9 +8,9 @@ import pytest
 
 import lakehouse
 from lakehouse.delta.table_state import DataFile
-from lakehouse.engines import Compaction
-from lakehouse.ledger import Entry, Ledger
+from lakehouse.ledger.ledger import Entry, Ledger
 from lakehouse.testing.invariants import assert_plain_engine_agrees, assert_sound
+from lakehouse.transactions import Compaction
 from tests.rows import box, frame
 
 

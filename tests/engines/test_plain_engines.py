@@ -11,9 +11,9 @@ from deltalake.exceptions import CommitFailedError
 from duckdb_extensions import import_extension
 
 import lakehouse
-from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.delta.table_state import TableState, load_state
-from lakehouse.engines.background import finish
+from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
+from lakehouse.transactions.background import finish
 from tests.rows import box, frame
 
 Rows = list[dict[str, Any]]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import open_store
 from lakehouse.testing.faults import Fault, FaultyStore
@@ -21,7 +22,6 @@ from lakehouse.testing.invariants import (
     assert_ledger_linear,
     assert_sound,
 )
-from lakehouse.versioned import Versioned
 from tests.faults.operations import (
     MODELS,
     OPERATIONS,

@@ -5,7 +5,7 @@ from collections import Counter
 import polars as pl
 
 import lakehouse
-from lakehouse.formats.rows import plain
+from lakehouse.formats.content import plain
 
 __all__ = ["rows_of", "unexplained"]
 

@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 import lakehouse
 from lakehouse.formats import FormatName
-from lakehouse.formats.kinds import FORMATS
+from lakehouse.formats.names import FORMATS
 from lakehouse.formats.shapes import box_of
 from lakehouse.testing import Sent
 from lakehouse.testing.sending import operations_of

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse.contracts import COLLECTION_TABLES
-from lakehouse.engines import finish
+from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.storage import open_store
 from lakehouse.testing.invariants import (
     assert_ledger_linear,
@@ -19,6 +18,7 @@ from lakehouse.testing.invariants import (
     assert_plain_engine_agrees,
     assert_sound,
 )
+from lakehouse.transactions import finish
 from tests.rows import box, frame
 
 NOW = timedelta(0)

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings, strategies as st
 
 import lakehouse
-from lakehouse.contracts import COLLECTION_TABLES
-from lakehouse.engines import finish
+from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.testing.invariants import (
     assert_equals_model,
     assert_sound,
@@ -24,6 +23,7 @@ from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.sending import operations_of
 from lakehouse.testing.state import Sent
 from lakehouse.testing.strategies import uploads
+from lakehouse.transactions import finish
 
 COUNT = int(os.environ.get("HISTORIES", "10"))
 NOW = timedelta(0)

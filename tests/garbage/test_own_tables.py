@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse import own_log
+from lakehouse.ledger import single_table as own_log
 from lakehouse.storage import Store
 from lakehouse.testing.faults import FaultyStore
 from tests.rows import frame
@@ -105,7 +105,7 @@ def test_states_within_the_retention_time_stay_readable(
 
 
 def own_log_contract() -> Any:
-    from lakehouse.contracts import contract  # noqa: PLC0415
+    from lakehouse.model.contracts import contract  # noqa: PLC0415
 
     return contract("segments")
 

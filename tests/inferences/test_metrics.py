@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.catalogue import SingleTable
+from lakehouse.ledger.single_table import SingleTable
 from lakehouse.testing.rows import exact
 from tests.rows import box, frame
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import lakehouse
 from lakehouse.errors import NotFoundError, StorageError
-from lakehouse.media import CHECKSUMS, Media
+from lakehouse.storage.media import CHECKSUMS, Media
 from tests.cli.test_commands import as_json, run
 from tests.rows import box, frame
 

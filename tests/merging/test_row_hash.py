@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 import polars as pl
 from hypothesis import given, strategies as st
 
-from lakehouse.fingerprint import Fingerprint
-from lakehouse.merging.row_hash import row_hash
+from lakehouse.model.row_hash import Fingerprint, row_hash
 
 ROWS = pl.DataFrame(
     {

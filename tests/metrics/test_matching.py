@@ -4,18 +4,21 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import given, settings, strategies as st
 
-from lakehouse.metrics.auroc import auroc
+from lakehouse.metrics.classification import auroc
 from lakehouse.metrics.matching import (
     AREAS,
     FALSE,
     IGNORED,
     TRUE,
+    Pairs,
+    Side,
+    box_pairs,
     by_confidence,
     by_overlap,
+    candidates,
     greedy,
     within_class,
 )
-from lakehouse.metrics.overlap import Pairs, Side, box_pairs, candidates
 
 OVERLAPS = (0.5, 0.6, 0.75, 0.9)
 MANY = settings(max_examples=300)

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lakehouse.demo.data import hela_frames, hela_pictures
-from lakehouse.demo.detectors import DETECTORS, detected
+from lakehouse.cli.demo.data import hela_frames, hela_pictures
+from lakehouse.cli.demo.detectors import DETECTORS, detected
 from lakehouse.metrics import Metrics, evaluate
 
 FIGURES = {"otsu": (2436, 471, 835), "watershed": (3150, 572, 121)}

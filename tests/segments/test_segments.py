@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.segments.kinds import STATES, TYPES
+from lakehouse.segments.rules import STATES, TYPES
 from tests.rows import box, frame
 
 

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 import lakehouse
-from lakehouse.contracts import contract
+from lakehouse.model.contracts import contract
 from lakehouse.segments.table import MOST_FILES, Change, ElementTable
 from lakehouse.storage import Store
 from lakehouse.testing.faults import FaultyStore

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from lakehouse.contracts import LIVE_TABLES, contract
+from lakehouse.model.contracts import LIVE_TABLES, contract
 
 __all__ = ["CLASSES", "Key", "Model", "Row", "Sending", "Tables", "assert_rows"]
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 import polars as pl
 
 import lakehouse
-from lakehouse.contracts import LIVE_TABLES, contract
-from lakehouse.engines.background import finish
+from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.testing.invariants import assert_verified
+from lakehouse.transactions.background import finish
 from tests.sequences.drawing import LARGEST, PAIRS, draw_size, draw_upload
 from tests.sequences.model import CLASSES, Model, Row, Sending, Tables, assert_rows
 from tests.sequences.reading import Reader

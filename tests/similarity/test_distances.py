@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 import lakehouse
-from lakehouse.similarity import Metric, pairs
-from lakehouse.similarity.approximate import Neighbours
-from lakehouse.similarity.distances import between, nearest
-from lakehouse.similarity.pairs import close_pairs, nearest_seed
-from lakehouse.similarity.vectors import Floats, Vectors
+from lakehouse.similarity import Metric, duplicates as pairs
+from lakehouse.similarity.corpus import Floats, Vectors
+from lakehouse.similarity.duplicates import close_pairs, nearest_seed
+from lakehouse.similarity.index import Neighbours, between, nearest
 
 METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
 # Ties, zeros, parallel vectors, and squares that single precision cannot hold.

@@ -70,7 +70,7 @@ def test_frames_without_vectors_are_not_silently_clean(
 def test_too_many_duplicates_are_refused(
     twins: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lakehouse.similarity.pairs.MOST_PAIRS", 3)
+    monkeypatch.setattr("lakehouse.similarity.duplicates.MOST_PAIRS", 3)
 
     with pytest.raises(lakehouse.InvalidInputError, match="have one image_url"):
         twins.latest().duplicates()

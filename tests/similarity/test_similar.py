@@ -11,9 +11,13 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.local_cache import cached
-from lakehouse.similarity import approximate, search, vectors
-from lakehouse.similarity.approximate import Neighbours
+from lakehouse.similarity import (
+    corpus as vectors,
+    index as approximate,
+    query as search,
+)
+from lakehouse.similarity.index import Neighbours
+from lakehouse.storage.cache import cached
 from tests.rows import box, frame
 
 NOW = timedelta(0)
@@ -278,7 +282,7 @@ def test_without_faiss_every_search_is_exact(
     exact = many.similar(frame_id="f0007", exact=True)
     monkeypatch.setattr(search, "LARGE", 1_000)
     monkeypatch.setattr(search, "_has_faiss", lambda: False)
-    monkeypatch.delitem(sys.modules, "lakehouse.similarity.approximate")
+    monkeypatch.delitem(sys.modules, "lakehouse.similarity.index")
     monkeypatch.setitem(sys.modules, "faiss", None)
 
     assert many.similar(frame_id="f0007").equals(exact)

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.contracts import LIVE_TABLES, contract
-from lakehouse.engines.background import finish
+from lakehouse.model.contracts import LIVE_TABLES, contract
+from lakehouse.transactions.background import finish
 from tests.rows import box, frame
 from tests.spark.places import ReadAll
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.contracts import contract
+from lakehouse.model.contracts import contract
 from tests.rows import box, frame
 
 UNKNOWN_FEATURE = "DELTA_UNSUPPORTED_FEATURES_FOR_WRITE"

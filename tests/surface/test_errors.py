@@ -5,8 +5,12 @@ import pickle
 import pytest
 
 from lakehouse import errors
-from lakehouse.errors import InvalidInputError, LakehouseError, UploadFailedError
-from lakehouse.model.problems import Problem
+from lakehouse.errors import (
+    InvalidInputError,
+    LakehouseError,
+    Problem,
+    UploadFailedError,
+)
 
 TREE = {
     "AlreadyExistsError": ValueError,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse._project import JOBS, TABLES
-from lakehouse.contracts import COLLECTION_TABLES, contract, contract_names
+from lakehouse._paths import JOBS, TABLES
+from lakehouse.model.contracts import COLLECTION_TABLES, contract, contract_names
 
 PACKAGE = Path(lakehouse.__file__).parent
 LAYERS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lakehouse
-from lakehouse._project import JOBS
+from lakehouse._paths import JOBS
 
 PACKAGE = Path(lakehouse.__file__).parent
 MODULES = sorted([*PACKAGE.rglob("*.py"), *JOBS.rglob("*.py")])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse._project import JOBS, TABLES
+from lakehouse._paths import JOBS, TABLES
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
 import importlib.resources, importlib.util, json, pkgutil
 import lakehouse.jobs, lakehouse.jobs.merge
-from lakehouse.contracts import contract, contract_names
+from lakehouse.model.contracts import contract, contract_names
 print(json.dumps({
     "tables": [contract(name).name for name in contract_names()],
     "jobs": [module.name for module in pkgutil.iter_modules(lakehouse.jobs.__path__)],

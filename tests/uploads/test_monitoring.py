@@ -301,7 +301,7 @@ def test_a_merge_tells_how_many_uploads_are_left(
 def test_a_large_upload_is_told_file_by_file(
     dataset: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lakehouse.staging.file_rows", lambda _: 4_000)
+    monkeypatch.setattr("lakehouse.ledger.staging.file_rows", lambda _: 4_000)
     rows = pl.DataFrame({"frame_id": [f"f{n:05}" for n in range(10_000)]})
     heard = Heard()
 

@@ -12,8 +12,8 @@ import polars as pl
 import xxhash
 
 import lakehouse
-from lakehouse.contracts import COLLECTION_TABLES
-from lakehouse.ledger import Entry, commit_of, entry_name, log_path
+from lakehouse.ledger.ledger import Entry, commit_of, entry_name, log_path
+from lakehouse.model.contracts import COLLECTION_TABLES
 
 __all__ = ["file_of", "forge_entry", "forge_header", "forge_rows"]
 

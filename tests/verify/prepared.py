@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import lakehouse
-from lakehouse.engines.background import finish
+from lakehouse.transactions.background import finish
 from tests.rows import box, frame
 
 __all__ = ["opened", "prepare"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.contracts import LIVE_TABLES
+from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.testing.corrupting import KINDS, Kind, corrupt
 from tests.verify.prepared import opened
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import lakehouse
-from lakehouse.contracts import COLLECTION_TABLES, LIVE_TABLES
-from lakehouse.ledger import entry_name, log_path
+from lakehouse.ledger.ledger import entry_name, log_path
+from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.storage import open_store
 from tests.verify.forging import forge_entry, forge_header
 from tests.verify.prepared import opened
@@ -212,7 +212,7 @@ def test_actions_that_make_no_sense(dataset: lakehouse.Dataset) -> None:
 def test_a_checkpoint_that_says_something_else(dataset: lakehouse.Dataset) -> None:
     for number in range(20 - HEAD + 5):
         dataset.add([{"frame_id": f"h{number}", "image_url": "h"}])
-    lakehouse.engines.finish()
+    lakehouse.transactions.finish()
     assert verified(dataset).is_sound
     path = log_of(dataset, "labels", 20).replace(".json", ".checkpoint.parquet")
     other = log_of(dataset, "uploads", 20).replace(".json", ".checkpoint.parquet")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.contracts import LIVE_TABLES
+from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.verify import spool
 from tests.verify.forging import file_of, forge_header, forge_rows
 from tests.verify.prepared import opened

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import lakehouse
 from lakehouse.cli import app
-from lakehouse.cli.progress import progress_bar
+from lakehouse.cli.output import progress_bar
 from lakehouse.jobs.verify import verify  # type: ignore[import-not-found]
 from tests.rows import box, frame
 from tests.verify.forging import file_of

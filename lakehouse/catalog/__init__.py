@@ -1,0 +1,1 @@
+"""Lake, Project, Dataset and InferenceSet: names, settings and delegation."""

@@ -1,0 +1,661 @@
+"""A dataset: frames and labels under one ledger.
+
+What it takes in, it takes in as uploads: see `Writable`. Every read starts at a
+version: `latest()` or `at(ref)`. Checkpoints name its versions, clones copy it, and
+inference sets are pinned to it.
+"""
+
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Unpack
+
+import polars as pl
+
+from lakehouse.catalog.clone import MUTABLE, Clone, register_clone
+from lakehouse.catalog.evaluation import Goal
+from lakehouse.catalog.inference_set import InferenceSet
+from lakehouse.catalog.settings import Settings
+from lakehouse.catalog.versioned import Mode, Registered, check_mode
+from lakehouse.errors import AlreadyExistsError, InvalidInputError
+from lakehouse.formats import FormatName, Losses, read_files
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.single_table import SingleTable, pick, register
+from lakehouse.model.contracts import INFERENCE_SET
+from lakehouse.model.ids import check_name
+from lakehouse.model.labels import MASK_CLASS
+from lakehouse.model.metadata import metadata_columns
+from lakehouse.model.operations import Operations
+from lakehouse.similarity.splits import splits_of
+from lakehouse.transactions.background import later
+from lakehouse.transactions.clone import clone_content
+from lakehouse.transactions.tags import awaited, take_pin
+from lakehouse.types import (
+    FrameLike,
+    LabelLike,
+    SourceLike,
+    TableLike,
+    VersionLike,
+    silent,
+)
+from lakehouse.uploads import Load, LoadOptions, run_load
+from lakehouse.uploads.draft import Draft, Import, class_names
+from lakehouse.uploads.submit import SubmitOptions
+from lakehouse.uploads.upload import Upload
+from lakehouse.versions.checkpoints import (
+    Checkpoint,
+    checkpoints_table,
+    create_checkpoint,
+    find_checkpoint,
+)
+from lakehouse.versions.resolve import resolve
+
+IfExists = Literal["replace", "reject", "skip"]
+Nulls = Literal["keep", "clear"]
+AddClasses = Callable[[Sequence[str]], list[str]]
+"""Appends classes to the project's; the names of those that were not there."""
+
+
+class Writable(Registered):
+    """Takes frames and labels in; `Dataset` is the one that does.
+
+    Args:
+        name: The dataset's.
+        collection: Its tables.
+        registry: Where its project lists it.
+        settings: What the connection hands down.
+        add_classes: Appends classes to the project's, for imports that ask for it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        collection: Collection,
+        registry: SingleTable,
+        settings: Settings,
+        *,
+        add_classes: AddClasses | None = None,
+    ) -> None:
+        super().__init__(name, collection, registry, settings)
+        self._add_classes = add_classes
+
+    def add(
+        self,
+        frames: FrameLike,
+        labels: LabelLike | None = None,
+        *,
+        if_exists: IfExists = "replace",
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Add frames with their labels, or replace frames wholly.
+
+        A frame that is there already is replaced: its sensors, metadata,
+        labels and embedding become exactly what these rows carry.
+
+        Args:
+            frames: Rows with `frame_id`, `image_url` or `sensors`, metadata as
+                `user__<name>`: anything Arrow, a LazyFrame, dicts, or a path.
+            labels: Rows with `frame_id`, `label_id`, `class_name`, geometry.
+            if_exists: Whether a frame that is there is replaced, rejected, or
+                skipped.
+            **options: As `submit` takes them: message, metadata, upload_id,
+                on_error, based_on.
+
+        Returns:
+            The upload; frames at fault are in `upload.errors()`.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read as frames or labels:
+                an unknown column, a missing or repeated id. Nothing is written.
+        """
+        draft = Draft()
+        draft.add(frames, labels, if_exists=if_exists)
+        return self.submit(draft.operations(), **options)
+
+    def load(
+        self,
+        frames: SourceLike | None = None,
+        labels: SourceLike | None = None,
+        *,
+        if_exists: IfExists = "replace",
+        **options: Unpack[LoadOptions],
+    ) -> Load:
+        r"""Add frames with their labels, or labels alone, from sources of any size.
+
+        The same as `add`, or `upsert_labels`, in parts that fit in memory, each
+        of whole frames and an upload of its own. A load that broke off is called
+        again with its `load_id`: parts that are there are not sent again.
+
+        Args:
+            frames: A file, a folder or a pattern (`s3://bucket/frames/*.parquet`)
+                of Parquet, Arrow IPC, CSV or JSON lines; or a LazyFrame.
+            labels: The same for labels.
+            if_exists: As `add` takes it.
+            **options: `load_id`, the id of the load to go on with. `part_bytes`,
+                about how much of the sources becomes one upload: the local disk
+                has room for the sources once, memory for ten parts.
+                `storage_options`, `AWS_…` settings for sources on S3 (the lake's
+                own when left out). `message` and `metadata` as `submit` takes
+                them. `progress`, told the stage (`rows`, `parts`), how much of it
+                is done, and how much there is.
+
+        Raises:
+            InvalidInputError: If a source is not there, has no frame ids, or has a
+                column that is unknown (nothing is written); if rows of a part
+                cannot be read (the other parts are loaded); or if `load_id` is
+                of other files.
+
+        >>> import pathlib, tempfile, lakehouse
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> size = folder.joinpath("1.csv").write_text("frame_id,image_url\na,a.png")
+        >>> size = folder.joinpath("2.csv").write_text("frame_id,image_url\nb,b.png")
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> load = dataset.load(folder)
+        >>> load.status, load.counts["created"]
+        ('DONE', 2)
+        """
+
+        def drafted(*tables: TableLike) -> Operations:
+            draft = Draft()
+            if frames is None:
+                draft.upsert_labels(tables[0])
+            else:
+                draft.add(*tables, if_exists=if_exists)
+            return draft.operations()
+
+        return run_load(self, (frames, labels), drafted, options)
+
+    def modify(
+        self,
+        frames: FrameLike | None = None,
+        labels: LabelLike | None = None,
+        *,
+        nulls: Nulls = "keep",
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Merge the fields given into frames and labels that are there.
+
+        Args:
+            frames: Rows with `frame_id` and the fields to change.
+            labels: Rows with `frame_id`, `label_id` and the fields to change.
+            nulls: `keep` leaves a field alone where its value is null;
+                `clear` sets it to null.
+            **options: As `submit` takes them.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = Draft()
+        draft.modify(frames, labels, nulls=nulls)
+        return self.submit(draft.operations(), **options)
+
+    def upsert_labels(
+        self, labels: LabelLike, **options: Unpack[SubmitOptions]
+    ) -> Upload:
+        """Create labels, or replace those there wholly; other labels stay.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = Draft()
+        draft.upsert_labels(labels)
+        return self.submit(draft.operations(), **options)
+
+    def delete(
+        self,
+        frames: FrameLike | list[str] | None = None,
+        labels: LabelLike | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Take frames, or single labels, out of the latest version.
+
+        Older versions keep them.
+
+        Args:
+            frames: Frame ids, or rows with `frame_id`.
+            labels: Rows with `frame_id` and `label_id`.
+            **options: As `submit` takes them.
+
+        Raises:
+            InvalidInputError: If the rows cannot be read. Nothing is written.
+        """
+        draft = Draft()
+        draft.delete(frames, labels)
+        return self.submit(draft.operations(), **options)
+
+    def assign_splits(
+        self,
+        shares: Mapping[str, float],
+        *,
+        by: str | None = None,
+        field: str = "user__split",
+        seed: str | int = "",
+        **options: Unpack[SubmitOptions],
+    ) -> Upload:
+        """Give frames without a split one, for good: train, test, and so on.
+
+        Which one follows from a hash of the frame's group alone, so it is the same
+        on every machine and whatever comes later. Frames that have a split keep it,
+        and others of their group follow them.
+
+        Args:
+            shares: Split to its part of the groups; together they are 1.
+            by: A metadata field, such as `user__patient`: frames of one value stay
+                together. Each frame is by itself when left out, or where it is null.
+            field: The metadata field that holds the split.
+            seed: Another seed is another draw.
+            **options: As `submit` takes them.
+
+        Returns:
+            The upload; it changes nothing where all frames have a split.
+
+        Raises:
+            InvalidInputError: If shares are no parts of 1, there is no such field, or
+                frames of one group are in several splits already. Nothing is written.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("cells", classes=["cell"]).create_dataset(
+        ...     "hela"
+        ... )
+        >>> rows = [{"frame_id": f"f{n}", "image_url": "a.png"} for n in range(1000)]
+        >>> upload = dataset.add(rows)
+        >>> upload = dataset.assign_splits({"train": 0.8, "test": 0.2})
+        >>> frames = dataset.latest().frames().collect()
+        >>> frames["user__split"].value_counts(sort=True).rows()
+        [('train', 808), ('test', 192)]
+        """
+        rows = splits_of(self.latest().frames(), shares, by, field, str(seed))
+        return self.modify(rows, **options)
+
+    @contextmanager
+    def open_upload(self, **options: Unpack[SubmitOptions]) -> Generator[Draft]:
+        """Combine several verbs into one upload, and so into one version.
+
+        It is submitted when the block ends; if the block raises, nothing is.
+        Afterwards `draft.upload` is the upload.
+        """
+        draft = Draft()
+        yield draft
+        draft.upload = self.submit(draft.operations(), **options)
+
+    def import_from(
+        self,
+        path: str | os.PathLike[str],
+        format: FormatName,  # noqa: A002 - users call it so
+        *,
+        images: str | None = None,
+        add_classes: bool = False,
+        if_exists: IfExists = "replace",
+        **options: Unpack[SubmitOptions],
+    ) -> Import:
+        r"""Add the frames and labels of files that another tool wrote: one upload.
+
+        Frames are called like their files. Labels of a class that the project does
+        not have are rejected with their frames, unless `add_classes` is set.
+
+        Args:
+            path: A folder, or a file.
+            format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
+                Face) or `webdataset`.
+            images: What stands before the names of images, such as
+                `s3://bucket/images`; by default the folder in which they are found,
+                else nothing: names stay relative, see `connect(media_root=…)`.
+            add_classes: Append the classes that the files name to the project's.
+            if_exists: As for `add`.
+            **options: As `submit` takes them; `progress` is told of files read, too.
+
+        Returns:
+            The upload, and in `losses` what the files say that has no column.
+
+        Raises:
+            InvalidInputError: If files cannot be read: all faults are listed, and
+                nothing is written.
+
+        >>> import pathlib, tempfile, lakehouse
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> size = folder.joinpath("frames.csv").write_text(
+        ...     "frame_id,image_url\na,a.png"
+        ... )
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> dataset.import_from(folder, "csv")
+        <Import csv: 1 frames, 0 labels, DONE; nothing lost>
+        """
+        losses, tell = Losses(), options.get("progress", silent)
+        content = read_files(
+            Path(path), format_name=format, images=images, losses=losses, tell=tell
+        )
+        tell("rows", 0, 1)
+        draft = Draft()
+        draft.add(content.frames, content.labels, if_exists=if_exists)
+        operations = draft.operations()
+        self._require_writable(options.get("upload_id"))
+        added: list[str] = []
+        if add_classes and self._add_classes is not None:
+            named = [
+                name for name in class_names(operations, content) if name != MASK_CLASS
+            ]
+            added = self._add_classes(named)
+        upload = self.submit(operations, **options)
+        return Import(format, Path(path), upload, tuple(added), losses.to_frame())
+
+
+class Dataset(Writable):
+    """Frames and labels with a history. Made by `project.dataset()`."""
+
+    def __init__(
+        self,
+        project: str,
+        name: str,
+        collection: Collection,
+        registry: SingleTable,
+        settings: Settings,
+        *,
+        goal: Goal | None = None,
+        add_classes: AddClasses | None = None,
+    ) -> None:
+        super().__init__(name, collection, registry, settings, add_classes=add_classes)
+        self.project_name = project
+        self._goal = goal
+
+    # ------------------------------ CHECKPOINTS ----------------------------- #
+
+    def checkpoint(
+        self,
+        name: str,
+        at: VersionLike = "latest",
+        *,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Checkpoint:
+        """Name a version, for ever.
+
+        The very same call made again changes nothing.
+
+        Args:
+            name: A letter, then letters, digits, `_`, `.` and `-`; unique in the
+                dataset.
+            at: The version, as `at` takes it.
+            message: Why.
+            metadata: Anything JSON can hold.
+
+        Raises:
+            InvalidInputError: If the name cannot be one.
+            AlreadyExistsError: If the name is taken.
+            NotFoundError: If there is no such version.
+        """
+        return create_checkpoint(
+            self.collection,
+            name,
+            at,
+            author=self._settings.author,
+            message=message,
+            metadata=dict(metadata or {}),
+        )
+
+    def get_checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint of that name, archived ones too.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        return find_checkpoint(self.collection, name, self._settings.author)
+
+    def checkpoints(self, *, archived: bool = False) -> pl.DataFrame:
+        """The checkpoints by the time of their versions.
+
+        Args:
+            archived: List archived ones too.
+
+        Returns:
+            A row each: name, version, its time, author, message, metadata; the
+            frames and labels there are; and what uploads did since the one before.
+        """
+        return checkpoints_table(self.collection, archived=archived)
+
+    # --------------------------------- CLONES ------------------------------- #
+
+    def clone(
+        self, name: str, at: VersionLike = "latest", *, exist_ok: bool = False
+    ) -> "Clone[Dataset]":
+        """Make a dataset that begins with what this one has at a version.
+
+        It is listed at once, and can be read when its files are there: they are
+        linked or copied by the store behind the caller's back, none is encoded
+        again. Its version 0 has the same fingerprint. Inference sets and
+        checkpoints are not cloned. When merging is deferred it is only listed, and
+        `project.finish_clones()` or `lakehouse run clone` does the rest.
+
+        Args:
+            name: Letters, digits and underscores; unique in the project.
+            at: The version, as `at` takes it.
+            exist_ok: Go on with a clone of this dataset that is there.
+
+        Returns:
+            Its status, and `wait()`.
+
+        Raises:
+            InvalidInputError: If the name cannot be one.
+            AlreadyExistsError: If the name is taken.
+            NotFoundError: If there is no such version.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.clone("copy").wait()
+        <Dataset p/copy version 0: 1 frames, 0 labels>
+        """
+        check_name("dataset", name)
+        version = resolve(self.collection, at)
+        target = self._sibling(name).collection
+        version = register_clone(
+            self._registry,
+            target,
+            source=self.name,
+            name=name,
+            version=version,
+            exist_ok=exist_ok,
+        )
+        work = None
+        if self._settings.inline:
+            # Of their own, since another thread reads and writes them.
+            source, made = self.collection.twin(), self._sibling(name).collection
+            author = self._settings.author
+            work = later(lambda: _cloned(source, made, version, author))
+        return Clone(name, target, lambda: self._sibling(name), work)
+
+    def clone_as_mutable(self, *, exist_ok: bool = False) -> "Clone[Dataset]":
+        """Clone a BATCH dataset as `MUTABLE_<name>`, which takes changes.
+
+        Args:
+            exist_ok: Go on with the clone that is there.
+
+        Raises:
+            InvalidInputError: If it is no BATCH dataset.
+            AlreadyExistsError: If the name is taken.
+        """
+        if self.mode != "BATCH":
+            raise InvalidInputError(
+                f"The dataset {self.name!r} takes changes already. A copy of it is made "
+                "by dataset.clone(name).",
+                kind="dataset.mutable",
+            )
+        return self.clone(f"{MUTABLE}{self.name}", exist_ok=exist_ok)
+
+    def finish_clone(self) -> bool:
+        """Go on with a clone that was cut short; False if there is nothing to do.
+
+        Raises:
+            StorageError: If the store failed; the same call goes on.
+        """
+        row = self._row()
+        if not row["clone_of"] or self.collection.ledger.head() is not None:
+            return False
+        source = self._sibling(row["clone_of"]).collection
+        author = self._settings.author
+        clone_content(source, self.collection, int(row["clone_at"]), author=author)
+        return True
+
+    def _sibling(self, name: str) -> "Dataset":
+        """Another dataset of the project."""
+        mine = self.collection
+        path = f"{mine.path.rpartition('/')[0]}/{name}"
+        there = Collection(mine.store, path, mine.classes, media=mine.media)
+        return Dataset(
+            self.project_name,
+            name,
+            there,
+            self._registry,
+            self._settings,
+            goal=self._goal,
+            add_classes=self._add_classes,
+        )
+
+    # ----------------------------- INFERENCE SETS --------------------------- #
+
+    def create_inference_set(
+        self,
+        name: str,
+        at: VersionLike | None = None,
+        *,
+        mode: Mode = "STREAMING",
+        frame_metadata: Mapping[str, str] | None = None,
+        inference_metadata: Mapping[str, str] | None = None,
+        frame_embedding_model: str | None = None,
+        inference_embedding_model: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> InferenceSet:
+        """Create an empty inference set, pinned to a version of this dataset.
+
+        Args:
+            name: Letters, digits and underscores; unique in the dataset.
+            at: The version to pin it to, as `at` takes it; the latest when left
+                out, once everything acknowledged before is merged.
+            mode: STREAMING, or BATCH: one upload, all or nothing, then fixed.
+            frame_metadata: Field to type, as for `create_dataset`.
+            inference_metadata: The same for inferences.
+            frame_embedding_model: What the frames' vectors are made with.
+            inference_embedding_model: What the inferences' vectors are made with.
+            metadata: Anything JSON can hold.
+            exist_ok: Return the set that is there instead of raising.
+
+        Raises:
+            InvalidInputError: If a name or a type is unusable.
+            AlreadyExistsError: If the name is taken and `exist_ok` is not set.
+            NotFoundError: If there is no such version.
+            ArchivedError: If the dataset is archived.
+        """
+        check_name("inference set", name)
+        check_mode(mode)
+        self.require_active()
+        key = f"{self.name}/{name}"
+        taken = self._registry.rows().filter(name=key).height
+        if taken and not exist_ok:
+            raise AlreadyExistsError(
+                f"There is an inference set {name!r} of dataset {self.name!r} already. "
+                "Choose another name, or pass exist_ok=True to use it.",
+                kind="inference_set.exists",
+            )
+        if not taken:
+            waits_for = self._pin(name, at)
+            self._set_collection(name).create(
+                frame_metadata=metadata_columns(frame_metadata),
+                label_metadata=metadata_columns(inference_metadata),
+                frame_embedding_model=frame_embedding_model,
+                label_embedding_model=inference_embedding_model,
+                author=self._settings.author,
+            )
+            register(
+                self._registry,
+                key,
+                "inference_set",
+                dataset=self.name,
+                mode=mode,
+                metadata=metadata,
+                awaits=waits_for,
+            )
+        return self.inference_set(name)
+
+    def inference_set(self, name: str) -> InferenceSet:
+        """The inference set of that name.
+
+        Raises:
+            NotFoundError: If there is none; the nearest name is suggested.
+        """
+        pick(self._registry.rows(), "inference_set", f"{self.name}/{name}")
+        return InferenceSet(
+            name,
+            self._set_collection(name),
+            self.collection,
+            self._registry,
+            self._settings,
+            goal=self._goal,
+        )
+
+    def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:
+        """All inference sets by name; archived ones only when asked for."""
+        rows = self._registry.rows().filter(kind="inference_set", dataset=self.name)
+        keys = rows.filter(pl.col("archived") <= archived).get_column("name").sort()
+        return [self.inference_set(key.partition("/")[2]) for key in keys]
+
+    def _pin(self, name: str, at: VersionLike | None) -> list[str]:
+        """Take the pin of a new set; the uploads it waits for instead, if any."""
+        if at is None:
+            if self._settings.inline:
+                self.merge_pending()
+            if waits_for := awaited(self.collection):
+                return waits_for
+        version = resolve(self.collection, "latest" if at is None else at)
+        take_pin(self.collection, name, version, self._settings.author)
+        return []
+
+    def _set_collection(self, name: str) -> Collection:
+        path = f"{self.collection.path}/inference_sets/{name}"
+        collection = self.collection
+        return Collection(
+            collection.store,
+            path,
+            collection.classes,
+            INFERENCE_SET,
+            media=collection.media,
+        )
+
+    # ------------------------------ THE DATASET ----------------------------- #
+
+    @property
+    def _kind(self) -> str:
+        return "dataset"
+
+    @property
+    def _way_out(self) -> str:
+        clone = self.clone_name
+        if clone is not None:
+            return f"Its mutable clone is {clone!r}."
+        return (
+            f"dataset.clone_as_mutable() makes {MUTABLE + self.name!r}, which takes "
+            "changes; or load a new one."
+        )
+
+    @property
+    def _key(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        if not self.is_ready:
+            return f"<Dataset {self.project_name}/{self.name}: being cloned>"
+        latest = self.collection.latest()
+        return (
+            f"<Dataset {self.project_name}/{self.name} version {latest.version}: "
+            f"{latest.rows['frames']} frames, {latest.rows['labels']} labels>"
+        )
+
+
+def _cloned(
+    source: Collection, target: Collection, version: int, author: str | None
+) -> None:
+    clone_content(source, target, version, author=author)

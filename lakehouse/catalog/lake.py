@@ -1,0 +1,432 @@
+"""A lake: a root folder or bucket prefix that holds projects.
+
+    lakehouse.connect("lake")  →  Lake  →  Project  →  Dataset  →  Upload, Snapshot
+
+Connecting writes nothing, so read-only credentials are enough to read. The
+first write probes that the store honours conditional writes, and leaves
+`format.json` in the root.
+"""
+
+import getpass
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from lakehouse.catalog.dataset import Dataset
+from lakehouse.catalog.inference_set import InferenceSet
+from lakehouse.catalog.project import Project
+from lakehouse.catalog.settings import Settings
+from lakehouse.errors import (
+    AlreadyExistsError,
+    FormatError,
+    InvalidInputError,
+    NotFoundError,
+)
+from lakehouse.ledger.single_table import OwnLog, SingleTable, pick
+from lakehouse.model.class_map import ClassMap
+from lakehouse.model.contracts import contract
+from lakehouse.model.ids import check_name
+from lakehouse.storage import Store, open_store, probe_conditional_writes
+from lakehouse.storage.media import Media
+from lakehouse.transactions import Garbage
+from lakehouse.transactions.garbage import GRACE, RETENTION, FolderGarbage
+from lakehouse.versions.lock import Lock, condition_of
+from lakehouse.versions.snapshot import Snapshot
+
+FORMAT_VERSION: Final = 1
+"""The lake format that this release writes, and the newest it reads."""
+
+TASKS: Final = (
+    "2D_OBJECT_DETECTION",
+    "CLASSIFICATION",
+    "MULTI_LABEL_CLASSIFICATION",
+    "BINARY_CLASSIFICATION",
+    "CLASSIFICATION_WITH_GEOMETRY",
+    "2D_SEMSEG",
+    "2D_INSTANCE_SEGMENTATION",
+)
+"""The tasks a project may have; None is treated as object detection."""
+
+_FORMAT_FILE: Final = "format.json"
+
+
+def connect(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    author: str | None = None,
+    storage_options: Mapping[str, str] | None = None,
+    merge: Literal["inline", "deferred"] = "inline",
+    compaction: Literal["auto", "manual"] = "auto",
+    media_root: str | os.PathLike[str] | None = None,
+    store: Store | None = None,
+) -> "Lake":
+    """Open a lake; nothing is written until you write something.
+
+    Args:
+        root: A folder, or `s3://bucket/prefix`; `$LAKEHOUSE_ROOT` when left out.
+        author: Whom the versions name; the login name when left out.
+        storage_options: `AWS_…` settings of an object store.
+        merge: `inline` merges inside each writing call; `deferred` only stages,
+            and `dataset.merge_pending()` or `lakehouse run merge` does the rest.
+        compaction: `auto` compacts behind merges when it is due; `manual` only by
+            `dataset.compact()` or `lakehouse run compact`.
+        media_root: What relative names of images and masks are below: a folder or
+            a URL; `$LAKEHOUSE_MEDIA_ROOT` when left out, else the current folder.
+        store: An opened store, instead of `root` and `storage_options`.
+
+    Raises:
+        InvalidInputError: If no root is given, or `merge` or `compaction` is neither.
+        FormatError: If a newer release wrote the lake.
+
+    >>> import tempfile
+    >>> connect(tempfile.mkdtemp(), author="mira").projects()
+    []
+    """
+    where = root if root is not None else os.environ.get("LAKEHOUSE_ROOT")
+    if store is None:
+        if where is None:
+            raise InvalidInputError(
+                "No lake is named. Give connect() a folder or an s3:// prefix, or "
+                "set LAKEHOUSE_ROOT.",
+                kind="lake.no_root",
+            )
+        store = open_store(os.fspath(where), dict(storage_options or {}))
+    if merge not in {"inline", "deferred"}:
+        raise InvalidInputError(
+            f"merge is 'inline' or 'deferred', not {merge!r}.", kind="lake.merge"
+        )
+    if compaction not in {"auto", "manual"}:
+        raise InvalidInputError(
+            f"compaction is 'auto' or 'manual', not {compaction!r}.",
+            kind="lake.compaction",
+        )
+    below = media_root or os.environ.get("LAKEHOUSE_MEDIA_ROOT")
+    settings = Settings(
+        author=author or _login(),
+        inline=merge == "inline",
+        compacts=compaction == "auto",
+        media=Media(
+            None if below is None else os.fspath(below), dict(store.storage_options)
+        ),
+    )
+    return Lake(store, settings)
+
+
+class Lake:
+    """The projects of one root. Made by `connect()`."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._projects = SingleTable(store, "projects", "projects")
+        self._is_ready = self._check_format()
+
+    @property
+    def root(self) -> str:
+        """Where the lake lies, as engines take it."""
+        return self._store.root
+
+    @property
+    def store(self) -> Store:
+        """The store that everything is read from and written to."""
+        return self._store
+
+    def create_project(
+        self,
+        name: str,
+        *,
+        classes: Iterable[str] | ClassMap,
+        task: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        exist_ok: bool = False,
+    ) -> Project:
+        """Create a project with its class map.
+
+        Args:
+            name: Letters, digits and underscores; unique in the lake.
+            classes: Names, or a `ClassMap` with ids and colours.
+            task: One of `TASKS`, or None.
+            metadata: Anything JSON can hold.
+            exist_ok: Return the project that is there, if its classes and task
+                agree, instead of raising.
+
+        Raises:
+            InvalidInputError: If the name, the classes or the task are unusable,
+                or differ from those of the project that is there.
+            AlreadyExistsError: If the name is taken and `exist_ok` is not set.
+        """
+        check_name("project", name)
+        class_map = (
+            classes if isinstance(classes, ClassMap) else ClassMap.from_names(classes)
+        )
+        _check_task(task)
+        row = {
+            "name": name,
+            "task": task,
+            "class_map": class_map.to_json(),
+            "class_map_version": class_map.version,
+            "metadata": json.dumps(dict(metadata or {})),
+            "archived": False,
+            "created_at": datetime.now(UTC),
+        }
+
+        def add(rows: pl.DataFrame) -> pl.DataFrame:
+            old = rows.filter(name=name)
+            if not old.height:
+                new = pl.DataFrame([row], schema=rows.schema)
+                return pl.concat([rows, new])
+            if not exist_ok:
+                raise AlreadyExistsError(
+                    f"There is a project {name!r} already. Choose another name, or "
+                    "pass exist_ok=True to use it.",
+                    kind="project.exists",
+                )
+            _check_same(name, old.row(0, named=True), class_map, task)
+            return rows
+
+        self.prepare()
+        self._projects.update(add)
+        return self.project(name)
+
+    def project(self, name: str) -> Project:
+        """The project of that name.
+
+        Raises:
+            NotFoundError: If there is none; the nearest name is suggested.
+        """
+        row = pick(self._projects.rows(), "project", name)
+        return Project(self._store, self._projects, name, self._settings, row)
+
+    def projects(self, *, archived: bool = False) -> list[Project]:
+        """All projects by name; archived ones only when asked for."""
+        rows = self._projects.rows().sort("name")
+        names = rows.filter(pl.col("archived") <= archived).get_column("name")
+        return [self.project(name) for name in names]
+
+    def collections(
+        self, *, archived: bool = False
+    ) -> Iterator[tuple[str, Dataset | InferenceSet]]:
+        """Every dataset and inference set, with its address.
+
+        Addresses are `project/dataset` and `project/dataset/inference_set`.
+
+        Clones that cannot be read yet are left out.
+
+        Args:
+            archived: Those that are archived too.
+        """
+        for project in self.projects(archived=archived):
+            for dataset in project.datasets(archived=archived):
+                if not dataset.is_ready:
+                    continue
+                name = f"{project.name}/{dataset.name}"
+                yield name, dataset
+                for one in dataset.inference_sets(archived=archived):
+                    yield f"{name}/{one.name}", one
+
+    def collect_garbage(
+        self,
+        *,
+        retention: timedelta = RETENTION,
+        grace: timedelta = GRACE,
+        dry_run: bool = True,
+    ) -> Garbage:
+        """Remove old data files of the tables that stand alone.
+
+        These are the list of projects, and each project's registry, segments, their
+        elements, and kept metrics: every change of them leaves a file that the newest
+        state does not name. Datasets and inference sets have a `collect_garbage` of
+        their own; no element of a segment needs these files. Safe beside writers.
+
+        Args:
+            retention: How long a file is kept that is named no more, so that plain
+                engines can read states of that time.
+            grace: Younger files are let be.
+            dry_run: Only tell what would go.
+
+        Returns:
+            What went, or would go; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; what is left is found the next time.
+        """
+        now, folders = datetime.now(UTC), list[FolderGarbage]()
+        for path, name in self._tables():
+            log = OwnLog(self._store, path, contract(name))
+            files = log.garbage(retention=retention, grace=grace, now=now)
+            for file in files if not dry_run else ():
+                self._store.delete(file.path)
+            if files:
+                size = sum(file.size for file in files)
+                folders.append(FolderGarbage(path, len(files), size))
+        return Garbage(dry_run, folders=tuple(folders))
+
+    def _tables(self) -> Iterator[tuple[str, str]]:
+        """The tables that stand alone, and the contracts that they are made by."""
+        yield "projects", "projects"
+        for project in self.projects(archived=True):
+            for name in ("registry", "segments", "segment_elements"):
+                yield f"{project.name}/{name}", name
+        for _, one in self.collections(archived=True):
+            if isinstance(one, InferenceSet):
+                yield f"{one.collection.path}/metrics", "metrics"
+
+    def prepare(self) -> None:
+        """Make sure that the store can hold a lake; called before every write.
+
+        Raises:
+            StorageError: If the store ignores conditional writes.
+        """
+        if self._is_ready:
+            return
+        probe_conditional_writes(self._store)
+        data = json.dumps({"format_version": FORMAT_VERSION}).encode()
+        self._store.put_new(_FORMAT_FILE, data, durable=True)
+        self._is_ready = self._check_format()
+
+    def _check_format(self) -> bool:
+        if not self._store.exists(_FORMAT_FILE):
+            return False
+        found = json.loads(self._store.read(_FORMAT_FILE))["format_version"]
+        if found > FORMAT_VERSION:
+            raise FormatError(
+                f"The lake at {self.root} has format {found}; this release reads up "
+                f"to {FORMAT_VERSION}. Upgrade the package: pip install -U lakehouse.",
+                kind="format.newer",
+            )
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Lake {self.root}>"
+
+
+def _login() -> str | None:
+    name = os.environ.get("LAKEHOUSE_AUTHOR")
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
+
+
+def _check_task(task: str | None) -> None:
+    if task is not None and task not in TASKS:
+        raise InvalidInputError(
+            f"task={task!r} is not known. It is one of {', '.join(TASKS)}, or None.",
+            kind="project.task",
+        )
+
+
+def _check_same(
+    name: str, row: dict[str, Any], class_map: ClassMap, task: str | None
+) -> None:
+    known = ClassMap.from_json(row["class_map"])
+    missing = [label for label in class_map.ids if label not in known.ids]
+    if missing:
+        raise InvalidInputError(
+            f"Project {name!r} exists and lacks the classes {missing}. Append them: "
+            f"lake.project({name!r}).add_classes({missing}).",
+            kind="project.classes_differ",
+        )
+    if task is not None and row["task"] != task:
+        raise InvalidInputError(
+            f"Project {name!r} exists with task {row['task']!r}, not {task!r}.",
+            kind="project.task_differs",
+        )
+
+
+def open_lock(
+    lock: str | os.PathLike[str] | Mapping[str, Any],
+    root: str | os.PathLike[str] | None = None,
+    *,
+    storage_options: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """The snapshot that a lock names, with exactly the content that was locked.
+
+    Args:
+        lock: What `snapshot.lock()` returned, or the path of what it wrote.
+        root: Where the lake lies now; where it lay then when left out.
+        storage_options: `AWS_…` settings of an object store.
+
+    Raises:
+        NotFoundError: If the version is not there, or does not have the rows that
+            were locked: the message tells which tables differ, and where the
+            content is now if another version has it.
+        FormatError: If it is no lock, or a newer release wrote it.
+
+    >>> import tempfile, lakehouse
+    >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+    >>> project = lake.create_project("cells", classes=["cell"])
+    >>> dataset = project.create_dataset("hela")
+    >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+    >>> lock = dataset.at(1).lock()
+    >>> upload = dataset.delete(["f1"])
+    >>> open_lock(lock).counts
+    {'frames': 1, 'labels': 0}
+    """
+    said = Lock.read(lock)
+    try:
+        found = _versioned(said, os.fspath(root or said.root), storage_options)
+        snapshot = found.at(said.version)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"What was locked, {said.address}, is not there: {error} If the lake was "
+            "moved, give open_lock() its root.",
+            kind="lock.missing",
+        ) from error
+    _check_version(said, found)
+    snapshot = snapshot.filter(
+        **{
+            table: condition_of(text, said.polars)
+            for table, text in said.filters.items()
+        }
+    )
+    if snapshot.is_filtered and snapshot.counts != dict(said.selected):
+        raise NotFoundError(
+            f"The conditions of the lock select {snapshot.counts} of {said.address}; "
+            f"locked were {dict(said.selected)}. The rows are the same, so the "
+            f"conditions mean something else: open it with Polars {said.polars}.",
+            kind="lock.differs",
+        )
+    return snapshot
+
+
+def _versioned(
+    lock: Lock, root: str, storage_options: Mapping[str, str] | None
+) -> Dataset | InferenceSet:
+    lake = connect(root, storage_options=storage_options)
+    dataset = lake.project(lock.project).dataset(lock.dataset)
+    if lock.inference_set is None:
+        return dataset
+    return dataset.inference_set(lock.inference_set)
+
+
+def _check_version(lock: Lock, found: Dataset | InferenceSet) -> None:
+    """Refuse a version whose rows are not those that were locked."""
+    collection = found.collection
+    entry = collection.ledger.read(lock.version)
+    wrong = lock.differences(entry, collection.layout)
+    if not wrong:
+        return
+    elsewhere = next(
+        (
+            version
+            for version in reversed(found.versions()["version"].to_list())
+            if not lock.differences(collection.ledger.read(version), collection.layout)
+        ),
+        None,
+    )
+    way_out = (
+        "No version here has what was locked: open the lake that it was made in."
+        if elsewhere is None
+        else f"Version {elsewhere} has exactly what was locked."
+    )
+    raise NotFoundError(
+        f"{lock.address} is not what was locked: {'; '.join(wrong)}. {way_out}",
+        kind="lock.differs",
+    )

@@ -1,0 +1,585 @@
+"""What has versions: submitting, reading, history and upkeep of one collection.
+
+The part that datasets and inference sets have in common. Every write ends in
+`submit`, the one way in; every read starts at a version: `latest()` or `at(ref)`.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+import polars as pl
+
+from lakehouse.catalog.settings import Settings
+from lakehouse.errors import ArchivedError, ConflictError, InvalidInputError
+from lakehouse.ledger.change_log import upload_versions
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.settled import unsettled
+from lakehouse.ledger.single_table import SingleTable, changed_row, pick
+from lakehouse.model.operations import Operations
+from lakehouse.transactions import Compaction, Garbage, Merger, collect_garbage, compact
+from lakehouse.transactions.garbage import GRACE, RETENTION
+from lakehouse.transactions.undo import Conflicts, Request, restore, revert
+from lakehouse.types import LiveTable, Tell, VersionLike, silent
+from lakehouse.uploads.listing import Status, uploads_table
+from lakehouse.uploads.submit import OnError, Submission, submit
+from lakehouse.uploads.upload import Upload, settled_change
+from lakehouse.verify import Verification, verify
+from lakehouse.versions import Diff, diff_between
+from lakehouse.versions.bisect import Bisection, bisect
+from lakehouse.versions.history import frame_history
+from lakehouse.versions.resolve import resolve, versions_table
+from lakehouse.versions.snapshot import Snapshot
+
+
+class Versioned(ABC):
+    """A named collection with a history."""
+
+    def __init__(self, name: str, collection: Collection, settings: Settings) -> None:
+        self.name = name
+        self.collection = collection
+        self._settings = settings
+
+    @property
+    @abstractmethod
+    def mode(self) -> str:
+        """STREAMING, or BATCH."""
+
+    @abstractmethod
+    def _require_writable(self, upload_id: str | None) -> None:
+        """Refuse a write that must not be."""
+
+    # -------------------------------- WRITING ------------------------------- #
+
+    def submit(
+        self,
+        operations: Operations,
+        *,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        upload_id: str | None = None,
+        on_error: OnError = "reject",
+        based_on: Snapshot | int | None = None,
+        retry_of: str | None = None,
+        progress: Tell = silent,
+    ) -> Upload:
+        """Stage operations durably and, unless merging is deferred, merge them.
+
+        Args:
+            operations: What `lakehouse.intake` made of rows.
+            message: Why; kept with the version.
+            metadata: Anything JSON can hold; kept with the upload.
+            upload_id: An id of one's own: the same id with the same rows is
+                the same upload, so a call can be repeated without harm.
+            on_error: `reject` the frames at fault and land the others, or
+                `abort`: all or nothing.
+            based_on: Reject frames that were changed after this snapshot.
+            retry_of: The upload whose rejected frames this one mends.
+            progress: Told the stage (`staging`, `merging`), how many rows are staged
+                or uploads settled, and of how many.
+
+        Raises:
+            InvalidInputError: If `upload_id` is taken by other rows, or the
+                dataset is a BATCH dataset that was loaded already.
+            ArchivedError: If the dataset is archived.
+            StorageError: If the store failed. If the upload was staged it will
+                be merged by the next merge, and repeating the call is safe.
+        """
+        self._require_writable(upload_id)
+        base = based_on.version if isinstance(based_on, Snapshot) else based_on
+        mode = self.mode
+        submission = Submission(
+            operations=operations,
+            author=self._settings.author,
+            message=message,
+            metadata=dict(metadata or {}),
+            upload_id=upload_id,
+            on_error="abort" if mode == "BATCH" else on_error,
+            based_on=base,
+            retry_of=retry_of,
+            mode=mode,
+        )
+        staged, operations = submit(self.collection, submission, progress)
+        if self._settings.inline:
+            at_hand = {staged: operations}
+            self._merger(at_hand).run(progress)
+        return Upload(self.collection, staged, self.submit)
+
+    # -------------------------------- READING ------------------------------- #
+
+    @property
+    def version(self) -> int:
+        """The newest version."""
+        return self.collection.head().content_version
+
+    def latest(self) -> Snapshot:
+        """The newest version as a snapshot."""
+        return self.at("latest")
+
+    def at(self, ref: VersionLike) -> Snapshot:
+        """The dataset as it was: at a version, a checkpoint, or a time.
+
+        Args:
+            ref: A version number, the name of a checkpoint, `"latest"`, or an
+                aware datetime: the last version at or before it.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            InvalidInputError: If the datetime has no zone.
+        """
+        return Snapshot.resolve(self.collection, resolve(self.collection, ref))
+
+    def versions(self) -> pl.DataFrame:
+        """All versions, oldest first: time, author, message, uploads, counts."""
+        return versions_table(self.collection)
+
+    def history(self, frame_id: str, *, label_id: str | None = None) -> pl.DataFrame:
+        """Every change to a frame and its labels, oldest first.
+
+        Args:
+            frame_id: The frame; deleted ones have a history too.
+            label_id: Only this label.
+
+        Returns:
+            A row a change: version, time, author, message, upload_id, op, the
+            label if it was one, and `changed`: fields with the JSON of their
+            values before and after.
+
+        Raises:
+            NotFoundError: If the frame, or the label, never was in the dataset.
+        """
+        return frame_history(self.collection, frame_id, label_id)
+
+    def diff(
+        self, a: VersionLike | Snapshot, b: VersionLike | Snapshot = "latest"
+    ) -> Diff:
+        """What differs from one version to another, in either direction.
+
+        It takes as long as there are changes between the two, whatever the
+        dataset's size. Filtered snapshots are honoured: what they hold is
+        compared wholly, so that takes as long as reading them.
+
+        Args:
+            a: Where to start: as `at` takes it, or a snapshot.
+            b: Where to end.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            InvalidInputError: If a datetime has no zone, or a snapshot is of
+                another dataset.
+        """
+        start = a if isinstance(a, Snapshot) else self.at(a)
+        end = b if isinstance(b, Snapshot) else self.at(b)
+        return diff_between(start, end)
+
+    def changes(
+        self,
+        *,
+        after: int = -1,
+        table: LiveTable = "labels",
+    ) -> pl.LazyFrame:
+        """The change log: every row image since a version, with its version.
+
+        Args:
+            after: Only changes of later versions; all when left out, those too
+                that a clone began with, at version 0.
+            table: Whose change log.
+        """
+        head = self.collection.head().version
+        return (
+            self.collection.scan(f"{table}_changes", head)
+            .join(upload_versions(self.collection), on="upload_id", how="inner")
+            .filter(pl.col("version") > after)
+            .drop("row_hash")
+        )
+
+    def bisect(
+        self,
+        is_good: Callable[[Snapshot], bool],
+        *,
+        good: VersionLike,
+        bad: VersionLike = "latest",
+    ) -> Bisection:
+        """Find the version that turned good into bad, in about log2 of them looks.
+
+        Args:
+            is_good: Whether all is well with a snapshot: any function, such as one
+                that trains, or one that counts labels.
+            good: A version that is known to be good; it is not asked about.
+            bad: A later one that is known to be bad; nor is it.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            InvalidInputError: If the bad version is not later than the good one.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp())
+        >>> dataset = lake.create_project("cells", classes=["cell"]).create_dataset(
+        ...     "hela"
+        ... )
+        >>> for n in range(5):
+        ...     upload = dataset.add([{"frame_id": f"f{n}", "image_url": "f.png"}])
+        >>> found = dataset.bisect(lambda seen: seen.counts["frames"] < 4, good=1)
+        >>> found.bad, found.evaluations.height
+        (4, 2)
+        """
+        return bisect(self.collection, is_good, good=good, bad=bad)
+
+    # -------------------------------- UNDOING ------------------------------- #
+
+    def restore(
+        self,
+        ref: VersionLike,
+        *,
+        message: str | None = None,
+        upload_id: str | None = None,
+    ) -> Upload:
+        """Make the content of an earlier version the newest, as a new version.
+
+        Nothing is forgotten: the versions between stay, and the restore shows in
+        histories. What is staged is merged first. It costs what changed since.
+
+        Args:
+            ref: As `at` takes it.
+            message: Why.
+            upload_id: An id of one's own, so that the call can be repeated.
+
+        Raises:
+            NotFoundError: If there never was such a version.
+            ConflictError: If other writers were always first.
+        """
+        self._require_writable(upload_id)
+        version = resolve(self.collection, ref)
+        self.merge_pending()
+        request = self._request(message or f"restore of version {version}", upload_id)
+        settled = restore(self.collection, version, request)
+        return Upload(self.collection, settled, self.submit)
+
+    def revert(
+        self,
+        change: Upload | int | str,
+        *,
+        conflicts: Conflicts = "keep",
+        message: str | None = None,
+        upload_id: str | None = None,
+    ) -> Upload:
+        """Undo exactly one change, and keep later work.
+
+        Rows that were changed again since are conflicts: they are left alone and
+        listed in `errors()` of the upload that is returned, which is then PARTIAL,
+        or FAILED where nothing could be undone.
+
+        Args:
+            change: An upload or its id, or a version's number: all its uploads.
+            conflicts: `keep` rows that were changed since, or `overwrite` them.
+            message: Why.
+            upload_id: An id of one's own, so that the call can be repeated.
+
+        Raises:
+            NotFoundError: If there is no such upload or version.
+            InvalidInputError: If the upload waits to be merged, or the version
+                changed nothing.
+            ConflictError: If other writers were always first.
+        """
+        self._require_writable(upload_id)
+        self.merge_pending()
+        version, uploads = settled_change(self.collection, change)
+        named = change.id if isinstance(change, Upload) else change
+        request = self._request(message or f"revert of {named}", upload_id)
+        settled = revert(
+            self.collection, version, uploads, request, conflicts=conflicts
+        )
+        return Upload(self.collection, settled, self.submit)
+
+    def _request(self, message: str, upload_id: str | None) -> Request:
+        return Request(
+            author=self._settings.author,
+            message=message,
+            upload_id=upload_id,
+            mode=self.mode,
+            compacts=self._settings.compacts,
+        )
+
+    # -------------------------------- UPLOADS ------------------------------- #
+
+    def upload(self, upload_id: str) -> Upload:
+        """The upload of that id.
+
+        Raises:
+            NotFoundError: If the dataset does not know it.
+        """
+        upload = Upload(self.collection, upload_id, self.submit)
+        upload.refresh()
+        return upload
+
+    def uploads(self, *, status: Status | None = None) -> pl.DataFrame:
+        """Every upload to the dataset, settled or waiting, newest first.
+
+        Args:
+            status: Only those that stand so: PENDING, DONE, PARTIAL or FAILED.
+
+        Returns:
+            A row an upload: who sent it, when and why; how it stands, in which version
+            it landed; its frames and labels, and what became of them.
+
+        Raises:
+            InvalidInputError: If there is no such status.
+        """
+        return uploads_table([(self.collection, self.mode)], status=status)
+
+    # -------------------------------- UPKEEP -------------------------------- #
+
+    def merge_pending(self, *, progress: Tell = silent) -> list[Upload]:
+        """Merge everything staged, and return what was settled.
+
+        Args:
+            progress: Told `merging`, how many uploads are settled, and of how many.
+
+        Raises:
+            StorageError: If the store failed; what is staged stays staged.
+        """
+        return [
+            Upload(self.collection, settled, self.submit)
+            for settled in self._merger().run(progress)
+        ]
+
+    def _merger(self, at_hand: dict[str, Operations] | None = None) -> Merger:
+        return Merger(self.collection, at_hand, compacts=self._settings.compacts)
+
+    def compact(self) -> Compaction:
+        """Write the same rows in fewer files, without dead ones; no version is made.
+
+        It is done by itself behind merges when it is due, so this is for those
+        who want all of it now. Safe beside running writers.
+
+        Returns:
+            What was done, table by table; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; nothing has changed then.
+        """
+        return compact(self.collection, full=True)
+
+    def collect_garbage(
+        self,
+        *,
+        retention: timedelta = RETENTION,
+        grace: timedelta = GRACE,
+        dry_run: bool = True,
+    ) -> Garbage:
+        """Remove files that only old versions need, and what dead writers left.
+
+        The latest version, checkpoints, pins, versions within the retention time
+        and those that somebody is reading keep their files. All others stay
+        readable by the same calls, from the change log. Safe beside writers.
+
+        Args:
+            retention: How long a version keeps its files once it is not the
+                latest any more.
+            grace: Younger files are let be.
+            dry_run: Only tell what would go.
+
+        Returns:
+            What went, or would go; `to_frame()` gives it as rows.
+
+        Raises:
+            StorageError: If the store failed; what is left is found the next time.
+        """
+        return collect_garbage(
+            self.collection,
+            retention=retention,
+            grace=grace,
+            dry_run=dry_run,
+            author=self._settings.author,
+        )
+
+    def verify(
+        self,
+        *,
+        full: bool = True,
+        media: bool = False,
+        progress: Tell | None = None,
+    ) -> Verification:
+        """Find everything that is wrong: with the ledger, the logs, files and rows.
+
+        Safe beside writers; what they write meanwhile is not looked at.
+
+        Args:
+            full: Read every byte and every row, and check every version, those
+                too whose files were collected; otherwise only the ledger, the
+                logs, the lists of files and the latest version's hashes.
+            media: Look at the images, masks and other media that the latest
+                version names: whether they are there, and, of sensors with a
+                `checksum`, whether their bytes are as they were.
+            progress: Called with the stage (`ledger`, `files`, `rows`, `keys`,
+                `media`), how much of it is done, and how much there is.
+
+        Returns:
+            All problems, each with the version, table and file at fault.
+
+        Raises:
+            StorageError: If the store failed and the same call may succeed.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> project = lake.create_project("cells", classes=["cell"])
+        >>> dataset = project.create_dataset("hela")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.verify().is_sound
+        True
+        """
+        tell = progress or silent
+        return verify(self.collection, full=full, media=media, progress=tell)
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """The settings that the store is reached with; none for a folder."""
+        return self.collection.store.storage_options
+
+    @property
+    def is_processing(self) -> bool:
+        """Whether acknowledged uploads wait to be merged."""
+        waiting = unsettled(self.collection, self.collection.head().version)
+        return any(map(self.collection.staging.is_acknowledged, waiting))
+
+
+Mode = Literal["STREAMING", "BATCH"]
+"""STREAMING collections change for ever; a BATCH one is loaded once, whole."""
+
+
+def check_mode(mode: str) -> None:
+    """Refuse what is no mode.
+
+    Raises:
+        InvalidInputError: If it is neither STREAMING nor BATCH.
+    """
+    if mode not in {"STREAMING", "BATCH"}:
+        raise InvalidInputError(
+            f"mode is 'STREAMING' or 'BATCH', not {mode!r}.", kind="dataset.mode"
+        )
+
+
+class Registered(Versioned):
+    """A collection with a row in the registry of its project."""
+
+    def __init__(
+        self,
+        name: str,
+        collection: Collection,
+        registry: SingleTable,
+        settings: Settings,
+    ) -> None:
+        super().__init__(name, collection, settings)
+        self._registry = registry
+
+    @property
+    @abstractmethod
+    def _kind(self) -> str:
+        """`dataset` or `inference_set`."""
+
+    @property
+    @abstractmethod
+    def _key(self) -> str:
+        """The name of its row."""
+
+    @property
+    def mode(self) -> str:
+        """STREAMING, or BATCH."""
+        return str(self._row()["mode"])
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it is archived: readable, and not written."""
+        return bool(self._row()["archived"])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Its own metadata."""
+        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
+        return found
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace its own metadata by anything JSON can hold."""
+        self._update({"metadata": json.dumps(dict(metadata))})
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be read; a clone cannot until its files are there."""
+        return not self._row()["clone_of"] or self.collection.ledger.head() is not None
+
+    @property
+    def clone_of(self) -> str | None:
+        """The dataset that it was cloned from."""
+        found: str | None = self._row()["clone_of"]
+        return found
+
+    @property
+    def clone_name(self) -> str | None:
+        """The newest dataset that was cloned from it."""
+        found: str | None = self._row()["clone"]
+        return found
+
+    def archive(self, *, archived: bool = True) -> None:
+        """Hide it from lists and refuse writes to it, or undo that."""
+        self._update({"archived": archived})
+
+    def _require_writable(self, upload_id: str | None) -> None:
+        self.require_active()
+        if self.is_mutable:
+            return
+        loaded = self._loaded_by()
+        # The very same upload may be sent again: it is the one that is there.
+        if loaded and upload_id not in loaded:
+            raise InvalidInputError(
+                f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
+                f"already, by upload {loaded[0]}: it does not change any more. {self._way_out}",
+                kind=f"{self._kind}.immutable",
+            )
+
+    @property
+    def is_mutable(self) -> bool:
+        """Whether it takes changes for ever; a BATCH one is loaded once, whole."""
+        return self.mode != "BATCH"
+
+    @property
+    def _way_out(self) -> str:
+        """What to do where a BATCH collection takes no more."""
+        return 'Load a new one, or create one with mode="STREAMING".'
+
+    def _loaded_by(self) -> list[str]:
+        """The uploads that loaded a BATCH collection, or are about to."""
+        rows = self.uploads().filter(pl.col("status") != "FAILED")
+        return rows.get_column("upload_id").to_list()
+
+    @property
+    def _what(self) -> str:
+        return self._kind.replace("_", " ")
+
+    def require_active(self) -> None:
+        """Check that it may be written.
+
+        Raises:
+            ArchivedError: If it is archived.
+        """
+        if self.is_archived:
+            raise ArchivedError(
+                f"The {self._what} {self.name!r} is archived. Undo it with its "
+                "archive(archived=False).",
+                kind=f"{self._kind}.archived",
+            )
+        if not self.is_ready:
+            raise ConflictError(
+                f"The {self._what} {self.name!r} is still being cloned. Wait until "
+                "is_ready; project.finish_clones() goes on with it.",
+                kind=f"{self._kind}.cloning",
+            )
+
+    def _row(self) -> dict[str, Any]:
+        return pick(self._registry.rows(), self._kind, self._key)
+
+    def _update(self, fields: dict[str, Any]) -> None:
+        self._registry.update(
+            lambda rows: changed_row(rows, self._kind, self._key, lambda _: fields)
+        )

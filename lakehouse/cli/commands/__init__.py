@@ -1,3 +1,0 @@
-"""The commands, by what they are for."""
-
-__all__: list[str] = []

@@ -1,0 +1,100 @@
+"""Deletion vectors: which rows of a data file are dead, written inside the log.
+
+The bytes follow the Delta protocol, section "Deletion Vector Format": a magic
+number, the number of bitmaps, and each bitmap's key and 32-bit portable roaring
+form; an inline vector is those bytes in Z85 (ZeroMQ RFC 32), padded to a
+multiple of four. Inline ones have no file of their own that could be lost.
+"""
+
+import struct
+from array import array
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+
+from lakehouse.errors import FormatError
+
+Positions = npt.NDArray[np.uint32]
+"""Places of rows in a file, from 0, ascending."""
+
+_MAGIC: Final = 1681511377
+_KEPT: Final = 256
+_HEADER: Final = struct.Struct("<iqi")
+_ALPHABET: Final = (
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    b".-:+=^!/*?&<>()[]{}@%$#"
+)
+_TO_TEXT: Final = np.frombuffer(_ALPHABET, dtype=np.uint8)
+_FROM_TEXT: Final = np.zeros(256, dtype=np.uint32)
+_FROM_TEXT[_TO_TEXT] = np.arange(85, dtype=np.uint32)
+_POWERS: Final = np.array([85**4, 85**3, 85**2, 85, 1], dtype=np.uint32)
+
+
+def encode_vector(dead: Positions) -> dict[str, Any]:
+    """The descriptor of an inline vector, as an add action carries it.
+
+    >>> encode_vector(np.array([0, 2], dtype=np.uint32))["cardinality"]
+    2
+    """
+    # An array it takes as a whole, and anything else number by number.
+    bitmap = BitMap(array("I", dead.astype(np.uint32).tobytes()))
+    bitmap.run_optimize()
+    data = _HEADER.pack(_MAGIC, 1, 0) + bitmap.serialize()
+    return {
+        "storageType": "i",
+        "pathOrInlineDv": _z85_encode(data),
+        "sizeInBytes": len(data),
+        "cardinality": len(bitmap),
+    }
+
+
+def decode_vector(descriptor: Mapping[str, Any]) -> Positions:
+    """The dead rows that a descriptor names.
+
+    Raises:
+        FormatError: If the vector is not inline, or is none.
+
+    >>> decode_vector(encode_vector(np.array([0, 2], dtype=np.uint32)))
+    array([0, 2], dtype=uint32)
+    """
+    if descriptor["storageType"] != "i":
+        raise FormatError(
+            "A deletion vector lies in a file of its own; this package writes inline "
+            "ones only. Another engine wrote to the table.",
+            kind="table.foreign_vector",
+        )
+    return _decoded(descriptor["pathOrInlineDv"], descriptor["sizeInBytes"])
+
+
+@lru_cache(maxsize=_KEPT)
+def _decoded(text: str, size: int) -> Positions:
+    data = _z85_decode(text)[:size]
+    magic, bitmaps, key = _HEADER.unpack_from(data)
+    if magic != _MAGIC or bitmaps != 1 or key != 0:
+        raise FormatError(
+            f"This is no deletion vector of a file under 2^32 rows: {data[:16]!r}.",
+            kind="table.damaged_vector",
+        )
+    bitmap = BitMap.deserialize(data[_HEADER.size :])
+    found = np.array(bitmap.to_array(), dtype=np.uint32)
+    found.setflags(write=False)
+    return found
+
+
+def _z85_encode(data: bytes) -> str:
+    padded = data + bytes(-len(data) % 4)
+    words = np.frombuffer(padded, dtype=">u4").astype(np.uint32)
+    digits = (words[:, None] // _POWERS) % 85
+    text: bytes = _TO_TEXT[digits].tobytes()
+    return text.decode("ascii")
+
+
+def _z85_decode(text: str) -> bytes:
+    digits = _FROM_TEXT[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
+    words = (digits.reshape(-1, 5) * _POWERS).sum(axis=1, dtype=np.uint32)
+    data: bytes = words.astype(">u4").tobytes()
+    return data

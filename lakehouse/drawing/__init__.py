@@ -1,0 +1,1 @@
+"""Rows and pictures to pixels; no lake."""

@@ -1,0 +1,130 @@
+"""A picture of a frame with its labels drawn.
+
+Needs Pillow: the extra `plot`. Images of 16 bits are stretched to their own
+contrast; an image that cannot be read becomes a plain canvas that says so.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from lakehouse.errors import LakehouseError
+from lakehouse.model.class_map import ClassMap, Colour
+from lakehouse.storage.media import Media
+
+try:
+    from PIL import Image, ImageDraw
+except ImportError as error:  # pragma: no cover - the extra is installed in tests
+    raise LakehouseError(
+        "Drawing needs Pillow: pip install 'lakehouse[plot]'.", kind="extra.missing"
+    ) from error
+
+
+_GREY: Final[Colour] = (160, 160, 160)
+_CANVAS: Final = (640, 480)
+_CAPTION: Final = 22
+_LINE: Final = 2
+
+
+def draw_frame(
+    frame: Mapping[str, Any],
+    labels: pl.DataFrame,
+    classes: ClassMap,
+    *,
+    title: str | None = None,
+    media: Media | None = None,
+) -> Image.Image:
+    """Draw a frame and its labels in the colours of their classes.
+
+    Args:
+        frame: A row of frames.
+        labels: Its labels.
+        classes: Where colours come from; unknown classes are grey.
+        title: A line above the picture.
+        media: Where images are.
+    """
+    picture, note = _picture(frame, media or Media())
+    pen = ImageDraw.Draw(picture)
+    texts: list[str] = []
+    for label in labels.iter_rows(named=True):
+        known = classes.get(str(label["class_name"]))
+        texts += _draw(pen, label, _GREY if known is None else known.color)
+    caption = "  ·  ".join([part for part in (title, note, *texts[:4]) if part])
+    return _captioned(picture, caption)
+
+
+def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures beside each other."""
+    width = sum(picture.width for picture in pictures) + 8 * (len(pictures) - 1)
+    height = max(picture.height for picture in pictures)
+    sheet = Image.new("RGB", (width, height), "white")
+    left = 0
+    for picture in pictures:
+        sheet.paste(picture, (left, 0))
+        left += picture.width + 8
+    return sheet
+
+
+def _draw(
+    pen: ImageDraw.ImageDraw, label: Mapping[str, Any], colour: Colour
+) -> list[str]:
+    """Draw one label; what has no place in the picture is returned as text."""
+    drawn = False
+    for polygon in label["polygons"] or []:
+        points = [(x, y) for x, y in polygon]
+        pen.line([*points, points[0]], fill=colour, width=_LINE)
+        drawn = True
+    for point in label["keypoints"] or []:
+        x, y = point["x"], point["y"]
+        pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+        pen.text((x + 5, y - 5), point["name"], fill=colour)
+        drawn = True
+    if label["x1"] is not None:
+        pen.line(
+            [(label["x1"], label["y1"]), (label["x2"], label["y2"])],
+            fill=colour,
+            width=_LINE,
+        )
+        drawn = True
+    if label["width"] is not None and label["height"] is not None:
+        left, top = label["left"], label["top"]
+        pen.rectangle(
+            (left, top, left + label["width"], top + label["height"]),
+            outline=colour,
+            width=_LINE,
+        )
+        drawn = True
+    return [] if drawn else [f"{label['label_type']} {label['class_name']}"]
+
+
+def _picture(frame: Mapping[str, Any], media: Media) -> tuple[Image.Image, str | None]:
+    url = frame["image_url"]
+    size = (frame["width"] or _CANVAS[0], frame["height"] or _CANVAS[1])
+    if url is None:
+        return Image.new("RGB", size, "black"), "no image"
+    try:
+        return _eight_bit(Image.open(io.BytesIO(media.read(url)))), None
+    except (LakehouseError, OSError, ValueError):
+        return Image.new("RGB", size, "black"), f"cannot read {Path(str(url)).name}"
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    if picture.mode in {"RGB", "RGBA", "L", "P", "1", "CMYK", "YCbCr"}:
+        return picture.convert("RGB")
+    values = np.asarray(picture, dtype=np.float64)
+    low, high = np.percentile(values, [0.5, 99.5])
+    scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
+    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
+
+
+def _captioned(picture: Image.Image, caption: str) -> Image.Image:
+    if not caption:
+        return picture
+    sheet = Image.new("RGB", (picture.width, picture.height + _CAPTION), "white")
+    sheet.paste(picture, (0, _CAPTION))
+    ImageDraw.Draw(sheet).text((6, 5), caption, fill="black")
+    return sheet

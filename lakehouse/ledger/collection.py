@@ -1,0 +1,331 @@
+"""A collection: a set of versioned tables under one ledger.
+
+What a dataset and an inference set have in common. Reading resolves a version
+in the ledger, then the files of each table at that version, and scans those
+files; nothing here writes but `create`. Merging is the neighbour's job
+(`lakehouse.transactions`).
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from lakehouse.delta.create import creation_actions
+from lakehouse.delta.key_index import IndexCache
+from lakehouse.delta.lookup import Lookup
+from lakehouse.delta.scan import scan_files
+from lakehouse.delta.table_state import TableState, load_state
+from lakehouse.delta.writer import TableWriter
+from lakehouse.errors import FormatError, NotFoundError
+from lakehouse.ledger.leases import Leases
+from lakehouse.ledger.ledger import Entry, Ledger
+from lakehouse.ledger.staging import Staging
+from lakehouse.merging.types import EmbeddingSpec, Rules
+from lakehouse.model.class_map import ClassMap
+from lakehouse.model.contracts import (
+    COLLECTION_TABLES,
+    DATASET,
+    LIVE_TABLES,
+    Contract,
+    Layout,
+)
+from lakehouse.model.row_hash import Fingerprint
+from lakehouse.storage import Store
+from lakehouse.storage.media import Media
+
+_FEW_FRAMES: Final = 1_000
+_KEPT_STATES: Final = 64
+
+
+class Collection:
+    """The tables, ledger and staging area at one path of a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        path: str,
+        classes: Callable[[], ClassMap],
+        layout: Layout = DATASET,
+        *,
+        media: Media | None = None,
+    ) -> None:
+        self.store = store
+        self.media = media or Media()
+        self.path = path
+        self.classes = classes
+        self.layout = layout
+        self.base: Collection | None = None
+        """The dataset that an inference set belongs to."""
+        folders = {table: layout.folder(table) for table in COLLECTION_TABLES}
+        self.ledger = Ledger(store, path, folders)
+        self.staging = Staging(store, path, layout)
+        self.leases = Leases(store, path)
+        self.lock = threading.RLock()
+        self.indexes = IndexCache()
+        self._newest: dict[str, TableState] = {}
+        self._older: dict[tuple[str, int], TableState] = {}
+
+    @property
+    def target(self) -> str:
+        """What commands call it: `project/dataset`, or `project/dataset/set`."""
+        # The path has a folder between each name and the next.
+        return "/".join(self.path.split("/")[::2])
+
+    def twin(self) -> "Collection":
+        """The same collection with a memory of its own, for another thread."""
+        twin = Collection(
+            self.store, self.path, self.classes, self.layout, media=self.media
+        )
+        twin.lock, twin.indexes = self.lock, self.indexes
+        twin.base = self.base
+        return twin
+
+    # ------------------------------- CREATION ------------------------------- #
+
+    def create(
+        self,
+        *,
+        frame_metadata: Mapping[str, pl.DataType] | None = None,
+        label_metadata: Mapping[str, pl.DataType] | None = None,
+        frame_embedding_model: str | None = None,
+        label_embedding_model: str | None = None,
+        author: str | None = None,
+    ) -> bool:
+        """Decide version 0, the empty collection; False if it was there already.
+
+        It is decided in the ledger and then published, as every version is.
+        """
+        extras = {"frames": frame_metadata or {}, "labels": label_metadata or {}}
+        models = {
+            "frame_embeddings": frame_embedding_model,
+            "label_embeddings": label_embedding_model,
+        }
+        actions = {
+            table: tuple(
+                creation_actions(
+                    self.table_path(table),
+                    self.contract(table),
+                    extra_columns=extras.get(_live(table), {}),
+                    column_metadata=_model_note(models.get(_live(table))),
+                )
+            )
+            for table in COLLECTION_TABLES
+        }
+        entry = Entry(
+            version=0,
+            kind="create",
+            commit_id=uuid.uuid4().hex,
+            time=datetime.now(UTC),
+            content_version=0,
+            author=author,
+            rows=dict.fromkeys(LIVE_TABLES, 0),
+            fingerprint=dict.fromkeys(LIVE_TABLES, Fingerprint.zero().text),
+            class_map=self.classes().version,
+            actions=actions,
+        )
+        created = self.ledger.head() is None and self.ledger.decide(entry)
+        self.ledger.publish(self.ledger.read(0))
+        return created
+
+    # ------------------------------- VERSIONS ------------------------------- #
+
+    def head(self) -> Entry:
+        """The newest entry.
+
+        Raises:
+            NotFoundError: If the collection was never created.
+        """
+        head = self.ledger.head()
+        if head is None:
+            raise NotFoundError(
+                f"There is no ledger at {self.path}: the dataset was never created, "
+                "its creation was cut short, or it is still being cloned. "
+                "create_dataset(…, exist_ok=True) completes it; clones are completed by "
+                "project.finish_clones().",
+                kind="dataset.unknown",
+            )
+        return head
+
+    def latest(self) -> Entry:
+        """The newest entry that made a version."""
+        head = self.head()
+        return self.ledger.read(head.content_version)
+
+    def same_content(self, version: int, head: Entry | None = None) -> int:
+        """The newest entry with the content of `version`: its cheapest reading.
+
+        Args:
+            version: The entry's number.
+            head: The newest entry, where it was just looked up.
+        """
+        head = head or self.head()
+        content = self.ledger.read(version).content_version
+        if head.content_version == content:
+            return head.version
+        newest = version
+        while self.ledger.read(newest + 1).content_version == content:
+            newest += 1
+        return newest
+
+    def is_closed(self, version: int) -> bool:
+        """Whether garbage collection may have removed the files of a version."""
+        collected = self.head().collected
+        if collected is None:
+            return False
+        closed = self.ledger.read(collected).closed
+        return any(first <= version <= last for first, last in closed)
+
+    # -------------------------------- TABLES -------------------------------- #
+
+    def table_path(self, table: str) -> str:
+        """Where a table lies, relative to the root of the lake."""
+        return f"{self.path}/{self.layout.folder(table)}"
+
+    def contract(self, table: str) -> Contract:
+        """What a table promises."""
+        return self.layout.contract(table)
+
+    def state(self, table: str, version: int) -> TableState:
+        """The schema and files of a table at an entry.
+
+        Raises:
+            NotFoundError: If there is no such entry.
+        """
+        newest = self._newest.get(table)
+        if newest is not None and newest.version == version:
+            return newest
+        if newest is not None and newest.version > version:
+            return self._older_state(table, version)
+        state = self._load(table, version) if newest is None else newest
+        while state.version < version:
+            entry = self.ledger.read(state.version + 1)
+            state = state.apply(entry.actions.get(table, ()), entry.version)
+        self._newest[table] = state
+        return state
+
+    def _older_state(self, table: str, version: int) -> TableState:
+        key = (table, version)
+        if key not in self._older:
+            if len(self._older) >= _KEPT_STATES:
+                self._older.pop(next(iter(self._older)))
+            self._older[key] = self._load(table, version)
+        return self._older[key]
+
+    def _load(self, table: str, version: int) -> TableState:
+        """From the table's own log; only the head may still be unpublished there."""
+        path = self.table_path(table)
+        try:
+            return load_state(self.store, path, version)
+        except NotFoundError:
+            entry = self.ledger.read(version)
+        if version == 0:
+            return TableState.empty().apply(entry.actions[table], 0)
+        try:
+            before = load_state(self.store, path, version - 1)
+        except NotFoundError as error:
+            raise FormatError(
+                f"The log of {path} misses commits before {version}, though the "
+                "ledger decided them. Publish them again from the ledger.",
+                kind="table.log_gap",
+            ) from error
+        return before.apply(entry.actions.get(table, ()), version)
+
+    def scan(
+        self,
+        table: str,
+        version: int,
+        *,
+        keys: pl.Series | None = None,
+        columns: list[str] | None = None,
+    ) -> pl.LazyFrame:
+        """The rows of a table at an entry, with every column of its schema.
+
+        Args:
+            table: The table's name.
+            version: The entry's number.
+            keys: Values of the table's first key column; None for all rows.
+                Files and row groups that cannot hold one are not read.
+            columns: Only these; all of the schema when None.
+        """
+        state = self.state(table, version)
+        first_key = self.contract(table).key[0]
+        names = columns or state.schema.names()
+        files = state.prune(keys) if keys is not None else tuple(state.files.values())
+        if not files:
+            return pl.LazyFrame(schema={name: state.schema[name] for name in names})
+        rows = scan_files(self.store, self.table_path(table), files, state.schema)
+        if keys is not None:
+            rows = rows.filter(_among(first_key, keys))
+        return rows.select(names)
+
+    def lookup(self, table: str, version: int) -> Lookup:
+        """Looks keys up in a live table at an entry."""
+        return Lookup(
+            self.store,
+            self.table_path(table),
+            self.state(table, version),
+            self.contract(table),
+            self.indexes,
+        )
+
+    def writer(self, table: str) -> TableWriter:
+        """Writes files of a table."""
+        return TableWriter(
+            self.store, self.table_path(table), self.contract(table), self.indexes
+        )
+
+    # --------------------------------- RULES -------------------------------- #
+
+    def rules(self, version: int) -> Rules:
+        """What the rows of a merge on top of `version` are held against."""
+        classes = self.classes()
+        return Rules(
+            layout=self.layout,
+            class_ids=classes.ids,
+            class_map_version=classes.version,
+            renamed_classes=classes.renamed,
+            frame_metadata=self.metadata_types("frames", version),
+            label_metadata=self.metadata_types("labels", version),
+            frame_embedding=self.embedding_spec("frame_embeddings", version),
+            label_embedding=self.embedding_spec("label_embeddings", version),
+        )
+
+    def metadata_types(self, table: str, version: int) -> dict[str, pl.DataType]:
+        """The metadata fields of a table, `user__` included, and their types."""
+        prefix = self.contract(table).open_prefix or "user__"
+        schema = self.state(table, version).schema
+        return {
+            name: dtype for name, dtype in schema.items() if name.startswith(prefix)
+        }
+
+    def embedding_spec(self, table: str, version: int) -> EmbeddingSpec:
+        """The dimension and model that the vectors of a table have."""
+        note = self.state(table, version).column_metadata.get("embedding", {})
+        dimension, model = note.get("ml.dim"), note.get("ml.model")
+        return EmbeddingSpec(
+            dimension=None if dimension is None else int(str(dimension)),
+            model=None if model is None else str(model),
+        )
+
+
+def _live(table: str) -> str:
+    """The live table whose columns a table has: itself, for all but change logs."""
+    return table.removesuffix("_changes")
+
+
+def _model_note(model: str | None) -> dict[str, dict[str, object]]:
+    return {} if model is None else {"embedding": {"ml.model": model}}
+
+
+def _among(column: str, keys: pl.Series) -> pl.Expr:
+    """Whether a key is one of `keys`; the range lets statistics prune row groups."""
+    if len(keys) == 1:
+        return pl.col(column) == pl.lit(keys[0])
+    among = pl.col(column).is_in(keys.implode())
+    if len(keys) > _FEW_FRAMES or not len(keys):
+        return among
+    return pl.col(column).is_between(pl.lit(keys.min()), pl.lit(keys.max())) & among

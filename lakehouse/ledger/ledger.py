@@ -1,0 +1,292 @@
+"""The ledger decides, the tables follow.
+
+A ledger is a folder of numbered entries, each put there once, if absent. Entry
+N holds, for every table of its collection, exactly the Delta actions of that
+table's commit N:
+
+    ledger/00000000000000000042.json
+        {"version": 42, "kind": "data", "commit_id": …, …}     the header
+        {"table": "frames", "actions": [{"add": …}, …]}         one line a table
+
+Winning the put is the only moment that matters. Publishing then copies the
+actions into each table's `_delta_log`; it follows from the entry alone, so
+whoever comes next can finish what a crashed writer began. Every commit names
+the digest of its entry's bytes, so neither can be altered unnoticed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from lakehouse.delta.log import Action, commit_info, commit_line
+from lakehouse.errors import FormatError, NotFoundError
+from lakehouse.storage import Store
+from lakehouse.storage.conditional import newest_number, put_once
+
+EntryKind = Literal["create", "data", "maintenance", "turn", "tag", "collect"]
+
+FORMAT: Final = 1
+"""The format of entries that this release writes, and the newest it reads."""
+
+_KEPT_ENTRIES: Final = 256
+
+
+def entry_name(version: int) -> str:
+    """The file name of entry or commit `version`.
+
+    >>> entry_name(42)
+    '00000000000000000042.json'
+    """
+    return f"{version:020d}.json"
+
+
+def log_path(table_path: str, version: int) -> str:
+    """The path of commit `version` in a table's Delta log."""
+    return f"{table_path}/_delta_log/{entry_name(version)}"
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of an entry's bytes, as commits name it: 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One decided version of a collection."""
+
+    version: int
+    """The entry's number, and the Delta version of every table."""
+    kind: EntryKind
+    """`create` and `data` make versions; every other kind only uses a number."""
+    commit_id: str
+    """Unique for each attempt: tells one's own entry from another's."""
+    time: datetime
+    """UTC, later than the entry before."""
+    content_version: int
+    """The version whose content this entry has; its own number if it made it."""
+    author: str | None = None
+    message: str | None = None
+    uploads: tuple[str, ...] = ()
+    """The uploads settled by this entry."""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What the uploads did, in frames and labels."""
+    rows: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Rows of each live table at this version."""
+    fingerprint: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Fingerprint of each live table at this version."""
+    turn_until: datetime | None = None
+    """On a `turn`: until then other mergers wait for `commit_id`'s owner."""
+    turn_of: str | None = None
+    """On a `turn`: who has it."""
+    collected: int | None = None
+    """The newest `collect` entry up to this one: which versions' files may be gone."""
+    class_map: int | None = None
+    """The version of the project's class map that its content was held against."""
+    closed: tuple[tuple[int, int], ...] = ()
+    """On a `collect`: the versions whose files may be gone, as ranges with both ends."""
+    actions: Mapping[str, tuple[Action, ...]] = field(
+        default_factory=dict[str, "tuple[Action, ...]"]
+    )
+    """The Delta actions of each table; a table without any gets an empty commit."""
+    digest: str = field(default="", compare=False)
+    """Of its bytes as they lie in the store; empty until it is decided."""
+
+    def encode(self) -> bytes:
+        """The entry's bytes, as they lie in the store."""
+        header: dict[str, Any] = {
+            "format": FORMAT,
+            "version": self.version,
+            "kind": self.kind,
+            "commit_id": self.commit_id,
+            "time": self.time.isoformat(timespec="microseconds"),
+            "content_version": self.content_version,
+            "author": self.author,
+            "message": self.message,
+            "uploads": list(self.uploads),
+            "counts": dict(self.counts),
+            "rows": dict(self.rows),
+            "fingerprint": dict(self.fingerprint),
+        }
+        if self.turn_until is not None:
+            header["turn_until"] = self.turn_until.isoformat()
+            header["turn_of"] = self.turn_of
+        if self.collected is not None:
+            header["collected"] = self.collected
+        if self.class_map is not None:
+            header["class_map"] = self.class_map
+        if self.closed:
+            header["closed"] = [list(pair) for pair in self.closed]
+        lines = [json.dumps(header, ensure_ascii=False)]
+        lines += [
+            json.dumps({"table": table, "actions": list(actions)}, ensure_ascii=False)
+            for table, actions in self.actions.items()
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Entry":
+        """Read an entry back.
+
+        Raises:
+            FormatError: If a newer release wrote it, or it is damaged.
+        """
+        try:
+            header, *tables = [json.loads(line) for line in data.splitlines()]
+            written = int(header["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"This is not a ledger entry: {data[:80]!r}. Restore the file "
+                "from a backup; no other copy of a decision exists.",
+                kind="ledger.damaged",
+            ) from error
+        if written > FORMAT:
+            raise FormatError(
+                f"Ledger entry {header.get('version')} has format {written}; this "
+                f"release reads up to {FORMAT}. Upgrade the package.",
+                kind="format.newer",
+            )
+        until = header.get("turn_until")
+        return cls(
+            version=header["version"],
+            kind=header["kind"],
+            commit_id=header["commit_id"],
+            time=datetime.fromisoformat(header["time"]),
+            content_version=header["content_version"],
+            author=header["author"],
+            message=header["message"],
+            uploads=tuple(header["uploads"]),
+            counts=header["counts"],
+            rows=header["rows"],
+            fingerprint=header["fingerprint"],
+            turn_until=datetime.fromisoformat(until) if until else None,
+            turn_of=header.get("turn_of"),
+            collected=header.get("collected"),
+            class_map=header.get("class_map"),
+            closed=tuple((first, last) for first, last in header.get("closed", ())),
+            actions={line["table"]: tuple(line["actions"]) for line in tables},
+            digest=digest_of(data),
+        )
+
+
+class Ledger:
+    """The entries of one collection, read and decided.
+
+    Entries never change, so they are remembered; the head is found by probing
+    upwards from the last one known.
+
+    Args:
+        store: Where it lies.
+        path: The collection's folder.
+        tables: The tables as entries name them, and their folders.
+    """
+
+    def __init__(self, store: Store, path: str, tables: Mapping[str, str]) -> None:
+        self._store = store
+        self._path = path
+        self._tables = dict(tables)
+        self._entries: dict[int, Entry] = {}
+        self._known_head = -1
+        self._published: set[int] = set()
+
+    def read(self, version: int) -> Entry:
+        """Entry `version`.
+
+        Raises:
+            NotFoundError: If there is no such entry.
+        """
+        if version in self._entries:
+            return self._entries[version]
+        entry = Entry.decode(self._store.read(self._entry_path(version)))
+        self._remember(entry)
+        return entry
+
+    def head(self) -> Entry | None:
+        """The newest entry, or None where there is no ledger yet."""
+        newest = newest_number(self._exists, self._known_head)
+        return self.read(newest) if newest >= 0 else None
+
+    def decide(self, entry: Entry) -> bool:
+        """Put `entry` if its number is free; True when it is the one that lies there.
+
+        Raises:
+            StorageError: If the store would not say. The entry may have landed.
+        """
+        data = entry.encode()
+        won = put_once(self._store, self._entry_path(entry.version), data, durable=True)
+        if won:
+            self._remember(replace(entry, digest=digest_of(data)))
+        return won
+
+    def publish(self, entry: Entry) -> None:
+        """Write the entry's actions into every table's log, where they are missing.
+
+        Anyone may call this at any time: the bytes follow from the entry as it
+        lies in the store.
+
+        Raises:
+            NotFoundError: If the entry was not decided.
+            StorageError: If the store refused; what is missing stays missing
+                until the next writer publishes the entry.
+        """
+        if entry.version in self._published:
+            return
+        decided = self.read(entry.version)
+        commits = [
+            (log_path(f"{self._path}/{folder}", entry.version), table)
+            for table, folder in self._tables.items()
+        ]
+
+        def put(commit: tuple[str, str]) -> None:
+            self._store.put_new(commit[0], commit_of(decided, commit[1]))
+
+        if self._store.at_once > 1:
+            with ThreadPoolExecutor(self._store.at_once) as pool:
+                list(pool.map(put, commits))
+        else:
+            for commit in commits:
+                put(commit)
+        self._published.add(entry.version)
+
+    def is_published(self, version: int) -> bool:
+        """Whether every table shows version `version` to plain engines."""
+        if version in self._published:
+            return True
+        done = all(
+            self._store.exists(log_path(f"{self._path}/{folder}", version))
+            for folder in reversed(self._tables.values())
+        )
+        if done:
+            self._published.add(version)
+        return done
+
+    def _exists(self, version: int) -> bool:
+        return version in self._entries or self._store.exists(self._entry_path(version))
+
+    def _entry_path(self, version: int) -> str:
+        if version < 0:
+            raise NotFoundError(
+                f"There is no version {version}: versions start at 0.",
+                kind="version.unknown",
+            )
+        return f"{self._path}/ledger/{entry_name(version)}"
+
+    def _remember(self, entry: Entry) -> None:
+        self._entries[entry.version] = entry
+        self._known_head = max(self._known_head, entry.version)
+        if len(self._entries) > _KEPT_ENTRIES:
+            del self._entries[next(iter(self._entries))]
+
+
+def commit_of(entry: Entry, table: str) -> bytes:
+    """The commit of a table that follows from a decided entry."""
+    info = commit_info(
+        timestamp=entry.time.astimezone(UTC),
+        operation=f"lakehouse {entry.kind}",
+        commit_id=entry.commit_id,
+        ledger_entry=entry.digest,
+    )
+    return commit_line([info, *entry.actions.get(table, ())])

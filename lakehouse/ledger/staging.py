@@ -1,0 +1,413 @@
+"""Uploads before they are merged: durable, whole, and never in the way.
+
+An upload is staged as Parquet parts and a manifest that is put last, if absent.
+Once the manifest lies there, the upload is acknowledged: it will be merged
+exactly once, by whoever merges next.
+
+    staging/<upload_id>/
+        frames-<token>-0.parquet  labels-…  problems-…  what was sent
+        manifest.json                                   counts, content hash, author …
+        settled.json                                    kept only for its rejected rows
+
+The rows of a small upload lie in the manifest itself: one object to write, to make
+durable, to read and to sweep, where there would be three.
+
+Part names carry a token of their own, so two processes that stage the same id
+at once never write into each other's parts: the manifest names the right ones.
+"""
+
+import base64
+import io
+import itertools
+import json
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.delta.log import Action, data_file_name
+from lakehouse.delta.writer import add_action, file_rows, without_nulls
+from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
+from lakehouse.ledger.prepared import Prepared, as_sent
+from lakehouse.model.contracts import Layout
+from lakehouse.model.ids import new_upload_id
+from lakehouse.model.operations import OP, Operations
+from lakehouse.model.problems import PROBLEM_SCHEMA
+from lakehouse.storage import Store, collect_all
+from lakehouse.storage.conditional import put_once
+from lakehouse.types import Tell, silent
+
+FORMAT: Final = 1
+"""The format of manifests that this release writes, and the newest it reads."""
+
+_WRITERS: Final = 2
+_FEW_ROWS: Final = 64
+_FEW_BYTES: Final = 64 * 1024
+"""What a manifest may hold of each part: about what a Parquet file's own frame costs."""
+_ABANDONED: Final = "abandoned"
+_PARTS: Final = ("frames", "labels", "problems")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is said of an upload while its rows wait."""
+
+    upload_id: str
+    """UUIDv7 text: uploads are merged in the order of their ids."""
+    content_hash: str
+    """Equal for equal rows, whatever their order: the same call made again."""
+    submitted_at: datetime
+    """UTC."""
+    frame_count: int
+    """Distinct frames named by the upload."""
+    label_count: int
+    """Label rows in the upload."""
+    parts: dict[str, list[str]]
+    """Part (frames, labels, problems) to file names; absent parts are empty."""
+    rows: dict[str, str] = field(default_factory=dict[str, str])
+    """Parts that are so small that they lie here: an Arrow stream, in base 64."""
+    images: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
+    """Parts in their table's form, and the actions that would add their files."""
+    classes: dict[str, int] = field(default_factory=dict[str, int])
+    """The class ids that labels in their table's form were given."""
+    mode: str = "STREAMING"
+    """STREAMING or BATCH, as the dataset is."""
+    kind: str = "write"
+    """What made the upload: `write`, `restore`, `revert`; or `abandoned`: nothing did."""
+    author: str | None = None
+    message: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    on_error: str = "reject"
+    """`reject` the frames at fault, or `abort` the whole upload."""
+    based_on: int | None = None
+    """Frames changed after this version are rejected."""
+    retry_of: str | None = None
+    """The upload whose rejected frames this one mends."""
+
+    def encode(self) -> bytes:
+        """The manifest's bytes, as they lie in the store."""
+        fields = asdict(self) | {"submitted_at": self.submitted_at.isoformat()}
+        return json.dumps({"format": FORMAT} | fields, ensure_ascii=False).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Manifest":
+        """Read a manifest back.
+
+        Raises:
+            FormatError: If a newer release wrote it.
+        """
+        fields: dict[str, Any] = json.loads(data)
+        written = fields.pop("format")
+        if written > FORMAT:
+            raise FormatError(
+                f"Upload {fields.get('upload_id')} was staged in format {written}; "
+                f"this release reads up to {FORMAT}. Upgrade the package.",
+                kind="format.newer",
+            )
+        fields["submitted_at"] = datetime.fromisoformat(fields["submitted_at"])
+        return cls(**fields)
+
+
+class Staging:
+    """The uploads of one collection that wait, or keep rejected rows."""
+
+    def __init__(self, store: Store, path: str, layout: Layout) -> None:
+        self._store = store
+        self._layout = layout
+        self._path = f"{path}/staging"
+        self._settled: set[str] = set()
+        self._newest = ""
+
+    def new_id(self) -> str:
+        """An upload id later than every id visible here.
+
+        So the order of acknowledged uploads survives clocks that disagree.
+        """
+        newest = max(self._store.names(self._path), default="")
+        self._newest = new_upload_id(max(newest, self._newest) or None)
+        return self._newest
+
+    def stage(
+        self, prepared: Prepared, manifest: Manifest, tell: Tell = silent
+    ) -> Manifest:
+        """Make the upload durable, and return the manifest that lies there.
+
+        Args:
+            prepared: Its rows.
+            manifest: What is said of it.
+            tell: Told `staging`, how many rows are durable, and of how many.
+
+        Raises:
+            InvalidInputError: If the upload's id is taken by other content.
+        """
+        token = secrets.token_hex(4)
+        ours = replace(manifest, classes=dict(prepared.classes))
+        parts = {name: getattr(prepared.operations, name) for name in _PARTS}
+        count = _Counter(tell, sum(part.height for part in parts.values()))
+        for name, rows in parts.items():
+            if name in prepared.images:
+                self._write_images(ours, name, token, rows, count)
+            elif rows.height:
+                self._write_rows(ours, name, token, rows)
+                count.add(rows.height)
+        path = self._file(manifest.upload_id, "manifest.json")
+        if put_once(self._store, path, ours.encode(), durable=True):
+            return ours
+        theirs = self._read_manifest(manifest.upload_id)
+        for part in itertools.chain.from_iterable(ours.parts.values()):
+            self._store.delete(self._file(manifest.upload_id, part))
+        require_same_content(theirs.content_hash, ours)
+        return theirs
+
+    def _write_rows(
+        self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
+    ) -> None:
+        """Stage rows as they were sent: in the manifest, or in a file beside it."""
+        if rows.height <= _FEW_ROWS and len(stream := _stream(rows)) <= _FEW_BYTES:
+            manifest.rows[name] = base64.b64encode(stream).decode()
+            return
+        manifest.parts[name] = [f"{name}-{token}-0.parquet"]
+        path = self._file(manifest.upload_id, manifest.parts[name][0])
+        self._store.write_table(path, rows, durable=True)
+
+    def _write_images(
+        self,
+        manifest: Manifest,
+        name: str,
+        token: str,
+        rows: pl.DataFrame,
+        count: "_Counter",
+    ) -> None:
+        """Stage rows as files that the tables can have as they are."""
+        rows = rows.rename({OP: "op"}).with_columns(
+            upload_id=pl.lit(manifest.upload_id)
+        )
+        step = file_rows(rows)
+        parts = [rows.slice(start, step) for start in range(0, rows.height, step)]
+        names = [f"{name}-{token}-{number}.parquet" for number in range(len(parts))]
+        manifest.parts[name] = names
+
+        def write(part: pl.DataFrame, file: str) -> Action:
+            path = self._file(manifest.upload_id, file)
+            written = self._store.write_table(path, without_nulls(part), durable=True)
+            return add_action(file, written, part, self._layout.contract(name))
+
+        # One file is synced to the disk while the next is encoded.
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            for part, action in zip(parts, pool.map(write, parts, names), strict=True):
+                manifest.images.setdefault(name, []).append(action)
+                count.add(part.height)
+
+    def manifest(self, upload_id: str) -> Manifest:
+        """The manifest of a staged upload.
+
+        Raises:
+            NotFoundError: If no such upload is staged.
+        """
+        found = self._read_manifest(upload_id)
+        if found.kind == _ABANDONED:
+            raise missing_upload(upload_id)
+        return found
+
+    def _read_manifest(self, upload_id: str) -> Manifest:
+        return Manifest.decode(self._store.read(self._file(upload_id, "manifest.json")))
+
+    def abandon(self, upload_id: str) -> bool:
+        """Declare that an upload was never acknowledged; False if it was."""
+        manifest = Manifest(
+            upload_id=upload_id,
+            content_hash=_ABANDONED,
+            submitted_at=datetime.now(UTC),
+            frame_count=0,
+            label_count=0,
+            parts={},
+            kind=_ABANDONED,
+        )
+        path = self._file(upload_id, "manifest.json")
+        put_once(self._store, path, manifest.encode(), durable=True)
+        return self.is_abandoned(upload_id)
+
+    def is_abandoned(self, upload_id: str) -> bool:
+        """Whether it was declared that the upload was never acknowledged."""
+        try:
+            return self._read_manifest(upload_id).kind == _ABANDONED
+        except NotFoundError:
+            return False
+
+    def read(self, manifest: Manifest) -> Operations:
+        """The rows of a staged upload.
+
+        Raises:
+            NotFoundError: If they were settled and swept by another merger.
+        """
+        found = {name: as_sent(part) for name, part in self._parts(manifest).items()}
+        return Operations(**found)
+
+    def read_prepared(self, manifest: Manifest) -> Operations:
+        """The same, with the hashes of parts that are in their table's form."""
+        return Operations(**self._parts(manifest))
+
+    def read_together(self, manifests: Sequence[Manifest]) -> dict[str, Operations]:
+        """The rows of several small uploads, read at once; by their ids.
+
+        Raises:
+            NotFoundError: If one was settled and swept by another merger.
+        """
+        places = [
+            (manifest.upload_id, name, file)
+            for manifest in manifests
+            for name, files in manifest.parts.items()
+            for file in files
+        ]
+        read = collect_all(
+            self._store.scan([self._file(upload_id, file)])
+            for upload_id, _, file in places
+        )
+        parts: dict[str, dict[str, pl.DataFrame]] = {
+            manifest.upload_id: {name: _held(manifest, name) for name in _PARTS}
+            for manifest in manifests
+        }
+        for (upload_id, name, _), rows in zip(places, read, strict=True):
+            parts[upload_id][name] = rows
+        return {upload_id: Operations(**found) for upload_id, found in parts.items()}
+
+    def share_images(
+        self, manifest: Manifest, name: str, table_path: str
+    ) -> list[Action]:
+        """Let a table have the files of a part, and return the actions adding them."""
+        adds: list[Action] = []
+        for action in manifest.images[name]:
+            add = action["add"] | {"path": data_file_name()}
+            staged = self._file(manifest.upload_id, action["add"]["path"])
+            self._store.share(staged, f"{table_path}/{add['path']}")
+            adds.append({"add": add})
+        return adds
+
+    def _parts(self, manifest: Manifest) -> dict[str, pl.DataFrame]:
+        return {
+            name: (
+                self._part(manifest, name)
+                if name in manifest.parts
+                else _held(manifest, name)
+            )
+            for name in _PARTS
+        }
+
+    def _part(self, manifest: Manifest, name: str) -> pl.DataFrame:
+        paths = [self._file(manifest.upload_id, file) for file in manifest.parts[name]]
+        rows = pl.concat(
+            collect_all(self._store.scan([path]) for path in paths), how="diagonal"
+        )
+        if name in manifest.images:
+            rows = rows.rename({"op": OP}).drop("upload_id")
+        return rows
+
+    def waiting(self) -> list[str]:
+        """Ids with a folder here that are not known to be settled, in order."""
+        names = sorted(self._store.names(self._path))
+        return [name for name in names if not self.is_kept(name)]
+
+    def is_acknowledged(self, upload_id: str) -> bool:
+        """Whether the upload was staged whole: its manifest lies there.
+
+        A writer that died amid staging leaves parts without one.
+        """
+        path = self._file(upload_id, "manifest.json")
+        return self._store.exists(path) and not self.is_abandoned(upload_id)
+
+    def is_kept(self, upload_id: str) -> bool:
+        """Whether the upload is settled and only its rejected rows are kept."""
+        if upload_id not in self._settled and self._store.exists(
+            self._file(upload_id, "settled.json")
+        ):
+            self._settled.add(upload_id)
+        return upload_id in self._settled
+
+    def note_settled(self, upload_ids: list[str]) -> None:
+        """Remember that these uploads are settled."""
+        self._settled.update(upload_ids)
+
+    def keep_rejected(self, upload_id: str) -> None:
+        """Mark a settled upload whose rejected rows are worth keeping."""
+        at = datetime.now(UTC).isoformat()
+        data = json.dumps({"settled_at": at}).encode()
+        self._store.put(self._file(upload_id, "settled.json"), data)
+        self._settled.add(upload_id)
+
+    def sweep(self, upload_id: str) -> None:
+        """Remove a settled upload that kept nothing; its manifest goes last."""
+        names = self._store.names(f"{self._path}/{upload_id}")
+        for name in sorted(names, key=lambda name: name == "manifest.json"):
+            self._store.delete(self._file(upload_id, name))
+        self._settled.add(upload_id)
+
+    def _file(self, upload_id: str, name: str) -> str:
+        return f"{self._path}/{upload_id}/{name}"
+
+
+class _Counter:
+    """Counts staged rows aloud."""
+
+    def __init__(self, tell: Tell, total: int) -> None:
+        self._tell = tell
+        self._total = total
+        self._done = 0
+        self.add(0)
+
+    def add(self, rows: int) -> None:
+        """Tell that so many more rows are durable."""
+        self._done += rows
+        self._tell("staging", self._done, self._total)
+
+
+def require_same_content(found: str, manifest: Manifest) -> None:
+    """Refuse an upload id that is taken by other rows.
+
+    Raises:
+        InvalidInputError: If the content hash `found` is not the manifest's.
+    """
+    if found != manifest.content_hash:
+        raise InvalidInputError(
+            f"Upload id {manifest.upload_id!r} is taken by an upload with other "
+            "rows. Send the same rows again, or leave upload_id out to get a new id.",
+            kind="upload.id_taken",
+        )
+
+
+def require_untaken(staging: Staging, upload_id: str) -> None:
+    """Refuse an upload id that is taken by an upload that waits.
+
+    Raises:
+        InvalidInputError: If there is one.
+    """
+    if staging.is_acknowledged(upload_id):
+        raise InvalidInputError(
+            f"Upload id {upload_id!r} is taken by an upload that waits to be merged. "
+            "Leave upload_id out to get a new id.",
+            kind="upload.id_taken",
+        )
+
+
+def _held(manifest: Manifest, name: str) -> pl.DataFrame:
+    """The rows of a part that lie in the manifest; none if it has none."""
+    if name in manifest.rows:
+        return pl.read_ipc_stream(base64.b64decode(manifest.rows[name]))
+    return pl.DataFrame(schema=PROBLEM_SCHEMA if name == "problems" else None)
+
+
+def _stream(rows: pl.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    rows.write_ipc_stream(stream)
+    return stream.getvalue()
+
+
+def missing_upload(upload_id: str) -> NotFoundError:
+    """The error for an upload that is neither staged nor settled."""
+    return NotFoundError(
+        f"There is no upload {upload_id!r} here. dataset.uploads() lists them.",
+        kind="upload.unknown",
+    )

@@ -1,0 +1,100 @@
+"""What a merge comes to: changes of each table, problems, counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import polars as pl
+
+from lakehouse.model.contracts import Layout
+from lakehouse.model.operations import OLD_AT, OLD_HASH
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """The changes of one live table; a key is in one of the two at most."""
+
+    images: pl.DataFrame
+    """Full rows with provenance, `op`, and the old hash and place."""
+    deletions: pl.DataFrame
+    """Keys with `upload_id`, `op`, and the old hash and place."""
+
+
+@cache
+def no_change(layout: Layout, table: str) -> TableChange:
+    """Nothing happens to a table."""
+    shape = layout.contract(table)
+    old = dict.fromkeys((OLD_HASH, OLD_AT), pl.Int64())
+    key = dict.fromkeys((*shape.key, "upload_id", "op"), pl.String())
+    images = pl.DataFrame(schema={**shape.schema(), "op": pl.String(), **old})
+    return TableChange(images, pl.DataFrame(schema={**key, **old}))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What operations come to."""
+
+    changes: Mapping[str, TableChange]
+    """Live table to its changes."""
+    problems: pl.DataFrame
+    """Every error and warning, with `upload_id`."""
+    counts: pl.DataFrame
+    """One row an upload: what became of its frames, and (`label_…`) labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one live table holds of the touched keys."""
+
+    keys: pl.DataFrame
+    """Key, `_old_hash` and `_old_at` of every touched row that is there."""
+    rows: pl.DataFrame
+    """Full rows, with provenance, of those whose old values matter: a MODIFY's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What the live tables hold.
+
+    Touched are the frames named; the labels named, and all labels of frames that
+    are added or deleted; and the vectors of either.
+    """
+
+    frames: Held
+    labels: Held
+    frame_embeddings: Held
+    label_embeddings: Held
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpec:
+    """What all vectors of a table have in common."""
+
+    dimension: int | None = None
+    """Numbers in each vector; None until the first lands."""
+    model: str | None = None
+    """What makes the vectors; None when nobody said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The fixed facts of a collection."""
+
+    layout: Layout
+    """What its tables are called and hold."""
+    class_ids: Mapping[str, int]
+    """Known classes."""
+    class_map_version: int | None = None
+    """The version of the class map that has them."""
+    renamed_classes: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names that classes had before, and those they have now."""
+    frame_metadata: Mapping[str, pl.DataType] = field(
+        default_factory=dict[str, pl.DataType]
+    )
+    """`user__…` to type, for frames."""
+    label_metadata: Mapping[str, pl.DataType] = field(
+        default_factory=dict[str, pl.DataType]
+    )
+    """`user__…` to type, for labels."""
+    frame_embedding: EmbeddingSpec = EmbeddingSpec()
+    label_embedding: EmbeddingSpec = EmbeddingSpec()

@@ -1,0 +1,136 @@
+"""Outcomes and what is counted from them.
+
+An outcome is a row: TP, a label and the inference that matches it; FN, a label
+that none matches; FP, an inference that matches none; IGNORED, what counts
+neither way. Everything here is counts of rows, so it is exact in any order.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from lakehouse.metrics.inputs import UNIT
+
+OUTCOMES: Final = pl.Schema(
+    {
+        "frame_id": pl.String,
+        "coordinate_frame": pl.String,
+        "class_name": pl.String,
+        "outcome": pl.String,
+        "reason": pl.String,
+        "label_id": pl.String,
+        "inference_id": pl.String,
+        "confidence": pl.Float64,
+        "iou": pl.Float64,
+    }
+)
+"""Matching within a class: a row for each label and each inference, TP for both."""
+
+CONFUSIONS: Final = pl.Schema(
+    {
+        "frame_id": pl.String,
+        "coordinate_frame": pl.String,
+        "label_class": pl.String,
+        "inference_class": pl.String,
+        "label_id": pl.String,
+        "inference_id": pl.String,
+        "confidence": pl.Float64,
+        "iou": pl.Float64,
+    }
+)
+"""Matching across classes: a row for each label and each inference, one for pairs."""
+
+BACKGROUND: Final = "(background)"
+"""Stands for no label, or no inference."""
+
+
+def counted(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Counts of each group: `labels`, `inferences`, `tp`, `fp`, `fn`; sorted."""
+    many = {
+        name: (pl.col("outcome") == name.upper()).sum().cast(pl.Int64)
+        for name in ("tp", "fp", "fn")
+    }
+    groups = outcomes.group_by(by).agg(**many) if by else outcomes.select(**many)
+    return groups.sort(by or ["tp"]).select(
+        *by,
+        (pl.col("tp") + pl.col("fn")).alias("labels"),
+        (pl.col("tp") + pl.col("fp")).alias("inferences"),
+        *many,
+    )
+
+
+def rates(counts: pl.DataFrame) -> pl.DataFrame:
+    """Counts with `precision`, `recall` and `f1`; null where nothing is divided by."""
+    tp, fp, fn = pl.col("tp"), pl.col("fp"), pl.col("fn")
+    return counts.with_columns(
+        precision=_share(tp, tp + fp),
+        recall=_share(tp, tp + fn),
+        f1=_share(2 * tp, 2 * tp + fp + fn),
+    )
+
+
+def of_all(name: str, keys: pl.Series, counts: pl.DataFrame) -> pl.DataFrame:
+    """A row for each key, in their order, with zeros where nothing was counted."""
+    rows = keys.alias(name).to_frame()
+    joined = rows.join(counts, on=name, how="left", maintain_order="left")
+    whole = pl.col("labels", "inferences", "tp", "fp", "fn").fill_null(0)
+    return joined.with_columns(whole)
+
+
+def matrix(
+    confusions: pl.DataFrame, classes: Sequence[str], count: str | None = None
+) -> pl.DataFrame:
+    """A square of counts: rows are the labels' classes, columns the inferences'.
+
+    Args:
+        confusions: With `label_class` and `inference_class`.
+        classes: Which, in order; BACKGROUND comes last.
+        count: The column to sum; None: rows are counted.
+
+    Returns:
+        `label_class`, and a column for each class and for BACKGROUND.
+    """
+    names = [*classes, BACKGROUND]
+    amount = pl.col(count).sum() if count else pl.len()
+    cells = confusions.group_by("label_class", "inference_class").agg(
+        amount.cast(pl.Int64).alias("count")
+    )
+    found = {(row, column): number for row, column, number in cells.iter_rows()}
+    return pl.DataFrame(
+        {
+            "label_class": names,
+            **{
+                column: pl.Series(
+                    [found.get((row, column), 0) for row in names], dtype=pl.Int64
+                )
+                for column in names
+            },
+        },
+        schema_overrides={"label_class": pl.String},
+    )
+
+
+def in_order(parts: list[pl.DataFrame], schema: pl.Schema, kind: str) -> pl.DataFrame:
+    """All parts in these columns, in the one order there is.
+
+    Args:
+        parts: Rows with some of the columns; the others are null.
+        schema: OUTCOMES or CONFUSIONS.
+        kind: The column of classes to sort by.
+    """
+    typed = [
+        part.select(
+            pl.col(name).cast(dtype)
+            if name in part.columns
+            else pl.lit(None, dtype).alias(name)
+            for name, dtype in schema.items()
+        )
+        for part in parts
+    ]
+    order = [*UNIT, kind, "label_id", "inference_id"]
+    return pl.concat(typed).sort(order, nulls_last=True)
+
+
+def _share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    return pl.when(whole > 0).then(part / whole)

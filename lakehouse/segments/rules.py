@@ -1,0 +1,160 @@
+"""What segments can be: types, what they hold, states, and the status of elements."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, get_args
+
+import polars as pl
+
+from lakehouse.errors import Problem
+from lakehouse.metrics import Metrics
+from lakehouse.model.problems import raise_if_any
+from lakehouse.types import ElementType
+
+SegmentType = Literal[
+    "bucket",
+    "collection_campaign",
+    "frame_issue",
+    "label_quality",
+    "regression",
+    "scenario",
+    "split",
+    "work_queue",
+]
+"""What a segment is for."""
+
+SegmentState = Literal[
+    "triage",
+    "labeling_campaign_active",
+    "in_progress",
+    "in_review",
+    "resolved",
+    "ignored",
+    "backlog",
+    "cancelled",
+]
+"""How far the work on a segment is."""
+
+Status = Literal["unstarted", "done"]
+"""How far the work on an element is."""
+
+TYPES: Final[tuple[str, ...]] = get_args(SegmentType)
+ELEMENT_TYPES: Final[tuple[str, ...]] = get_args(ElementType)
+STATES: Final[tuple[str, ...]] = get_args(SegmentState)
+STATUSES: Final[tuple[str, ...]] = get_args(Status)
+
+BATCH_SIZE: Final = 100
+"""Elements of a batch of a work queue, unless said."""
+
+MEASURED: Final = frozenset({"regression", "scenario", "split"})
+"""The types that have thresholds: models are measured on their frames."""
+
+
+def choice_faults(field: str, value: object, known: Sequence[str]) -> list[Problem]:
+    """What is wrong with a value that must be one of a few.
+
+    >>> [str(fault) for fault in choice_faults("state", "resolve", STATES)]
+    ["state: 'resolve' is no state of a segment. Did you mean 'resolved'?"]
+    """
+    if value in known:
+        return []
+    what = field.replace("_", " ")
+    of = "an element" if known is STATUSES else "a segment"
+    message = f"{value!r} is no {what} of {of}."
+    hint = nearest(value, known) or f"It is one of {', '.join(known)}."
+    return [Problem(None, None, field, f"segment.{field}", message, hint)]
+
+
+def name_faults(name: Any) -> list[Problem]:  # noqa: ANN401 - whatever was passed
+    """What is wrong with the name of a segment.
+
+    >>> name_faults("loose boxes")
+    []
+    """
+    is_text = isinstance(name, str) and name.strip() == name and name.isprintable()
+    if is_text and name:
+        return []
+    message = f"{name!r} cannot name a segment."
+    hint = "A name is text on one line, without blanks at its ends."
+    return [Problem(None, None, "name", "segment.name", message, hint)]
+
+
+def nearest(value: object, known: Iterable[str]) -> str:
+    """What may have been meant, as a hint; empty if nothing is near."""
+    near = difflib.get_close_matches(str(value), list(known), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def threshold_faults(
+    thresholds: Mapping[str, Any], segment_type: object
+) -> list[Problem]:
+    """What is wrong with thresholds.
+
+    Args:
+        thresholds: Metric to the least value that passes.
+        segment_type: Of the segment that they are for.
+    """
+    faults = [
+        _fault(name, f"{value!r} is no number.", "Give the least value that passes.")
+        for name, value in thresholds.items()
+        if not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+    ]
+    if thresholds and segment_type in TYPES and segment_type not in MEASURED:
+        told = f"A segment of type {segment_type!r} has no thresholds."
+        kinds = ", ".join(sorted(MEASURED))
+        faults.append(_fault("", told, f"They belong to these types: {kinds}."))
+    return faults
+
+
+def passed(
+    thresholds: Mapping[str, float], metrics: Metrics | Mapping[str, float | None]
+) -> pl.DataFrame:
+    """Which thresholds figures reach.
+
+    Args:
+        thresholds: Metric to the least value that passes.
+        metrics: An evaluation, or figures by their names.
+
+    Returns:
+        A row a threshold: `metric`, `threshold`, `value`, `passed`. What is undefined
+        has no value, and does not pass.
+
+    Raises:
+        InvalidInputError: If thresholds are of figures that there are not.
+    """
+    figures = _figures(metrics)
+    raise_if_any(
+        [
+            _fault(name, f"There is no figure {name!r}.", nearest(name, figures))
+            for name in thresholds
+            if name not in figures
+        ],
+        lead="The thresholds cannot be held against these figures.",
+    )
+    rows = pl.DataFrame(
+        {
+            "metric": list(thresholds),
+            "threshold": list(thresholds.values()),
+            "value": [figures[name] for name in thresholds],
+        },
+        schema={"metric": pl.String, "threshold": pl.Float64, "value": pl.Float64},
+        strict=False,
+    )
+    reached = (pl.col("value") >= pl.col("threshold")).fill_null(value=False)
+    return rows.with_columns(passed=reached)
+
+
+def _figures(
+    metrics: Metrics | Mapping[str, float | None],
+) -> Mapping[str, float | None]:
+    if isinstance(metrics, Metrics):
+        return dict(metrics.summary().select("metric", "value").iter_rows())
+    return metrics
+
+
+def _fault(name: str, message: str, hint: str) -> Problem:
+    path = f"thresholds[{name!r}]" if name else "thresholds"
+    return Problem(None, None, path, "segment.thresholds", message, hint)

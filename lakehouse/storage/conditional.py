@@ -1,0 +1,85 @@
+"""Put-if-absent whose answer can be trusted, even when it was lost.
+
+A store may apply a conditional PUT and lose the answer; a client library may
+then repeat the PUT by itself and report that somebody else was first. So the
+answer alone decides nothing: unless it is a plain success, the object is read
+back. The bytes carry a unique id, so equal bytes mean "mine, it landed".
+
+What is decided so is numbered without gaps, and nothing is listed: the newest
+number is found by leaps, and halving.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.storage import Store
+
+_ATTEMPTS: Final = 6
+_FIRST_PAUSE_SECONDS: Final = 0.02
+
+
+def put_once(store: Store, path: str, data: bytes, *, durable: bool = False) -> bool:
+    """Put `data` at `path` unless something is there, and say whose bytes lie there.
+
+    Returns:
+        True when the object at `path` is `data`, whoever put it; False when
+        it is something else.
+
+    Raises:
+        StorageError: If the store would not say, after several attempts.
+            Whether the object landed is then unknown, and the same call
+            finds out.
+    """
+    trouble: StorageError | None = None
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        try:
+            if store.put_new(path, data, durable=durable):
+                return True
+        except StorageError as error:
+            if not error.retryable:
+                raise
+            trouble = error
+        try:
+            return store.read(path) == data
+        except NotFoundError:
+            continue
+        except StorageError as error:
+            if not error.retryable:
+                raise
+            trouble = error
+    raise StorageError(
+        f"The store does not say whether {path} was written ({trouble}). "
+        "Make the same call again: it finds out, and writes nothing twice.",
+        kind="store.uncertain",
+        retryable=True,
+    )
+
+
+def newest_number(exists: Callable[[int], bool], known: int) -> int:
+    """The newest of numbers that have no gaps; `known` if there is none above it.
+
+    Args:
+        exists: Whether a number is taken.
+        known: One that is, or -1.
+
+    >>> newest_number(lambda number: number <= 41, -1)
+    41
+    """
+    if not exists(known + 1):
+        return known
+    step = 1
+    while exists(known + 1 + step):
+        step *= 2
+    # known + 1 + step // 2 was seen, known + 1 + step was not.
+    present, absent = known + 1 + step // 2, known + 1 + step
+    while absent - present > 1:
+        middle = (present + absent) // 2
+        if exists(middle):
+            present = middle
+        else:
+            absent = middle
+    return present

@@ -1,0 +1,204 @@
+"""Cloning: the content of a version as version 0 of another collection.
+
+A clone owns its files: hard links on a local disk, copies made by the store on S3;
+no row is encoded again. Live tables and change logs have the same files, so version 0
+is read from either. Of compacted files the log's rows say no `op`: they are what the
+clone began with. The uploads that wrote the rows come along, all at version 0.
+
+Only a version whose files were collected is written anew, from the change log.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from lakehouse.delta.create import creation_actions
+from lakehouse.delta.log import Action, data_file_name
+from lakehouse.delta.table_state import DataFile
+from lakehouse.delta.writer import TableWriter
+from lakehouse.errors import AlreadyExistsError, NotFoundError
+from lakehouse.ledger.change_log import content, place_of
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.ledger import Entry
+from lakehouse.model.contracts import APPEND_TABLES, LIVE_TABLES
+from lakehouse.storage import collect
+
+_ATTEMPTS: Final = 3
+
+
+@dataclass(slots=True)
+class _Files:
+    """The actions that add files, table by table."""
+
+    adds: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
+
+    def of(self, table: str) -> list[Action]:
+        """Those of one table."""
+        return self.adds.setdefault(table, [])
+
+
+def clone_content(
+    source: Collection, target: Collection, version: int, *, author: str | None
+) -> Entry:
+    """Decide version 0 of a collection: the content of a version of another.
+
+    Made again, or side by side, it comes to the same: one of them decides.
+
+    Args:
+        source: What is cloned.
+        target: Where to; nothing is there yet, or a clone of the same content.
+        version: The version of `source`.
+        author: Who does it.
+
+    Raises:
+        AlreadyExistsError: If another collection is there.
+        NotFoundError: If there is no such version.
+        StorageError: If the store failed; the same call completes it.
+    """
+    cloned = source.ledger.read(version)
+    if target.ledger.head() is None:
+        files = _shared(source, target, version)
+        files.of("uploads").extend(_uploads(source, target, cloned.content_version))
+        target.ledger.decide(_entry(source, target, cloned, files, author))
+    first = target.ledger.read(0)
+    if (first.fingerprint, first.rows) != (cloned.fingerprint, cloned.rows):
+        raise AlreadyExistsError(
+            f"There is another collection at {target.path} already, so "
+            f"version {version} of {source.path} was not cloned to it. Choose another "
+            "name.",
+            kind="dataset.exists",
+        )
+    target.ledger.publish(first)
+    return first
+
+
+def _shared(source: Collection, target: Collection, version: int) -> _Files:
+    """The files of a version, given to another collection."""
+    for _ in range(_ATTEMPTS):
+        # The newest entry with the same content; after that, nothing is collected.
+        newest = source.same_content(version)
+        source.leases.hold(newest)
+        place = place_of(source, version)
+        if place is None:
+            break
+        files = _Files()
+        try:
+            for table in LIVE_TABLES:
+                _share(source, target, table, place, files)
+        except NotFoundError:
+            continue  # compacted and collected before the lease was seen
+        return files
+    return _written(source, target, version)
+
+
+def _share(
+    source: Collection, target: Collection, table: str, place: int, files: _Files
+) -> None:
+    """Give the files of a live table to a live table, and to its change log."""
+    own = source.table_path(table)
+    targets = (table, f"{table}_changes")
+
+    def share(file: DataFile) -> Action:
+        name = data_file_name()
+        for one in targets:
+            path = f"{target.table_path(one)}/{name}"
+            source.store.share(f"{own}/{file.path}", path)
+        return {"add": file.action["add"] | {"path": name, "dataChange": True}}
+
+    state = source.state(table, place)
+    with ThreadPoolExecutor(source.store.at_once) as pool:
+        adds = list(pool.map(share, state.files.values()))
+    for one in targets:
+        files.of(one).extend(adds)
+
+
+def _written(source: Collection, target: Collection, version: int) -> _Files:
+    """The rows of a version whose files were collected, written anew."""
+    files = _Files()
+    for table in LIVE_TABLES:
+        rows = collect(content(source, table, version))
+        if not rows.height:
+            continue
+        log = f"{table}_changes"
+        images = rows.with_columns(op=pl.lit("ADD"))
+        adds = _writer(target, log).append(images)
+        files.of(log).extend(adds)
+        shared = target.writer(table).share(target.table_path(log), adds)
+        files.of(table).extend(shared)
+    return files
+
+
+def _uploads(source: Collection, target: Collection, version: int) -> list[Action]:
+    """The rows of the uploads up to a version, all at version 0."""
+    head = source.head().version
+    known = source.scan("uploads", head).filter(pl.col("version") <= version)
+    rows = collect(known.with_columns(version=pl.lit(0, dtype=pl.Int64)))
+    return _writer(target, "uploads").append(rows) if rows.height else []
+
+
+def _writer(target: Collection, table: str) -> TableWriter:
+    """Writes rows that were staged nowhere: they are durable once they are written."""
+    return TableWriter(
+        target.store,
+        target.table_path(table),
+        target.contract(table),
+        target.indexes,
+        durable=True,
+    )
+
+
+def _entry(
+    source: Collection,
+    target: Collection,
+    cloned: Entry,
+    files: _Files,
+    author: str | None,
+) -> Entry:
+    actions = {
+        table: (*_creation(source, target, table, cloned, files), *files.of(table))
+        for table in _tables()
+    }
+    name = source.path.rpartition("/")[2]
+    return Entry(
+        version=0,
+        kind="create",
+        commit_id=uuid.uuid4().hex,
+        time=datetime.now(UTC),
+        content_version=0,
+        author=author,
+        message=f"clone of {name}, version {cloned.content_version}",
+        rows=cloned.rows,
+        fingerprint=cloned.fingerprint,
+        class_map=cloned.class_map,
+        actions=actions,
+    )
+
+
+def _creation(
+    source: Collection, target: Collection, table: str, cloned: Entry, files: _Files
+) -> list[Action]:
+    """What makes a table that has the columns which the source has by then."""
+    contract = target.contract(table)
+    live = table.removesuffix("_changes")
+    columns: Mapping[str, pl.DataType] = {}
+    notes: Mapping[str, Mapping[str, object]] = {}
+    if live in LIVE_TABLES:
+        state = source.state(live, cloned.version)
+        columns, notes = contract.extras(state.schema), state.column_metadata
+    return creation_actions(
+        target.table_path(table),
+        contract,
+        extra_columns=columns,
+        column_metadata=notes,
+        has_vectors=any("deletionVector" in add["add"] for add in files.of(table)),
+    )
+
+
+def _tables() -> Iterator[str]:
+    yield from LIVE_TABLES
+    yield from APPEND_TABLES

@@ -1,0 +1,486 @@
+"""Garbage collection: files that no open version names are removed.
+
+Open are the latest version, checkpoints, pins, the versions that were the latest
+within the retention time, and those that readers hold a lease on. The others
+stay readable, from the change log, which is never collected. In this order:
+
+    1. list files, and keep as candidates those older than the grace time
+    2. put a ledger entry that closes the versions whose files will go
+    3. list leases
+    4. remove the candidates that no open version names
+    5. open every open version, and compare its fingerprint
+
+A merger that planned before the entry loses to it and writes its files again; a
+checkpoint that comes after it names a closed version, and is read from the change
+log. So nothing that is named is ever removed, whoever is slow.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from lakehouse.delta.deletion_vectors import Positions
+from lakehouse.delta.log import written_paths
+from lakehouse.delta.scan import scan_files
+from lakehouse.delta.table_state import DataFile
+from lakehouse.errors import LakehouseError
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.ledger import Entry, Ledger
+from lakehouse.ledger.tags import tags_at
+from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
+from lakehouse.model.row_hash import Fingerprint
+from lakehouse.storage import StoredFile, collect
+from lakehouse.transactions.commit import Planned, following, land
+
+_Known = dict[str, tuple[Positions, Fingerprint]]
+
+
+def damaged(collection: Collection, places: Iterable[int]) -> list[str]:
+    """What is wrong with the live tables at some entries, in words.
+
+    Args:
+        collection: Whose tables.
+        places: Numbers of entries.
+    """
+    known: dict[str, _Known] = {table: {} for table in LIVE_TABLES}
+    wrong: list[str] = []
+    for place in sorted(places):
+        entry = collection.ledger.read(place)
+        for table in LIVE_TABLES:
+            try:
+                found = _sum(collection, table, place, known[table])
+            except (LakehouseError, pl.exceptions.PolarsError) as error:
+                wrong.append(f"{table} at entry {place} cannot be read: {error}")
+                continue
+            if found.text != entry.fingerprint[table]:
+                wrong.append(
+                    f"{table} at entry {place} has the fingerprint {found.text}, not "
+                    f"{entry.fingerprint[table]} as the ledger says"
+                )
+    return wrong
+
+
+def _sum(
+    collection: Collection, table: str, version: int, known: _Known
+) -> Fingerprint:
+    total = Fingerprint.zero()
+    for file in collection.state(table, version).files.values():
+        dead, found = known.get(file.path, (None, Fingerprint.zero()))
+        if dead is None or not np.array_equal(dead, file.dead):
+            found = _of_file(collection, table, file)
+            known[file.path] = (file.dead, found)
+        total += found
+    return total
+
+
+def _of_file(collection: Collection, table: str, file: DataFile) -> Fingerprint:
+    folder, schema = collection.table_path(table), pl.Schema({"row_hash": pl.Int64()})
+    rows = collect(scan_files(collection.store, folder, [file], schema))
+    return Fingerprint.of(rows.get_column("row_hash"))
+
+
+REJECTED_KEPT: Final = timedelta(days=30)
+"""How long rejected rows stay staged for a retry."""
+
+_TEMPORARY: Final = ".tmp-"
+
+
+def leftovers(
+    collection: Collection,
+    files: Sequence[StoredFile],
+    version: int,
+    *,
+    now: datetime,
+    grace: timedelta,
+) -> list[StoredFile]:
+    """The files that nobody will come for.
+
+    Args:
+        collection: Whose folder was listed.
+        files: Every file in it.
+        version: The head entry: what is settled.
+        now: The moment to judge by.
+        grace: Younger files are let be.
+    """
+    old = now - grace
+    temporary = [
+        file
+        for file in files
+        if file.path.rpartition("/")[2].startswith(_TEMPORARY) and file.modified < old
+    ]
+    start = f"{collection.path}/staging/"
+    staged = [file for file in files if file.path.startswith(start)]
+    uploads = {
+        upload_id: list(group)
+        for upload_id, group in groupby(staged, key=lambda file: _upload(file, start))
+    }
+    done = _done(collection, version, list(uploads))
+    gone = [
+        file
+        for upload_id, group in uploads.items()
+        for file in _ended(
+            collection, upload_id, group, is_done=upload_id in done, old=old, now=now
+        )
+    ]
+    return list({file.path: file for file in [*temporary, *gone]}.values())
+
+
+def _done(collection: Collection, version: int, upload_ids: Sequence[str]) -> set[str]:
+    """Those uploads of which every row landed."""
+    if not upload_ids:
+        return set()
+    keys = pl.Series("upload_id", upload_ids, dtype=pl.String)
+    rows = collection.scan(
+        "uploads", version, keys=keys, columns=["upload_id", "status"]
+    )
+    found = collect(rows).filter(status="DONE")
+    return set(found.get_column("upload_id").to_list())
+
+
+def _ended(
+    collection: Collection,
+    upload_id: str,
+    files: list[StoredFile],
+    *,
+    is_done: bool,
+    old: datetime,
+    now: datetime,
+) -> Iterator[StoredFile]:
+    """The files of a staged upload that is over.
+
+    Where a merger died, rejected rows may lie there unmarked: they are let be.
+    """
+    names = {file.path.rpartition("/")[2] for file in files}
+    newest = max(file.modified for file in files)
+    if "settled.json" in names:
+        if newest < now - REJECTED_KEPT:
+            yield from files
+    elif "manifest.json" not in names or collection.staging.is_abandoned(upload_id):
+        if newest < old:
+            yield from files
+    elif is_done and newest < old:
+        yield from files
+
+
+def sweep_leftovers(collection: Collection, files: Sequence[StoredFile]) -> None:
+    """Remove leftovers; parts without a manifest once they are declared abandoned.
+
+    Raises:
+        StorageError: If the store failed; what is left is found again.
+    """
+    start = f"{collection.path}/staging/"
+    paths = {file.path for file in files}
+    for upload_id in {_upload(file, start) for file in files} - {""}:
+        manifest = f"{start}{upload_id}/manifest.json"
+        if manifest in paths or collection.staging.abandon(upload_id):
+            continue
+        # Its writer was slow and not dead: the upload is acknowledged after all.
+        paths -= {path for path in paths if path.startswith(f"{start}{upload_id}/")}
+    # Manifests last: what is cut short is still known for what it is.
+    for path in sorted(paths, key=lambda path: (path.endswith(".json"), path)):
+        collection.store.delete(path)
+
+
+def _upload(file: StoredFile, start: str) -> str:
+    if not file.path.startswith(start):
+        return ""
+    return file.path.removeprefix(start).partition("/")[0]
+
+
+_FOR_EVER: Final = 1 << 62
+
+File = tuple[str, str]
+"""Table, and the file's path in it."""
+
+
+class Lifetimes:
+    """The files of a collection's tables, and the entries that name them."""
+
+    def __init__(self) -> None:
+        self._span: dict[File, tuple[int, int]] = {}
+        self._times: list[datetime] = []
+        self._contents: list[int] = []
+
+    def read_on(self, ledger: Ledger, head: int) -> None:
+        """Read the entries up to `head` that were not read yet."""
+        for version in range(len(self._times), head + 1):
+            self._take(ledger.read(version))
+
+    @property
+    def places(self) -> dict[int, int]:
+        """Every version, and the newest entry with its content: where it is read."""
+        return {content: entry for entry, content in enumerate(self._contents)}
+
+    def latest_since(self, time: datetime) -> set[int]:
+        """The versions that were the latest one at that time or after it."""
+        versions = sorted(set(self._contents))
+        ended = (self._times[version] for version in versions[1:])
+        old = {v for v, end in zip(versions, ended, strict=False) if end < time}
+        return set(versions) - old
+
+    def newest_since(self, time: datetime) -> set[int]:
+        """The entries that were the newest one at that time or after it."""
+        ended = enumerate(self._times[1:])
+        return {entry for entry, end in ended if end >= time} | {len(self._times) - 1}
+
+    def named(self, entries: Sequence[int]) -> set[File]:
+        """The files that any of some entries names.
+
+        Args:
+            entries: Their numbers, ascending.
+        """
+        return {
+            file
+            for file, (first, end) in self._span.items()
+            if (at := bisect_left(entries, first)) < len(entries) and entries[at] < end
+        }
+
+    def harmed(self, files: Iterable[File]) -> set[int]:
+        """The versions whose rows go with files of live tables."""
+        changes = np.zeros(len(self._times) + 1, dtype=np.int64)
+        for file in files:
+            if file in self._span and file[0] in LIVE_TABLES:
+                first, end = self._span[file]
+                changes[first] += 1
+                changes[min(end, len(self._times))] -= 1
+        depth = np.cumsum(changes)
+        return {version for version, entry in self.places.items() if depth[entry]}
+
+    def _take(self, entry: Entry) -> None:
+        self._times.append(entry.time)
+        self._contents.append(entry.content_version)
+        for table, actions in entry.actions.items():
+            came = set(written_paths(actions))
+            there = {_path(action, "add") for action in actions}
+            for path in {_path(action, "remove") for action in actions} - there:
+                first, _ = self._span.get((table, path), (0, _FOR_EVER))
+                self._span[table, path] = (first, entry.version)
+            for path in came:
+                self._span[table, path] = (entry.version, _FOR_EVER)
+
+
+def _path(action: Mapping[str, Any], kind: str) -> str:
+    """The path that an action of that kind names; of others, nothing's path."""
+    return str(action[kind]["path"]) if kind in action else ""
+
+
+RETENTION: Final = timedelta(days=30)
+"""How long a version that is the latest no more keeps its files."""
+
+GRACE: Final = timedelta(days=7)
+"""Files younger than this are let be, and so is what was the latest within it."""
+
+_REPORT_SCHEMA: Final = pl.Schema(
+    {"folder": pl.String(), "files": pl.Int64(), "bytes": pl.Int64()}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderGarbage:
+    """What was found in one folder of the collection."""
+
+    folder: str
+    """A table, or `staging`."""
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What a garbage collection removed, or would remove."""
+
+    dry_run: bool
+    """Whether nothing was touched."""
+    entry: int | None = None
+    """The ledger entry; None on a dry run, and where no table had garbage."""
+    closed: tuple[int, ...] = ()
+    """The versions that are read from the change log from now on."""
+    folders: tuple[FolderGarbage, ...] = ()
+    """Folder by folder; those without garbage are not named."""
+    open_versions: int = 0
+    """How many versions keep their files."""
+    damaged: tuple[str, ...] = ()
+    """What was found wrong with them afterwards, in words: nothing, it should be."""
+
+    @property
+    def files(self) -> int:
+        """Files in all."""
+        return sum(folder.files for folder in self.folders)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in all; on a local disk, files that tables share count in each."""
+        return sum(folder.bytes for folder in self.folders)
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row a folder."""
+        return pl.DataFrame(
+            [asdict(folder) for folder in self.folders], schema=_REPORT_SCHEMA
+        )
+
+    def __repr__(self) -> str:
+        verb = "would free" if self.dry_run else "freed"
+        return (
+            f"<Garbage {verb} {self.files} files, {self.bytes:,} bytes; "
+            f"{len(self.closed)} versions closed>"
+        )
+
+
+@dataclass(slots=True)
+class _Doom:
+    """What is to go, as planned on one head."""
+
+    lasting: set[int] = field(default_factory=set[int])
+    closed: list[int] = field(default_factory=list[int])
+    files: set[File] = field(default_factory=set[File])
+
+
+def collect_garbage(
+    collection: Collection,
+    *,
+    retention: timedelta = RETENTION,
+    grace: timedelta = GRACE,
+    dry_run: bool = True,
+    author: str | None = None,
+) -> Garbage:
+    """Remove the files that no open version names, and what dead writers left.
+
+    Args:
+        collection: Whose files.
+        retention: How long a version keeps its files once it is the latest no more.
+        grace: Younger files are let be.
+        dry_run: Only tell what would go.
+        author: Whom the ledger entry names.
+
+    Raises:
+        ConflictError: If other writers were always first.
+        StorageError: If the store failed; what is left is found the next time.
+    """
+    now = datetime.now(UTC)
+    listed = list(_own(collection, collection.store.files(collection.path)))
+    candidates = _candidates(collection, listed, now - grace)
+    horizon = now - max(retention, grace)
+    lifetimes, doom = Lifetimes(), _Doom()
+
+    def plan(head: Entry) -> Planned | None:
+        nonlocal doom
+        lifetimes.read_on(collection.ledger, head.version)
+        doom = _doom(collection, lifetimes, head, set(candidates), horizon, now - grace)
+        if not doom.files:
+            return None
+        closed = _ranges({*_closed(collection, head), *doom.closed})
+        message = f"garbage collection: {len(doom.closed)} versions closed"
+        entry = following(
+            head, "collect", author=author, message=message,
+            closed=closed, collected=head.version + 1,
+        )  # fmt: skip
+        return Planned(entry)
+
+    if dry_run:
+        plan(collection.head())
+        entry = None
+    else:
+        entry = land(collection, plan)
+    spared = lifetimes.named(sorted(collection.leases.held(now)))
+    gone = [candidates[file] for file in sorted(doom.files - spared)]
+    left = leftovers(
+        collection, listed, collection.head().version, now=now, grace=grace
+    )
+    wrong: list[str] = []
+    if not dry_run:
+        for file in gone:
+            collection.store.delete(file.path)
+        sweep_leftovers(collection, left)
+        places = lifetimes.places
+        wrong = damaged(collection, (places[version] for version in doom.lasting))
+    return Garbage(
+        dry_run=dry_run,
+        entry=None if entry is None else entry.version,
+        closed=tuple(doom.closed),
+        folders=tuple(_by_folder(collection, [*gone, *left])),
+        open_versions=len(doom.lasting),
+        damaged=tuple(wrong),
+    )
+
+
+def _own(collection: Collection, files: Sequence[StoredFile]) -> Iterator[StoredFile]:
+    """The files that are not of another collection within this one's folder."""
+    start = f"{collection.path}/inference_sets/"
+    return (file for file in files if not file.path.startswith(start))
+
+
+def _candidates(
+    collection: Collection, files: Sequence[StoredFile], old: datetime
+) -> dict[File, StoredFile]:
+    """The data files of tables that are old enough to go."""
+    found: dict[File, StoredFile] = {}
+    tables = {collection.layout.folder(table): table for table in COLLECTION_TABLES}
+    for file in files:
+        place = file.path.removeprefix(f"{collection.path}/")
+        folder, _, path = place.partition("/")
+        table = tables.get(folder)
+        if (
+            table is not None
+            and not path.startswith(("_delta_log/", ".tmp-"))
+            and file.modified < old
+        ):
+            found[table, path] = file
+    return found
+
+
+def _doom(  # noqa: PLR0917 - what the plan stands on
+    collection: Collection,
+    lifetimes: Lifetimes,
+    head: Entry,
+    candidates: set[File],
+    horizon: datetime,
+    old: datetime,
+) -> _Doom:
+    """What goes, and which versions that closes, on a head."""
+    closed = _closed(collection, head)
+    tags = tags_at(collection, head.version).filter(~pl.col("archived"))
+    named = set(tags.get_column("version").to_list()) - closed
+    lasting = (lifetimes.latest_since(horizon) | named) - closed
+    places = lifetimes.places
+    kept = {places[version] for version in lasting}
+    # Plain engines open a named version by its own number.
+    kept |= named | lifetimes.newest_since(old)
+    files = candidates - lifetimes.named(sorted(kept))
+    harmed = sorted(lifetimes.harmed(files) - lasting - closed)
+    return _Doom(lasting, harmed, files)
+
+
+def _closed(collection: Collection, head: Entry) -> set[int]:
+    """The versions that are closed already."""
+    if head.collected is None:
+        return set()
+    ranges = collection.ledger.read(head.collected).closed
+    return {version for first, last in ranges for version in range(first, last + 1)}
+
+
+def _ranges(versions: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Numbers as ranges with both ends."""
+    ranges: list[tuple[int, int]] = []
+    for version in sorted(versions):
+        if ranges and ranges[-1][1] + 1 == version:
+            ranges[-1] = (ranges[-1][0], version)
+        else:
+            ranges.append((version, version))
+    return tuple(ranges)
+
+
+def _by_folder(
+    collection: Collection, files: Iterable[StoredFile]
+) -> Iterator[FolderGarbage]:
+    sizes: dict[str, list[int]] = {}
+    for file in files:
+        place = file.path.removeprefix(f"{collection.path}/").partition("/")[0]
+        sizes.setdefault(place, []).append(file.size)
+    for folder, found in sorted(sizes.items()):
+        yield FolderGarbage(folder, len(found), sum(found))

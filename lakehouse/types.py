@@ -1,0 +1,67 @@
+"""Names for what the public functions accept."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from os import PathLike
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+__all__ = [
+    "ArrowStream",
+    "ElementType",
+    "FrameLike",
+    "LabelLike",
+    "LiveTable",
+    "SourceLike",
+    "TableLike",
+    "Tell",
+    "VersionLike",
+    "silent",
+]
+
+
+class ArrowStream(Protocol):
+    """Anything that hands out an Arrow C stream, as pyarrow, pandas and DuckDB do."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The stream as a capsule."""
+        ...
+
+
+TableLike = (
+    pl.DataFrame
+    | pl.LazyFrame
+    | ArrowStream
+    | Iterable[Mapping[str, Any]]
+    | Iterable[Any]
+    | str
+    | PathLike[str]
+)
+"""Rows: Arrow, a LazyFrame, dicts, record batches, or the path of a file."""
+
+FrameLike = TableLike
+"""Rows of frames."""
+
+LabelLike = TableLike
+"""Rows of labels."""
+
+SourceLike = pl.LazyFrame | str | PathLike[str]
+"""Rows of any number: a lazy table, or the path of a file, a folder, a pattern."""
+
+ElementType = Literal["frame", "label", "inference"]
+"""What a segment holds, and what vectors are of."""
+
+VersionLike = int | str | datetime
+"""A version number, a name such as `latest`, or an aware datetime."""
+
+LiveTable = Literal["frames", "labels", "frame_embeddings", "label_embeddings"]
+"""A table that holds the latest state, one row a key."""
+
+
+Tell = Callable[[str, int, int], None]
+"""Called with the stage, how much of it is done, and how much there is."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

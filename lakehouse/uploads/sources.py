@@ -1,0 +1,260 @@
+"""Sources read in chunks, twice if need be, and never whole.
+
+Tables are read by Polars' streaming engine. Lines of JSON stay the texts that
+they are until their part is loaded, so a value of a strange type is that part's
+problem and not the source's.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final
+
+import fsspec
+import polars as pl
+import pyarrow as pa
+
+from lakehouse.errors import InvalidInputError
+from lakehouse.storage import s3_files
+from lakehouse.types import TableLike
+
+_KINDS: Final = {
+    ".parquet": "parquet",
+    ".arrow": "ipc",
+    ".feather": "ipc",
+    ".ipc": "ipc",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_PATTERN: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """Files of one kind."""
+
+    system: Any
+    """The fsspec file system that they are on."""
+    paths: tuple[str, ...]
+    """As the file system names them, sorted."""
+    kind: str
+    """`parquet`, `ipc`, `csv` or `jsonl`."""
+    options: Mapping[str, str]
+    """The `AWS_…` settings that they are read with."""
+
+    @property
+    def uris(self) -> list[str]:
+        """The paths as Polars takes them."""
+        return [str(self.system.unstrip_protocol(path)) for path in self.paths]
+
+    @property
+    def signature(self) -> str:
+        """Equal for the same files with the same content, as far as listings tell."""
+        told = [self.system.info(path) for path in self.paths]
+        marks = [
+            (one["name"], one["size"], one.get("ETag") or one.get("mtime"))
+            for one in told
+        ]
+        return hashlib.sha256(repr(marks).encode()).hexdigest()[:32]
+
+
+def find_files(source: str, options: Mapping[str, str]) -> SourceFiles:
+    """The files that a path, a folder or a pattern names.
+
+    Args:
+        source: A local path, or `s3://bucket/…`; may be a folder, or have `*`.
+        options: The `AWS_…` settings for S3.
+
+    Raises:
+        InvalidInputError: If there are none, or they are of several kinds.
+    """
+    is_remote = source.startswith("s3://")
+    system = s3_files(options) if is_remote else fsspec.filesystem("file")
+    place = str(system._strip_protocol(source))  # noqa: SLF001 - fsspec's own way
+    if _PATTERN.intersection(place):
+        found = system.glob(place)
+    elif system.isdir(place):
+        found = system.find(place)
+    else:
+        found = [place] if system.exists(place) else []
+    kinds = {path: _kind_of(path) for path in sorted(found) if not _is_hidden(path)}
+    known = {path: kind for path, kind in kinds.items() if kind}
+    if not known:
+        raise InvalidInputError(
+            f"There is no file to load at {source}. Name a file, a folder or a pattern "
+            f"with files of one kind: {', '.join(_KINDS)}.",
+            kind="input.no_file",
+        )
+    if len(set(known.values())) > 1:
+        raise InvalidInputError(
+            f"{source} has files of several kinds: {', '.join(sorted(set(known.values())))}. "
+            "Name those of one kind with a pattern such as *.parquet.",
+            kind="input.file_kind",
+        )
+    (kind,) = set(known.values())
+    return SourceFiles(system, tuple(known), kind, options)
+
+
+def _kind_of(path: str) -> str | None:
+    name = path.rpartition("/")[2].lower()
+    return next((kind for end, kind in _KINDS.items() if name.endswith(end)), None)
+
+
+def _is_hidden(path: str) -> bool:
+    return path.rpartition("/")[2].startswith((".", "_"))
+
+
+_CHUNK_ROWS: Final = 65_536
+_CHUNK_LINES: Final = 16_384
+_KEY: Final = "frame_id"
+
+
+class Source(ABC):
+    """Rows that are read more than once, in an order that stays."""
+
+    ending: str
+    """How files of its parts end."""
+
+    @abstractmethod
+    def ids(self) -> Iterator[tuple[pl.Series, int]]:
+        """Frame ids chunk by chunk, with about how many bytes their rows take."""
+
+    @abstractmethod
+    def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
+        """Frame ids with their rows, chunk by chunk."""
+
+    @abstractmethod
+    def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
+        """Append some rows of a chunk to a part's file."""
+
+    @abstractmethod
+    def read(self, path: Path) -> TableLike:
+        """The rows of a part's file, as `dataset.add` takes them."""
+
+    def head(self) -> TableLike:
+        """No rows, with the columns as far as they are known."""
+        return []
+
+
+class Rows(Source):
+    """A table that Polars reads."""
+
+    ending = ".arrows"
+
+    def __init__(self, rows: pl.LazyFrame) -> None:
+        self._rows = rows
+        self._schema = rows.collect_schema()
+        if _KEY not in self._schema:
+            raise InvalidInputError(
+                f"The source has no column {_KEY}, only {', '.join(self._schema)}.",
+                kind="id.missing",
+            )
+
+    @classmethod
+    def of_files(cls, files: SourceFiles) -> "Rows":
+        """The rows of Parquet, Arrow IPC or CSV files."""
+        options: dict[str, Any] = {"storage_options": dict(files.options) or None}
+        if not files.uris[0].startswith("s3://"):
+            options = {}
+        if files.kind == "parquet":
+            options["missing_columns"] = "insert"
+            return cls(pl.scan_parquet(files.uris, **options))
+        if files.kind == "csv":
+            options["infer_schema_length"] = None
+            return cls(pl.scan_csv(files.uris, **options))
+        return cls(pl.scan_ipc(files.uris, **options))
+
+    def ids(self) -> Iterator[tuple[pl.Series, int]]:
+        """Of the column of ids alone; the size of a row is that of the first chunk's."""
+        first = self._rows.head(_CHUNK_ROWS // 16).collect(engine="streaming")
+        width = first.estimated_size() / max(1, first.height)
+        for part in _batches(self._rows.select(_KEY)):
+            ids = part.to_series()
+            yield _texts(ids), int(width * len(ids))
+
+    def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
+        """DataFrames."""
+        for part in _batches(self._rows):
+            yield _texts(part.get_column(_KEY)), part
+
+    def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
+        """As an Arrow stream of its own, one behind the other."""
+        table: pa.Table = chunk[places].to_arrow(compat_level=pl.CompatLevel.oldest())
+        with pa.ipc.new_stream(file, table.schema) as stream:
+            stream.write_table(table)
+
+    def read(self, path: Path) -> TableLike:
+        """All the streams of the file, as one table."""
+        parts: list[pl.DataFrame] = [pl.DataFrame(schema=self._schema)]
+        if not path.exists():
+            return parts[0]
+        with pa.memory_map(str(path)) as file:
+            while file.tell() < file.size():
+                parts.append(pl.DataFrame(pa.ipc.open_stream(file).read_all()))
+        return pl.concat(parts[1:] or parts, how="vertical_relaxed")
+
+    def head(self) -> TableLike:
+        """The columns, without a row."""
+        return pl.DataFrame(schema=self._schema)
+
+
+class Lines(Source):
+    """Lines of JSON, one object each."""
+
+    ending = ".jsonl"
+
+    def __init__(self, files: SourceFiles) -> None:
+        self._files = files
+
+    def ids(self) -> Iterator[tuple[pl.Series, int]]:
+        """The ids, and the lengths of the lines."""
+        for ids, lines in self.chunks():
+            yield ids, sum(map(len, lines))
+
+    def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
+        """Lists of lines."""
+        for path in self._files.paths:
+            with self._files.system.open(path, "rb") as file:
+                first = 1
+                while lines := list(islice(file, _CHUNK_LINES)):
+                    kept = [line for line in lines if line.strip()]
+                    yield pl.Series(_ids(kept, path, first), dtype=pl.String), kept
+                    first += len(lines)
+
+    def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
+        """The lines as they are."""
+        lines: Sequence[bytes] = chunk
+        file.writelines(lines[place].rstrip(b"\n") + b"\n" for place in places)
+
+    def read(self, path: Path) -> TableLike:
+        """The file itself."""
+        return path if path.exists() else []
+
+
+def _ids(lines: Sequence[bytes], path: str, first: int) -> list[str | None]:
+    ids: list[str | None] = []
+    for number, line in enumerate(lines, first):
+        try:
+            found = json.loads(line)[_KEY]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInputError(
+                f"{path}, about line {number}: no JSON object with a {_KEY} "
+                f"({type(error).__name__}: {error}). Nothing was loaded; mend the line.",
+                kind="input.no_object",
+            ) from error
+        ids.append(found if isinstance(found, str) else None)
+    return ids
+
+
+def _texts(ids: pl.Series) -> pl.Series:
+    """Ids as texts: those that are none are refused with their part."""
+    return ids if ids.dtype == pl.String else ids.cast(pl.String, strict=False)
+
+
+def _batches(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    yield from rows.collect_batches(chunk_size=_CHUNK_ROWS, engine="streaming")

@@ -1,0 +1,88 @@
+"""Submitting: rows become a staged, durable upload with an id."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypedDict
+
+from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.prepared import prepare
+from lakehouse.ledger.settled import frame_ids, settled_row
+from lakehouse.ledger.staging import Manifest, require_same_content
+from lakehouse.model.operations import Operations
+from lakehouse.types import Tell, silent
+from lakehouse.versions.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One call that writes."""
+
+    operations: Operations
+    author: str | None
+    message: str | None
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    upload_id: str | None = None
+    on_error: str = "reject"
+    based_on: int | None = None
+    retry_of: str | None = None
+    mode: str = "STREAMING"
+
+
+def submit(
+    collection: Collection, submission: Submission, tell: Tell = silent
+) -> tuple[str, Operations]:
+    """Stage a submission; the id of its upload, and the operations as staged.
+
+    An id given by the caller that is staged or settled already with the same
+    rows is the same upload: nothing is staged again.
+
+    Args:
+        collection: Where it goes.
+        submission: What is sent.
+        tell: Told how many rows are staged.
+
+    Raises:
+        InvalidInputError: If the id is taken by other rows.
+    """
+    staging = collection.staging
+    prepared = prepare(
+        submission.operations, collection.classes().ids, collection.layout
+    )
+    operations = prepared.operations
+    manifest = Manifest(
+        upload_id=submission.upload_id or staging.new_id(),
+        content_hash=prepared.content_hash,
+        submitted_at=datetime.now(UTC),
+        frame_count=len(frame_ids(operations)),
+        label_count=operations.labels.height,
+        parts={},
+        mode=submission.mode,
+        author=submission.author,
+        message=submission.message,
+        metadata=submission.metadata,
+        on_error=submission.on_error,
+        based_on=submission.based_on,
+        retry_of=submission.retry_of,
+    )
+    if submission.upload_id is not None:
+        version = collection.head().version
+        settled = settled_row(collection, version, submission.upload_id)
+        if settled is not None:
+            require_same_content(settled["content_hash"], manifest)
+            return manifest.upload_id, operations
+    return staging.stage(prepared, manifest, tell).upload_id, operations
+
+
+OnError = Literal["reject", "abort"]
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What every call that writes takes; `submit` tells their meaning."""
+
+    message: str | None
+    metadata: Mapping[str, Any] | None
+    upload_id: str | None
+    on_error: OnError
+    based_on: Snapshot | int | None
+    progress: Tell

@@ -1,0 +1,225 @@
+"""Locks: exactly which content something was made from, in a few lines of JSON.
+
+    snapshot.lock("hela.lock.json")            beside the model that was trained on it
+    lakehouse.open_lock("hela.lock.json")      the same content, or an error
+
+A lock holds where the content lies, its version, and for each table the number
+of rows and the fingerprint of all their values; for a part of a version, its
+conditions and how many rows meet them. It holds no credentials.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
+from lakehouse.ledger.ledger import Entry
+from lakehouse.model.contracts import LIVE_TABLES, Layout
+
+FORMAT: Final = 1
+"""The format of locks that this release writes, and the newest it reads."""
+
+_CODE: Final = ("Anonymous", "Plugin", "Python", "SubPlan")
+"""What serialised expressions call functions of Python or of shared libraries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a lock says."""
+
+    root: str
+    """Where the lake lay when the lock was made."""
+    project: str
+    dataset: str
+    version: int
+    time: str
+    """When the version was decided: ISO 8601, UTC."""
+    author: str | None
+    """Who made the version."""
+    fingerprint: str
+    """Of all tables together, as `snapshot.fingerprint`."""
+    tables: Mapping[str, Mapping[str, Any]]
+    """Table to its `rows` and `fingerprint`."""
+    inference_set: str | None = None
+    filters: Mapping[str, str] = field(default_factory=dict[str, str])
+    """`frames` and `labels`: conditions, as Polars writes expressions in JSON."""
+    selected: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many frames and labels meet the conditions."""
+    polars: str = pl.__version__
+    """The Polars that wrote the conditions."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The lock as JSON can hold it."""
+        return {"format": FORMAT} | asdict(self)
+
+    @classmethod
+    def read(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> "Lock":
+        """A lock from a file, or from what `to_dict` gave.
+
+        Raises:
+            NotFoundError: If there is no such file.
+            FormatError: If it is no lock, or a newer release wrote it.
+        """
+        said = source if isinstance(source, Mapping) else _loaded(source)
+        written = said.get("format")
+        if isinstance(written, int) and written > FORMAT:
+            raise FormatError(
+                f"The lock has format {written}; this release reads up to {FORMAT}. "
+                "Upgrade the package.",
+                kind="format.newer",
+            )
+        lacking = [name for name in _REQUIRED if name not in said]
+        if written != FORMAT or lacking:
+            raise FormatError(
+                f"This is no lock: it lacks {', '.join(lacking) or 'its format'}. Give "
+                "what snapshot.lock() returned or wrote.",
+                kind="lock.damaged",
+            )
+        known = {name: said[name] for name in cls.__dataclass_fields__ if name in said}
+        return cls(**known)
+
+    @property
+    def address(self) -> str:
+        """What it locks: `project/dataset[/inference_set]@version`."""
+        parts = [self.project, self.dataset, self.inference_set]
+        path = "/".join(part for part in parts if part is not None)
+        return f"{path}@{self.version}"
+
+    def differences(self, entry: Entry, layout: Layout) -> list[str]:
+        """What of a version is not as it was locked, in words; nothing if all is."""
+        found = facts_of(entry, layout)
+        return [
+            f"{table} has {found[table]['rows']} rows and the fingerprint "
+            f"{found[table]['fingerprint']}; locked were {said.get('rows')} and "
+            f"{said.get('fingerprint')}"
+            if table in found
+            else f"there is no table {table}"
+            for table, said in self.tables.items()
+            if dict(said) != found.get(table)
+        ]
+
+
+_REQUIRED: Final = ("root", "project", "dataset", "version", "tables")
+
+
+def facts_of(entry: Entry, layout: Layout) -> dict[str, dict[str, Any]]:
+    """The rows and the fingerprint of each live table at an entry."""
+    return {
+        layout.folder(table): {
+            "rows": entry.rows[table],
+            "fingerprint": entry.fingerprint[table],
+        }
+        for table in LIVE_TABLES
+    }
+
+
+def lock_of(
+    root: str, path: str, entry: Entry, layout: Layout, fingerprint: str
+) -> Lock:
+    """The lock of a whole version.
+
+    Args:
+        root: Where the lake lies.
+        path: The collection's, relative to it.
+        entry: The version's.
+        layout: What its tables are called.
+        fingerprint: Of all tables together.
+    """
+    project, _, dataset, *inner = path.split("/")
+    return Lock(
+        root=root,
+        project=project,
+        dataset=dataset,
+        inference_set=inner[-1] if inner else None,
+        version=entry.version,
+        time=entry.time.isoformat(),
+        author=entry.author,
+        fingerprint=fingerprint,
+        tables=facts_of(entry, layout),
+    )
+
+
+# -------------------------------- CONDITIONS -------------------------------- #
+
+
+def condition_text(condition: pl.Expr) -> str:
+    """A condition as text that another process can read.
+
+    Raises:
+        InvalidInputError: If it calls Python or a library: a lock holds no code.
+
+    >>> condition_of(condition_text(pl.col("n") > 1), "1").meta.root_names()
+    ['n']
+    """
+    try:
+        text = condition.meta.serialize(format="json")
+    except pl.exceptions.PolarsError as error:
+        raise _code_in(str(condition)) from error
+    if _has_code(json.loads(text)):
+        raise _code_in(str(condition))
+    return text
+
+
+def condition_of(text: str, polars: str) -> pl.Expr:
+    """A condition from its text.
+
+    Args:
+        text: As `condition_text` gave it.
+        polars: The Polars that wrote it.
+
+    Raises:
+        FormatError: If this Polars cannot read it, or it calls code.
+    """
+    try:
+        if not _has_code(json.loads(text)):
+            return pl.Expr.deserialize(text.encode(), format="json")
+        reason = "it calls code, which a lock never holds"
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        reason = str(error)
+    raise FormatError(
+        f"A condition of the lock cannot be read by Polars {pl.__version__}; it was "
+        f"written by {polars}: {reason}. Open it with that version of Polars.",
+        kind="lock.condition",
+    )
+
+
+def _has_code(value: Any) -> bool:  # noqa: ANN401 - a part of a JSON document
+    if isinstance(value, dict):
+        return any(
+            any(word in name for word in _CODE) or _has_code(inner)
+            for name, inner in value.items()
+        )
+    return isinstance(value, list) and any(map(_has_code, value))
+
+
+def _code_in(condition: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"The condition {condition} cannot be kept in a lock: it calls a function of "
+        "Python or of a library. Write it with Polars' own expressions, or lock the "
+        "whole version.",
+        kind="lock.code",
+    )
+
+
+def _loaded(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        said = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"There is no lock at {os.fspath(path)}.", kind="lock.unknown"
+        ) from error
+    except ValueError as error:
+        raise FormatError(
+            f"{os.fspath(path)} is no lock: {error}.", kind="lock.damaged"
+        ) from error
+    if not isinstance(said, dict):
+        raise FormatError(
+            f"{os.fspath(path)} is no lock: it holds no JSON object.",
+            kind="lock.damaged",
+        )
+    return said

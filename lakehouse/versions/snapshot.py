@@ -1,0 +1,431 @@
+"""A snapshot: one version of a collection, resolved once and never changing.
+
+It can be pickled and read in another process, and what it reads stays the same
+whatever is written later. Rows come as LazyFrames in the columns that were
+sent, so what a snapshot returns can be written again unchanged.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import polars as pl
+
+from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.formats import Export, FormatName, Source, export
+from lakehouse.ledger.change_log import content, upload_versions
+from lakehouse.ledger.collection import Collection
+from lakehouse.model.class_map import ClassMap
+from lakehouse.model.contracts import LIVE_TABLES, Layout
+from lakehouse.similarity import Corpus, Searchable
+from lakehouse.storage import collect_all
+from lakehouse.storage.media import Media
+from lakehouse.types import ElementType, Tell, silent
+from lakehouse.versions.lock import condition_text, lock_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_HIDDEN: Final = ("row_hash", "upload_id")
+
+
+@dataclass(frozen=True, slots=True)
+class TableAt:
+    """Where a plain engine finds a table: open `uri` at `version`."""
+
+    uri: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Searchable):
+    """The frames and labels of one version. Made by `dataset.at()`."""
+
+    version: int
+    """The version that was asked for."""
+    time: datetime
+    """When it was decided, UTC."""
+    author: str | None
+    """Who made it."""
+    message: str | None
+    """Why."""
+    fingerprint: str
+    """Equal for equal rows, whatever their history: hexadecimal text."""
+    read_version: int
+    """The entry it is read at: the newest with the same content."""
+    rows: Mapping[str, int]
+    """Rows of each live table."""
+    collection: Collection = field(repr=False, compare=False)
+    frames_where: pl.Expr | None = field(default=None, repr=False, compare=False)
+    labels_where: pl.Expr | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def resolve(cls, collection: Collection, version: int) -> "Snapshot":
+        """The snapshot of a version that is known to exist."""
+        entry = collection.ledger.read(version)
+        return cls(
+            version=version,
+            time=entry.time,
+            author=entry.author,
+            message=entry.message,
+            fingerprint=combined(entry.fingerprint),
+            read_version=collection.same_content(version),
+            rows=MappingProxyType(dict(entry.rows)),
+            collection=collection,
+        )
+
+    # --------------------------------- ROWS --------------------------------- #
+
+    def frames(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The frames, one row each, in the columns that were sent.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+        """
+        rows = self._scan("frames", provenance=provenance)
+        return rows if self.frames_where is None else rows.filter(self.frames_where)
+
+    def labels(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The labels, one row each, in the columns that were sent.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+        """
+        rows = self._scan("labels", provenance=provenance)
+        if self.labels_where is not None:
+            rows = rows.filter(self.labels_where)
+        return self._of_chosen_frames(rows)
+
+    def inferences(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The inferences of an inference set: `labels()` by their own name.
+
+        Args:
+            provenance: Add `version` and `upload_id`: what wrote the row last.
+
+        Raises:
+            InvalidInputError: If this is a version of a dataset.
+        """
+        if self.collection.layout.kind == "dataset":
+            raise InvalidInputError(
+                "A dataset has labels, and no inferences: snapshot.labels() reads them. "
+                "Inferences are in the versions of an inference set.",
+                kind="snapshot.no_inferences",
+            )
+        return self.labels(provenance=provenance)
+
+    def frame_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The frames' vectors: `frame_id`, `embedding` (float32 list)."""
+        rows = self._scan("frame_embeddings", provenance=provenance)
+        return self._of_chosen_frames(rows)
+
+    def label_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
+        """The labels' vectors: `frame_id`, `label_id`, `embedding` (float32 list)."""
+        rows = self._of_chosen_frames(
+            self._scan("label_embeddings", provenance=provenance)
+        )
+        if self.labels_where is None:
+            return rows
+        keys = ["frame_id", "label_id"]
+        return rows.join(self.labels().select(keys), on=keys, how="semi")
+
+    def filter(
+        self, frames: pl.Expr | None = None, labels: pl.Expr | None = None
+    ) -> "Snapshot":
+        """The part of the snapshot that meets the conditions.
+
+        Args:
+            frames: Over the frames' columns; labels and vectors of the frames
+                left out are left out too.
+            labels: Over the labels' columns.
+        """
+        return replace(
+            self,
+            frames_where=_both(self.frames_where, frames),
+            labels_where=_both(self.labels_where, labels),
+        )
+
+    def corpus(self, element_type: ElementType) -> Corpus:
+        """The vectors of its frames, labels or inferences, as `similar` searches them.
+
+        Raises:
+            InvalidInputError: If it holds none of these.
+        """
+        chosen = None
+        if self.labels_where is not None and element_type != "frame":
+            chosen = self.labels().select("frame_id", "label_id")
+        elif self.frames_where is not None:
+            chosen = self.frames().select("frame_id")
+        return Corpus(
+            self.collection, element_type, self.version, self.read_version, chosen
+        )
+
+    def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        if self.frames_where is None:
+            return rows
+        return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
+
+    def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
+        rows = content(self.collection, table, self.read_version).drop("row_hash")
+        if not provenance:
+            return rows.drop("upload_id")
+        uploads = upload_versions(self.collection)
+        return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
+
+    # --------------------------------- FACTS -------------------------------- #
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many frames and labels there are."""
+        if not self.is_filtered:
+            return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
+        found = collect_all(
+            [self.frames().select(pl.len()), self.labels().select(pl.len())]
+        )
+        return dict(
+            zip(("frames", "labels"), (table.item() for table in found), strict=True)
+        )
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether it is a part of its version: see `filter`."""
+        return self.frames_where is not None or self.labels_where is not None
+
+    @property
+    def class_map(self) -> ClassMap:
+        """The classes as the project had them when the version was made.
+
+        Rows keep the name that their class had when they were written, and the id
+        that it has for ever.
+        """
+        classes: ClassMap = self.collection.classes()
+        said = self.collection.ledger.read(self.version).class_map
+        return classes if said is None else classes.as_of(said)
+
+    @property
+    def schema(self) -> dict[str, pl.Schema]:
+        """The columns of each table, as this version has them."""
+        return {
+            table: pl.Schema(
+                {
+                    name: dtype
+                    for name, dtype in self.collection.state(
+                        table, self.read_version
+                    ).schema.items()
+                    if name not in _HIDDEN
+                }
+            )
+            for table in LIVE_TABLES
+        }
+
+    @property
+    def tables(self) -> dict[str, TableAt]:
+        """The live tables, for Spark, DuckDB, Polars or deltalake.
+
+        Raises:
+            NotFoundError: If garbage collection removed the version's files: plain
+                engines cannot read it any more, `frames()` and `labels()` can.
+        """
+        content_version = self.collection.ledger.read(self.read_version).content_version
+        if self.collection.is_closed(content_version):
+            raise NotFoundError(
+                f"The files of version {self.version} were collected. Its rows are in "
+                "the change log: snapshot.frames() and snapshot.labels() read them, and "
+                f"dataset.restore({self.version}) makes them the latest version again.",
+                kind="version.collected",
+            )
+        return {
+            table: TableAt(
+                self.collection.store.uri(self.collection.table_path(table)),
+                self.read_version,
+            )
+            for table in LIVE_TABLES
+        }
+
+    def lock(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+        """Exactly which content this is: `lakehouse.open_lock` finds it again.
+
+        It holds the version, and of each table the number of rows and their
+        fingerprint; of a filtered snapshot its conditions too. JSON can hold it, so
+        `mlflow.log_dict(snapshot.lock(), "data.json")` keeps it with a model.
+
+        Args:
+            path: A file to write it to as well, in place of one that is there.
+
+        Raises:
+            InvalidInputError: If a condition calls Python code.
+        """
+        collection = self.collection
+        made = lock_of(
+            collection.store.root,
+            collection.path,
+            collection.ledger.read(self.version),
+            collection.layout,
+            self.fingerprint,
+        )
+        conditions = {"frames": self.frames_where, "labels": self.labels_where}
+        filters = {
+            table: condition_text(condition)
+            for table, condition in conditions.items()
+            if condition is not None
+        }
+        selected = self.counts if self.is_filtered else {}
+        said = replace(made, filters=filters, selected=selected).to_dict()
+        if path is not None:
+            text = json.dumps(said, ensure_ascii=False, indent=2)
+            Path(path).write_text(f"{text}\n", encoding="utf-8")
+        return said
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: FormatName,  # noqa: A002 - users call it so
+        *,
+        media: bool | None = None,
+        split: str | None = None,
+        overwrite: bool = False,
+        progress: Tell = silent,
+    ) -> Export:
+        """Write the frames and labels, filtered or not, as files of another tool.
+
+        Args:
+            path: A folder to make, on a local disk; for COCO also one `.json` file.
+            format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
+                Face) or `webdataset`.
+            media: Whether images are copied beside; by default where the format is
+                of no use without them: yolo, imagefolder, webdataset.
+            split: The metadata field of frames that says which part (train, val)
+                each belongs to; yolo, imagefolder and webdataset lay parts apart.
+            overwrite: Replace what is at `path`, once all is written.
+            progress: Called with a stage, how much of it is done, and how much
+                there is.
+
+        Returns:
+            What was written, and in `losses` what the format has no room for: when
+            there is none, `dataset.import_from` gives the same rows.
+
+        Raises:
+            InvalidInputError: If there is no such format or field, or images cannot
+                be read: all of them are named, and nothing is written.
+            AlreadyExistsError: If there is something at `path`.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+        >>> upload = dataset.add([{"frame_id": "f1", "image_url": "f1.png"}])
+        >>> dataset.latest().export(tempfile.mkdtemp() + "/coco", "coco")
+        <Export coco: 1 frames, 0 labels; nothing lost>
+        """
+        source = Source(
+            frames=self.frames(),
+            labels=self.labels(),
+            frame_embeddings=self.frame_embeddings(),
+            label_embeddings=self.label_embeddings(),
+            classes=self.collection.classes(),
+            media=self.collection.media,
+        )
+        return export(
+            source,
+            Path(path),
+            format_name=format,
+            media=media,
+            split=split,
+            overwrite=overwrite,
+            tell=progress,
+        )
+
+    def plot(self, frame_id: str) -> "Image":
+        """A picture of a frame with its labels drawn.
+
+        Raises:
+            NotFoundError: If the frame is not in this version.
+        """
+        from lakehouse.drawing.frames import draw_frame  # noqa: PLC0415 - needs an extra
+
+        frame, labels = self.frame(frame_id)
+        title = f"{frame_id}, version {self.version}"
+        classes: ClassMap = self.collection.classes()
+        media = self.collection.media
+        return draw_frame(frame, labels, classes, title=title, media=media)
+
+    def frame(self, frame_id: str) -> tuple[dict[str, Any], pl.DataFrame]:
+        """One frame and its labels.
+
+        Raises:
+            NotFoundError: If the frame is not in this version.
+        """
+        keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
+        frames = content(self.collection, "frames", self.read_version, keys=keys)
+        labels = content(self.collection, "labels", self.read_version, keys=keys)
+        found, its = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
+        if not found.height:
+            raise NotFoundError(
+                f"Frame {frame_id!r} is not in version {self.version}. "
+                f"dataset.history({frame_id!r}) tells whether it ever was.",
+                kind="frame.unknown",
+            )
+        return found.row(0, named=True), its.sort("label_id")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        where = (self.frames_where, self.labels_where)
+        rows = dict(self.rows)
+        facts = (self.version, self.time, self.author, self.message, self.fingerprint)
+        origin = (
+            self.collection.store,
+            self.collection.path,
+            self.collection.classes(),
+            self.collection.layout,
+            self.collection.media,
+        )
+        return _rebuild, (origin, facts, self.read_version, rows, where)
+
+
+def _rebuild(
+    origin: tuple[Any, str, ClassMap, Layout, Media],
+    facts: tuple[Any, ...],
+    read_version: int,
+    rows: dict[str, int],
+    where: tuple[pl.Expr | None, pl.Expr | None],
+) -> Snapshot:
+    store, path, classes, layout, media = origin
+    collection = Collection(store, path, lambda: classes, layout, media=media)
+    version, time, author, message, fingerprint = facts
+    return Snapshot(
+        version=version,
+        time=time,
+        author=author,
+        message=message,
+        fingerprint=fingerprint,
+        read_version=read_version,
+        rows=MappingProxyType(rows),
+        collection=collection,
+        frames_where=where[0],
+        labels_where=where[1],
+    )
+
+
+def combined(fingerprints: Mapping[str, str]) -> str:
+    """One fingerprint for the live tables together: 32 hexadecimal digits."""
+    text = "\n".join(f"{table} {fingerprints[table]}" for table in LIVE_TABLES)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
+class HasVersions(Protocol):
+    """A dataset or an inference set, as those see it that only read it."""
+
+    name: str
+
+    def latest(self) -> Snapshot:
+        """The newest version as a snapshot."""
+        ...
