@@ -29,31 +29,31 @@ test-slow: .venv/.ready ## The tests that take longer
 	touch $@
 
 test-readers: .venv/.readers ## Hugging Face datasets and webdataset open what is exported
-	$(BIN)/python -m pytest tests/formats -m readers
+	$(BIN)/python -m pytest tests/interop -m readers
 
 .venv/.spark: .venv/.ready pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group spark
 	touch $@
 
-$(SPARK)/.ready: tests/spark/pom.xml
+$(SPARK)/.ready: tests/interop/spark/pom.xml
 	mvn --quiet --batch-mode -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$(SPARK)
 	touch $@
 
 test-spark: .venv/.spark $(SPARK)/.ready ## Spark reads every version, and cannot write (needs Java 17 and Maven)
-	$(BIN)/python -m pytest tests/spark
+	$(BIN)/python -m pytest tests/interop/spark
 
 test-ceph: .venv/.ready ## The tests on a real object store (needs Debian packages, and gets them)
 	command -v radosgw ceph-mon ceph-osd > /dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends radosgw ceph-mon ceph-osd)
-	$(BIN)/python -m pytest tests/ceph
+	$(BIN)/python -m pytest tests/interop/ceph
 
 state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/state -q
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/stateful/state -q
 
 sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
-	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/sequences -q
+	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/stateful/sequences -q
 
 histories: .venv/.ready ## A thousand random histories, each collected and read again
-	HISTORIES=1000 $(BIN)/python -m pytest tests/garbage/test_histories.py -q
+	HISTORIES=1000 $(BIN)/python -m pytest tests/stateful/test_histories.py -q
 
 check: .venv/.ready ## Formatting, linting, types, spelling
 	$(BIN)/ruff format --check .
@@ -71,9 +71,9 @@ format: .venv/.ready ## Format the code
 	touch $@
 
 bench: .venv/.bench ## Measure beside the contenders (half an hour; FRAMES=100000 is a minute or two)
-	$(BIN)/python -m tests.benchmarks --frames $(or $(FRAMES),2000000) --json bench.json
-	$(BIN)/python -m tests.benchmarks.steady --frames $(or $(FRAMES),2000000) --plot steady.svg
-	$(BIN)/python -m tests.benchmarks.similarity
+	$(BIN)/python -m benchmarks --frames $(or $(FRAMES),2000000) --json bench.json
+	$(BIN)/python -m benchmarks.steady --frames $(or $(FRAMES),2000000) --plot steady.svg
+	$(BIN)/python -m benchmarks.similarity
 
 clean: ## Remove what was built
 	rm -rf .venv .spark build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Measurements beside the contenders: `python -m benchmarks --help`."""

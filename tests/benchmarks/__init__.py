@@ -1,1 +1,0 @@
-"""Measurements beside the contenders: `python -m tests.benchmarks --help`."""

@@ -1,0 +1,47 @@
+"""Whatever is damaged is found, and named; nothing else is."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from lakehouse.model.contracts import LIVE_TABLES
+from lakehouse.testing.corrupting import KINDS, Kind, corrupt
+from tests.unit.verify.prepared import opened
+
+TIMES = 9
+TABLES = (
+    LIVE_TABLES,
+    [f"{table}_changes" for table in LIVE_TABLES],
+    ["uploads", "versions", "upload_errors", "tags"],
+)
+"""Live tables, change logs and records are damaged in turn."""
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "quick"])
+def test_what_is_untouched_is_sound(prepared: Path, *, full: bool) -> None:
+    dataset = opened(prepared)
+
+    found = dataset.verify(full=full)
+
+    assert found.is_sound, found.problems.to_dicts()
+    assert not found.notes
+    assert found.checked["entries"] == dataset.collection.head().version + 1 > 12
+
+
+@pytest.mark.parametrize("seed", range(TIMES))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_corruption_is_named(copied: Path, kind: Kind, seed: int) -> None:
+    draw = random.Random(f"{kind} {seed}")
+    done = corrupt(
+        opened(copied).collection, kind, draw, tables=TABLES[seed % len(TABLES)]
+    )
+
+    found = opened(copied).verify(full=True)
+
+    problems = found.problems
+    assert set(problems["file"]) == done.files, (done, problems.to_dicts())
+    assert set(problems["table"].drop_nulls()) == done.tables
+    word = {"log line altered": "log.", "ledger entry altered": "ledger."}
+    assert all(check.startswith(word.get(kind, "file.")) for check in problems["check"])
+    assert all(problems["hint"])
