@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Made
 from tests.rows import box, frame
-from tests.unit.formats.conftest import Made
 
 pytestmark = [
     pytest.mark.readers,

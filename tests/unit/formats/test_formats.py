@@ -10,8 +10,8 @@ from PIL import Image
 
 import lakehouse
 from lakehouse.errors import AlreadyExistsError, InvalidInputError
+from tests.conftest import Made
 from tests.rows import box, frame
-from tests.unit.formats.conftest import Made
 
 BOX = {"id": 7, "image_id": 1, "category_id": 3, "bbox": [2, 1, 3, 4], "area": 12}
 COCO: dict[str, Any] = {
