@@ -55,9 +55,10 @@ sequences: .venv/.ready ## A thousand random sequences of uploads, read by every
 histories: .venv/.ready ## A thousand random histories, each collected and read again
 	HISTORIES=1000 $(BIN)/python -m pytest tests/stateful/test_histories.py -q
 
-check: .venv/.ready ## Formatting, linting, types, spelling
+check: .venv/.ready ## Formatting, linting, layers, types, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/codespell

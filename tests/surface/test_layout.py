@@ -1,7 +1,6 @@
-"""Where things lie: declarations are no packages, and arrows point down."""
+"""Where things lie: declarations are no packages, and jobs stay at the front door."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,37 +10,6 @@ from lakehouse._paths import JOBS, TABLES
 from lakehouse.model.contracts import COLLECTION_TABLES, contract, contract_names
 
 PACKAGE = Path(lakehouse.__file__).parent
-LAYERS = (
-    {"_project", "errors", "progress", "typing"},
-    {"contracts", "media", "model"},
-    {"settings"},
-    {"intake", "merging", "metrics", "storage"},
-    {"decision", "fingerprint", "formats", "local_cache", "plotting", "retry"},
-    {"delta"},
-    {"images"},
-    {"prepared"},
-    {"leases", "staging"},
-    {"ledger"},
-    {"own_log"},
-    {"catalogue", "collection"},
-    {"lock", "replay", "tags"},
-    {"similarity"},
-    {"engines", "history", "snapshot", "versions"},
-    {"checkpoints", "diff", "measuring", "outcomes"},
-    {"bisecting"},
-    {"upload", "uploads", "verify"},
-    {"cloning", "draft", "importing", "submit"},
-    {"pinning", "versioned"},
-    {"loading", "registered", "segments"},
-    {"inference_set", "writable"},
-    {"dataset"},
-    {"project"},
-    {"lake"},
-    {"opening"},
-    {"aquarium", "demo", "jobs", "testing"},
-    {"cli"},
-)
-"""The rooms, lowest first. A room imports from lower layers only."""
 
 
 @pytest.mark.parametrize("folder", [TABLES, JOBS], ids=lambda path: path.name)
@@ -58,50 +26,13 @@ def test_every_contract_is_read_and_documented() -> None:
         assert f"## {name}" in shape.markdown()
 
 
-def test_every_room_has_a_layer() -> None:
-    rooms = {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
-
-    assert rooms == set().union(*LAYERS)
-
-
-@pytest.mark.parametrize("layer", range(len(LAYERS)), ids=str)
-def test_arrows_point_down(layer: int) -> None:
-    lower = set[str]().union(*LAYERS[:layer])
-    for room in LAYERS[layer]:
-        for path in PACKAGE.rglob("*.py"):
-            if room_of(path) != room:
-                continue
-            upwards = set(imported(path)) - lower - {room}
-            if layer < len(LAYERS) - 2:
-                assert not upwards, f"{path.name} imports {upwards}"
-            else:  # faces use the package's own door too
-                assert upwards <= {""}, f"{path.name} imports {upwards}"
-
-
-def room_of(path: Path) -> str:
-    """The first name below the package."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The rooms a module imports when it runs; "" is the package's own door."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typed = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
+def test_doors_alone_list_what_they_offer() -> None:
+    """`__all__` in an inner module would promise what is nobody's to use."""
+    offering = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node).startswith("__all__")
     }
-    for node in ast.walk(tree):
-        if id(node) in typed:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "lakehouse":
-                yield rest.partition(".")[0]
+    assert offering <= {"errors.py", "types.py"}
