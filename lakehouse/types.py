@@ -13,9 +13,9 @@ __all__ = [
     "FrameLike",
     "LabelLike",
     "LiveTable",
+    "Progress",
     "SourceLike",
     "TableLike",
-    "Tell",
     "VersionLike",
     "silent",
 ]
@@ -59,9 +59,9 @@ LiveTable = Literal["frames", "labels", "frame_embeddings", "label_embeddings"]
 """A table that holds the latest state, one row a key."""
 
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and how much there is."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""

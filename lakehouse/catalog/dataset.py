@@ -324,11 +324,15 @@ class Writable(Registered):
         >>> dataset.import_from(folder, "csv")
         <Import csv: 1 frames, 0 labels, DONE; nothing lost>
         """
-        losses, tell = Losses(), options.get("progress", silent)
+        losses, progress = Losses(), options.get("progress", silent)
         content = read_files(
-            Path(path), format_name=format, images=images, losses=losses, tell=tell
+            Path(path),
+            format_name=format,
+            images=images,
+            losses=losses,
+            progress=progress,
         )
-        tell("rows", 0, 1)
+        progress("rows", 0, 1)
         draft = Draft()
         draft.add(content.frames, content.labels, if_exists=if_exists)
         operations = draft.operations()

@@ -22,7 +22,7 @@ from lakehouse.model.operations import Operations
 from lakehouse.transactions import Compaction, Garbage, Merger, collect_garbage, compact
 from lakehouse.transactions.garbage import GRACE, RETENTION
 from lakehouse.transactions.undo import Conflicts, Request, restore, revert
-from lakehouse.types import LiveTable, Tell, VersionLike, silent
+from lakehouse.types import LiveTable, Progress, VersionLike, silent
 from lakehouse.uploads.listing import Status, uploads_table
 from lakehouse.uploads.submit import OnError, Submission, submit
 from lakehouse.uploads.upload import Upload, settled_change
@@ -63,7 +63,7 @@ class Versioned(ABC):
         on_error: OnError = "reject",
         based_on: Snapshot | int | None = None,
         retry_of: str | None = None,
-        progress: Tell = silent,
+        progress: Progress = silent,
     ) -> Upload:
         """Stage operations durably and, unless merging is deferred, merge them.
 
@@ -331,7 +331,7 @@ class Versioned(ABC):
 
     # -------------------------------- UPKEEP -------------------------------- #
 
-    def merge_pending(self, *, progress: Tell = silent) -> list[Upload]:
+    def merge_pending(self, *, progress: Progress = silent) -> list[Upload]:
         """Merge everything staged, and return what was settled.
 
         Args:
@@ -400,7 +400,7 @@ class Versioned(ABC):
         *,
         full: bool = True,
         media: bool = False,
-        progress: Tell | None = None,
+        progress: Progress | None = None,
     ) -> Verification:
         """Find everything that is wrong: with the ledger, the logs, files and rows.
 
@@ -430,8 +430,9 @@ class Versioned(ABC):
         >>> dataset.verify().is_sound
         True
         """
-        tell = progress or silent
-        return verify(self.collection, full=full, media=media, progress=tell)
+        return verify(
+            self.collection, full=full, media=media, progress=progress or silent
+        )
 
     @property
     def storage_options(self) -> Mapping[str, str]:

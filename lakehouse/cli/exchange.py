@@ -42,14 +42,14 @@ def import_files(
     if if_exists not in {"replace", "reject", "skip"}:
         raise typer.BadParameter("--if-exists is replace, reject or skip")
     dataset = here.dataset(target, inline=not deferred)
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         done = dataset.import_from(
             path,
             checked_format(format_name),
             images=images,
             add_classes=add_classes,
             if_exists=if_exists,  # type: ignore[arg-type]
-            progress=tell,
+            progress=progress,
             message=message,
         )
     _told(here, done.to_dict(), done.losses, "Import")
@@ -89,14 +89,14 @@ def export_files(
     here = session(context)
     found = here.versioned(target).at(split_target(target).ref)
     snapshot = _filtered(found, frames, labels)
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         done = snapshot.export(
             path,
             checked_format(format_name),
             media=media,
             split=split,
             overwrite=overwrite,
-            progress=tell,
+            progress=progress,
         )
     _told(here, done.to_dict(), done.losses, "Export")
 

@@ -62,8 +62,8 @@ def add(
     if inferences is None and frames is None:
         raise typer.BadParameter("give --inferences, --frames, or both")
     found = here.inference_set(target, inline=not deferred)
-    with progress_bar() as tell:
-        upload = found.add(inferences, frames, message=message, progress=tell)
+    with progress_bar() as progress:
+        upload = found.add(inferences, frames, message=message, progress=progress)
     told(here, upload)
 
 

@@ -12,10 +12,16 @@ import polars as pl
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress as ProgressBar,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from lakehouse.types import Tell
+from lakehouse.types import Progress
 
 _TEXTS: Final = ("json", "jsonl", "csv")
 """What rows can be written as."""
@@ -195,7 +201,7 @@ _WHAT: Final = TextColumn("{task.description}")
 
 
 @contextmanager
-def progress_bar(console: Console | None = None) -> Generator[Tell]:
+def progress_bar(console: Console | None = None) -> Generator[Progress]:
     """A function that shows how much of which stage is done.
 
     Args:
@@ -203,18 +209,18 @@ def progress_bar(console: Console | None = None) -> Generator[Tell]:
     """
     place = Console(stderr=True) if console is None else console
     columns = (_WHAT, BarColumn(), TimeRemainingColumn())
-    with Progress(
+    with ProgressBar(
         *columns, console=place, transient=True, disable=not place.is_terminal
-    ) as progress:
+    ) as bar:
         tasks: dict[str, TaskID] = {}
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def progress(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=None)
+                tasks[stage] = bar.add_task(stage, total=None)
             # Until the first of them is done, the bar only says that it is at work.
-            progress.update(tasks[stage], completed=done, total=total if done else None)
+            bar.update(tasks[stage], completed=done, total=total if done else None)
 
-        yield tell
+        yield progress
 
 
 _COLUMNS: Final = (

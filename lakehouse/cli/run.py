@@ -40,11 +40,11 @@ def merge(
     """Merge what is staged: lakehouse run merge, or lakehouse run merge cells/hela --watch."""
     here = session(context)
     while True:
-        with progress_bar() as tell:
+        with progress_bar() as progress:
             settled = [
                 upload
                 for _, found in here.everything(target)
-                for upload in found.merge_pending(progress=tell)
+                for upload in found.merge_pending(progress=progress)
             ]
         rows = [
             {
@@ -146,8 +146,8 @@ def verify(
     here = session(context)
     found: dict[str, Verification] = {}
     for name, one in here.everything(target, archived=True):
-        with progress_bar() as tell:
-            found[name] = one.verify(full=not quick, media=media, progress=tell)
+        with progress_bar() as progress:
+            found[name] = one.verify(full=not quick, media=media, progress=progress)
     here.output.drawn(
         Group(*(part for name, one in found.items() for part in (name, one))),
         {name: _facts(one) for name, one in found.items()},

@@ -61,15 +61,15 @@ def add(
     if frames is None and labels is None:
         raise typer.BadParameter("give --frames, --labels, or both")
     with (
-        progress_bar() as tell,
-        dataset.open_upload(message=message, progress=tell) as draft,
+        progress_bar() as progress,
+        dataset.open_upload(message=message, progress=progress) as draft,
     ):
-        tell("reading", 0, 1)
+        progress("reading", 0, 1)
         if frames is not None:
             draft.add(frames, labels, if_exists=if_exists)  # type: ignore[arg-type]
         elif labels is not None:
             draft.upsert_labels(labels)
-        tell("reading", 1, 1)
+        progress("reading", 1, 1)
     if draft.upload is not None:
         told(here, draft.upload)
 
@@ -88,8 +88,8 @@ def modify(
     if frames is None and labels is None:
         raise typer.BadParameter("give --frames, --labels, or both")
     dataset = here.dataset(target, inline=not deferred)
-    with progress_bar() as tell:
-        upload = dataset.modify(frames, labels, message=message, progress=tell)
+    with progress_bar() as progress:
+        upload = dataset.modify(frames, labels, message=message, progress=progress)
     told(here, upload)
 
 
@@ -110,8 +110,10 @@ def delete(
     if not frame and frames is None and labels is None:
         raise typer.BadParameter("give --frame, --frames or --labels")
     dataset = here.dataset(target, inline=not deferred)
-    with progress_bar() as tell:
-        upload = dataset.delete(frame or frames, labels, message=message, progress=tell)
+    with progress_bar() as progress:
+        upload = dataset.delete(
+            frame or frames, labels, message=message, progress=progress
+        )
     told(here, upload)
 
 
@@ -246,8 +248,8 @@ def retry(
     """Send the rejected frames again: lakehouse upload retry cells/hela ID --labels mended.jsonl."""
     here = session(context)
     found = here.versioned(target).upload(upload_id)
-    with progress_bar() as tell:
-        again = found.retry(frames, labels, progress=tell)
+    with progress_bar() as progress:
+        again = found.retry(frames, labels, progress=progress)
     told(here, again)
 
 

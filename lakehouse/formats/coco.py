@@ -235,7 +235,7 @@ def write(source: Source, target: Target) -> None:
         parts[1].open("w", encoding="utf-8") as annotations,
     ):
         image_id = annotation_id = 0
-        for batch in source.batches(target.tell):
+        for batch in source.batches(target.progress):
             pictures: list[tuple[Row, Path]] = []
             for frame, labels in batch:
                 image_id += 1

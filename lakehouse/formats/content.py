@@ -23,7 +23,7 @@ from lakehouse.model.class_map import ClassMap
 from lakehouse.model.metadata import PREFIX
 from lakehouse.storage import collect, collect_all
 from lakehouse.storage.media import Media
-from lakehouse.types import FrameLike, LabelLike, Tell
+from lakehouse.types import FrameLike, LabelLike, Progress
 
 LOSS_SCHEMA: Final = pl.Schema(
     {
@@ -202,7 +202,7 @@ class Source:
         labels = self.labels.with_columns(named.alias("class_name"))
         return replace(self, labels=labels)
 
-    def batches(self, tell: Tell) -> Iterator[list[tuple[Row, list[Row]]]]:
+    def batches(self, progress: Progress) -> Iterator[list[tuple[Row, list[Row]]]]:
         """Frames in the order of their ids, each with its labels, some at a time."""
         ids = collect(self.frames.select("frame_id").sort("frame_id"))["frame_id"]
         for start in range(0, len(ids), _BATCH):
@@ -220,7 +220,7 @@ class Source:
                 for frame_id, group in groupby(_rows(labels), itemgetter("frame_id"))
             }
             yield [(row, its.get(row["frame_id"], [])) for row in _rows(frames)]
-            tell("frames", start + len(batch), len(ids))
+            progress("frames", start + len(batch), len(ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ class Target:
 
     folder: Path
     losses: Losses
-    tell: Tell
+    progress: Progress
     media: bool
     """Whether images are written too."""
     split: str | None = None

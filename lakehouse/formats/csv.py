@@ -78,7 +78,7 @@ def write(source: Source, target: Target) -> None:
         rows.select(_cells(column) for column in rows).write_csv(target.folder / path)
         schema = {"fields": fields}
         resources.append({"name": name, "path": path, "schema": schema})
-        target.tell("tables", done + 1, len(tables))
+        target.progress("tables", done + 1, len(tables))
     package = {"resources": resources, "classes": list(source.classes.ids)}
     text = json.dumps(package, ensure_ascii=False, indent=1)
     (target.folder / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")

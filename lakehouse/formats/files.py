@@ -18,7 +18,7 @@ from lakehouse.errors import AlreadyExistsError, InvalidInputError, Problem
 from lakehouse.formats.content import Row
 from lakehouse.model.problems import raise_if_any
 from lakehouse.storage.media import is_relative
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 
 IMAGE_ENDINGS: Final = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -36,7 +36,7 @@ class Origin:
     """Where they are looked for."""
     prefix: str | None = None
     """What stands before each name; None: where the image is found, else nothing."""
-    tell: Tell = silent
+    progress: Progress = silent
     """Told how far the reading is."""
 
     def url(self, name: str) -> str:

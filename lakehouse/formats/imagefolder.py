@@ -166,7 +166,7 @@ def write(source: Source, target: Target) -> None:
     names, problems = FileNames(), list[Problem]()
     with ExitStack() as open_files:
         tables: dict[Path, _Metadata] = {}
-        for batch in source.batches(target.tell):
+        for batch in source.batches(target.progress):
             pictures: list[tuple[Row, Path]] = []
             rows: dict[Path, list[Row]] = {}
             for frame, labels in batch:

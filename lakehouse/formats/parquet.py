@@ -69,7 +69,7 @@ def write(source: Source, target: Target) -> None:
         path = target.folder / f"{name}.parquet"
         metadata = {_CLASSES: classes}
         rows.sink_parquet(path, compression="zstd", metadata=metadata)
-        target.tell("tables", done + 1, len(tables))
+        target.progress("tables", done + 1, len(tables))
     (target.folder / "README.md").write_text(_README, encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from lakehouse.formats.files import Origin, appearing
 from lakehouse.formats.names import format_of
 from lakehouse.model.metadata import PREFIX
 from lakehouse.storage import collect_all
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def export(
     media: bool | None,
     split: str | None,
     overwrite: bool,
-    tell: Tell,
+    progress: Progress,
 ) -> Export:
     """Write rows as files of a format.
 
@@ -94,7 +94,7 @@ def export(
         media: Whether to write images too; None: where the format needs them.
         split: The metadata field of frames that names the part of each.
         overwrite: Replace what is at `path`.
-        tell: Told how far it is.
+        progress: Told how far it is.
 
     Raises:
         InvalidInputError: If there is no such format or field, or images cannot be
@@ -111,7 +111,7 @@ def export(
     fitting = losses_of(kind.form, source, losses)
     with appearing(path, overwrite=overwrite) as folder:
         wanted = kind.form.media if media is None else media
-        kind.write(fitting, Target(folder, losses, tell, wanted, split))
+        kind.write(fitting, Target(folder, losses, progress, wanted, split))
         written = [file for file in folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
     frames, labels = (count.item() for count in counts)
@@ -142,7 +142,7 @@ def read_files(
     format_name: str,
     images: str | None,
     losses: Losses,
-    tell: Tell = silent,
+    progress: Progress = silent,
 ) -> Content:
     """Read files of a format.
 
@@ -152,7 +152,7 @@ def read_files(
         images: What stands before the names of images; None: the folder in which
             they are found, else nothing.
         losses: Where what has no column is told.
-        tell: Told how far it is.
+        progress: Told how far it is.
 
     Raises:
         InvalidInputError: If there is no such format, or files cannot be read: all
@@ -163,5 +163,5 @@ def read_files(
         raise InvalidInputError(f"There is nothing at {path}.", kind="import.no_file")
     base = path.parent if path.is_file() else path
     folders = tuple((base / name).resolve() for name in _BESIDE)
-    origin = Origin(folders, images, tell)
+    origin = Origin(folders, images, progress)
     return kind.read(path, origin, losses)

@@ -57,7 +57,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     files = [path] if path.is_file() else sorted(path.rglob("*.xml"))
     frames, labels, problems = list[Row](), list[Row](), list[Problem]()
     for place, file in enumerate(files):
-        origin.tell("files", place, len(files))
+        origin.progress("files", place, len(files))
         try:
             root = ET.parse(file).getroot()  # noqa: S314 - expat bounds entities
             frame, its = _frame(root, file, origin), list(_objects(root, losses))
@@ -126,7 +126,7 @@ def write(source: Source, target: Target) -> None:
     names, problems = FileNames(), list[Problem]()
     folder = target.folder / "Annotations"
     folder.mkdir()
-    for batch in source.batches(target.tell):
+    for batch in source.batches(target.progress):
         pictures: list[tuple[Row, Path]] = []
         for frame, labels in batch:
             name = names.of_frame(frame, "")

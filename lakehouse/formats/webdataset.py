@@ -42,7 +42,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
     frames, labels, problems = list[Row](), list[Row](), list[Problem]()
     for place, shard in enumerate(shards):
-        origin.tell("shards", place, len(shards))
+        origin.progress("shards", place, len(shards))
         try:
             for frame, its in _samples(shard, origin, losses):
                 frames.append(frame)
@@ -122,7 +122,7 @@ def write(source: Source, target: Target) -> None:
     problems = list[Problem]()
     place = 0
     try:
-        for batch in source.batches(target.tell):
+        for batch in source.batches(target.progress):
             frames = [frame for frame, _ in batch]
             images = fetched(frames, source.media, problems) if target.media else ()
             data = list(images) or [None] * len(frames)

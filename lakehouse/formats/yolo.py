@@ -67,7 +67,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     frames, labels, problems = list[Row](), list[Row](), list[Problem]()
     images = list(_images(described.parent, found))
     for done, (part, image) in enumerate(images):
-        origin.tell("images", done, len(images))
+        origin.progress("images", done, len(images))
         try:
             size = size_of(image.read_bytes())
         except (OSError, ValueError) as error:
@@ -209,7 +209,7 @@ def write(source: Source, target: Target) -> None:
     numbers = {name: place for place, name in enumerate(source.classes.ids)}
     polygons = _is_segmentation(source)
     names, problems, parts = FileNames(), list[Problem](), dict[str, None]()
-    for batch in source.batches(target.tell):
+    for batch in source.batches(target.progress):
         frames = [frame for frame, _ in batch]
         images = fetched(frames, source.media, problems) if target.media else ()
         data = list(images) or [None] * len(frames)

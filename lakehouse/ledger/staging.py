@@ -39,7 +39,7 @@ from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.storage import Store, collect_all
 from lakehouse.storage.conditional import put_once
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 
 FORMAT: Final = 1
 """The format of manifests that this release writes, and the newest it reads."""
@@ -132,14 +132,14 @@ class Staging:
         return self._newest
 
     def stage(
-        self, prepared: Prepared, manifest: Manifest, tell: Tell = silent
+        self, prepared: Prepared, manifest: Manifest, progress: Progress = silent
     ) -> Manifest:
         """Make the upload durable, and return the manifest that lies there.
 
         Args:
             prepared: Its rows.
             manifest: What is said of it.
-            tell: Told `staging`, how many rows are durable, and of how many.
+            progress: Told `staging`, how many rows are durable, and of how many.
 
         Raises:
             InvalidInputError: If the upload's id is taken by other content.
@@ -147,7 +147,7 @@ class Staging:
         token = secrets.token_hex(4)
         ours = replace(manifest, classes=dict(prepared.classes))
         parts = {name: getattr(prepared.operations, name) for name in _PARTS}
-        count = _Counter(tell, sum(part.height for part in parts.values()))
+        count = _Counter(progress, sum(part.height for part in parts.values()))
         for name, rows in parts.items():
             if name in prepared.images:
                 self._write_images(ours, name, token, rows, count)
@@ -352,8 +352,8 @@ class Staging:
 class _Counter:
     """Counts staged rows aloud."""
 
-    def __init__(self, tell: Tell, total: int) -> None:
-        self._tell = tell
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
         self._total = total
         self._done = 0
         self.add(0)
@@ -361,7 +361,7 @@ class _Counter:
     def add(self, rows: int) -> None:
         """Tell that so many more rows are durable."""
         self._done += rows
-        self._tell("staging", self._done, self._total)
+        self._progress("staging", self._done, self._total)
 
 
 def require_same_content(found: str, manifest: Manifest) -> None:

@@ -49,7 +49,7 @@ from lakehouse.transactions.commit import (
 )
 from lakehouse.transactions.pending import Pending, next_group
 from lakehouse.transactions.plan import Plan, plan_entry, upload_rows
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 
 _UNKNOWN: Final = "The dataset never had a frame of that id."
 _UNPINNED: Final = (
@@ -297,11 +297,11 @@ class Merger:
         self._compacts = compacts
         self._at_hand = at_hand if at_hand is not None else {}
 
-    def run(self, tell: Tell = silent) -> list[str]:
+    def run(self, progress: Progress = silent) -> list[str]:
         """Merge until nothing is pending; the ids of the uploads settled, in order.
 
         Args:
-            tell: Told `merging`, how many uploads are settled, and of how many.
+            progress: Told `merging`, how many uploads are settled, and of how many.
 
         Raises:
             StorageError: If the store failed. Nothing is lost: what is staged
@@ -313,11 +313,11 @@ class Merger:
                 head = ready_head(self._collection, self._name)
                 group = next_group(self._collection, head.version, self._at_hand)
                 if not group:
-                    tell("merging", len(settled), len(settled))
+                    progress("merging", len(settled), len(settled))
                     return settled
-                if tell is not silent:
+                if progress is not silent:
                     left = len(unsettled(self._collection, head.version))
-                    tell("merging", len(settled), len(settled) + left)
+                    progress("merging", len(settled), len(settled) + left)
                 settled += self._merge(head, group)
 
     def _merge(self, head: Entry, group: Sequence[Pending]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.types import TableLike, Tell
+from lakehouse.types import Progress, TableLike
 from lakehouse.uploads.sources import Source
 
 _SAMPLE: Final = 100_000
@@ -95,7 +95,7 @@ class Parts:
         for source in self._sources:
             self.path(source, part).unlink(missing_ok=True)
 
-    def write(self, wanted: set[int], rows: int, tell: Tell) -> None:
+    def write(self, wanted: set[int], rows: int, progress: Progress) -> None:
         """Read the sources, and write each wanted part's rows to its file."""
         done = 0
         for source in self._sources:
@@ -106,7 +106,7 @@ class Parts:
                         with self.path(source, part).open("ab") as file:
                             source.write(chunk, places, file)
                 done += len(ids)
-                tell("rows", done, rows)
+                progress("rows", done, rows)
 
     def _places(self, ids: pl.Series) -> dict[int, pl.Series]:
         """The places of a chunk's rows, by their part, in order."""

@@ -15,7 +15,7 @@ import polars as pl
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.model.ids import new_upload_id
 from lakehouse.model.operations import Operations
-from lakehouse.types import SourceLike, Tell, silent
+from lakehouse.types import Progress, SourceLike, silent
 from lakehouse.uploads.cutting import Parts, cut
 from lakehouse.uploads.sources import Lines, Rows, Source, SourceFiles, find_files
 from lakehouse.uploads.upload import Upload
@@ -104,7 +104,7 @@ class LoadOptions(TypedDict, total=False):
     storage_options: Mapping[str, str]
     message: str | None
     metadata: Mapping[str, Any]
-    progress: Tell
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class _Request:
     storage_options: Mapping[str, str] | None = None
     message: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    progress: Tell = silent
+    progress: Progress = silent
 
 
 class LoadTarget(Protocol):
@@ -205,11 +205,11 @@ def _sent(
     known: Mapping[int, str],
     note: Mapping[str, Any],
 ) -> Load:
-    tell = request.progress
+    progress = request.progress
     uploads: list[Upload] = []
     refused: list[str] = []
     for part in range(len(parts)):
-        tell("parts", part, len(parts))
+        progress("parts", part, len(parts))
         if part in known:
             uploads.append(target.upload(known[part]))
             continue
@@ -226,7 +226,7 @@ def _sent(
             metadata=dict(request.metadata) | {"load": dict(note) | {"part": part}},
         )
         uploads.append(upload)
-    tell("parts", len(parts), len(parts))
+    progress("parts", len(parts), len(parts))
     if refused:
         raise InvalidInputError(
             f"{len(refused)} of {len(parts)} parts could not be read as frames and "

@@ -10,7 +10,7 @@ from lakehouse.ledger.prepared import prepare
 from lakehouse.ledger.settled import frame_ids, settled_row
 from lakehouse.ledger.staging import Manifest, require_same_content
 from lakehouse.model.operations import Operations
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 from lakehouse.versions.snapshot import Snapshot
 
 
@@ -30,7 +30,7 @@ class Submission:
 
 
 def submit(
-    collection: Collection, submission: Submission, tell: Tell = silent
+    collection: Collection, submission: Submission, progress: Progress = silent
 ) -> tuple[str, Operations]:
     """Stage a submission; the id of its upload, and the operations as staged.
 
@@ -40,7 +40,7 @@ def submit(
     Args:
         collection: Where it goes.
         submission: What is sent.
-        tell: Told how many rows are staged.
+        progress: Told how many rows are staged.
 
     Raises:
         InvalidInputError: If the id is taken by other rows.
@@ -71,7 +71,7 @@ def submit(
         if settled is not None:
             require_same_content(settled["content_hash"], manifest)
             return manifest.upload_id, operations
-    return staging.stage(prepared, manifest, tell).upload_id, operations
+    return staging.stage(prepared, manifest, progress).upload_id, operations
 
 
 OnError = Literal["reject", "abort"]
@@ -85,4 +85,4 @@ class SubmitOptions(TypedDict, total=False):
     upload_id: str | None
     on_error: OnError
     based_on: Snapshot | int | None
-    progress: Tell
+    progress: Progress

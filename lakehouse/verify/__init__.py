@@ -10,8 +10,8 @@ All problems are told at once, each with the version, table and file at fault.
 Nothing is mended here, and nothing damaged is decoded.
 """
 
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 from lakehouse.verify.report import Verification
 from lakehouse.verify.run import verify
 
-__all__ = ["Tell", "Verification", "silent", "verify"]
+__all__ = ["Progress", "Verification", "silent", "verify"]

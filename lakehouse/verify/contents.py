@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.contracts import LIVE_TABLES
-from lakehouse.types import Tell
+from lakehouse.types import Progress
 from lakehouse.verify.compare import Doubts, check_live, check_log, compare, orphans
 from lakehouse.verify.files import Copy
 from lakehouse.verify.gather import IMAGE, LIVING, Gathered, Tally, gather
@@ -39,7 +39,7 @@ def check_contents(
     uploads: Uploads,
     gone: Callable[[Copy], None],
     findings: Findings,
-    tell: Tell,
+    progress: Progress,
 ) -> None:
     """Read the rows of all live tables and change logs, and compare every version.
 
@@ -51,12 +51,12 @@ def check_contents(
         uploads: Those that rows may name.
         gone: Called when a file went meanwhile.
         findings: Where problems are noted.
-        tell: Told how far it is.
+        progress: Told how far it is.
     """
     files = {table: _of(table, copies) for table in LIVE_TABLES}
     rows = {table: sum(c.file.rows for c in found) for table, found in files.items()}
     parts = parts_for(max(rows.values()))
-    done = _counter(right, findings, tell)
+    done = _counter(right, findings, progress)
     with ExitStack() as stack:
         tables: list[Gathered] = []
         for table, mine in files.items():
@@ -73,7 +73,7 @@ def check_contents(
             gather(gathered, right, findings, done)
             tables.append(gathered)
         if uploads.are_all_known or len(history.vouched) > history.head:
-            _compare(tables, parts, history, findings, tell)
+            _compare(tables, parts, history, findings, progress)
         else:
             findings.note(
                 "Both the table of uploads and a ledger entry are damaged, so versions "
@@ -86,7 +86,7 @@ def _compare(
     parts: int,
     history: History,
     findings: Findings,
-    tell: Tell,
+    progress: Progress,
 ) -> None:
     """Compare the rows of all tables, part by part of their keys."""
     logs = [Tally.empty(history.head + 1) for _ in tables]
@@ -101,7 +101,7 @@ def _compare(
             if tables[outer].is_live_whole:
                 alone = orphans(living[inner], living[outer], by)
                 doubts[inner].note(check, alone)
-        tell("keys", part + 1, parts)
+        progress("keys", part + 1, parts)
     for gathered, log, doubt in zip(tables, logs, doubts, strict=True):
         doubt.tell(gathered, history.open, findings)
         check_log(gathered, log, history, findings)
@@ -115,7 +115,7 @@ def _of(table: str, copies: Sequence[Copy]) -> list[Copy]:
 
 
 def _counter(
-    right: Sequence[Copy], findings: Findings, tell: Tell
+    right: Sequence[Copy], findings: Findings, progress: Progress
 ) -> Callable[[], None]:
     """What tells how many of the rows were read."""
     contents = {
@@ -124,7 +124,7 @@ def _counter(
         for copy in _of(table, right)
     }
     total = sum(contents.values())
-    return lambda: tell("rows", findings.counts["rows"], total)
+    return lambda: progress("rows", findings.counts["rows"], total)
 
 
 def _schema(

@@ -16,7 +16,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.model.contracts import APPEND_TABLES, COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.storage import Store, Written
-from lakehouse.types import Tell
+from lakehouse.types import Progress
 from lakehouse.verify.ledger import History, closed_ranges, entries_after
 from lakehouse.verify.lives import FileLife
 from lakehouse.verify.report import Findings
@@ -95,14 +95,14 @@ class FileCheck:
         self._findings.counts["files"] = len(copies)
         return right
 
-    def bytes(self, copies: Sequence[Copy], tell: Tell) -> list[Copy]:
+    def bytes(self, copies: Sequence[Copy], progress: Progress) -> list[Copy]:
         """Read every file and hold it against its checksum; the right are returned."""
         total = sum(copy.file.size for copy in copies)
         found: dict[Copy, Written | LakehouseError] = {}
         for copy, read in _checksums(self._collection.store, copies):
             found[copy] = read
             self._findings.counts["bytes"] += copy.file.size
-            tell("files", self._findings.counts["bytes"], total)
+            progress("files", self._findings.counts["bytes"], total)
         right = [
             copy
             for copy, read in found.items()

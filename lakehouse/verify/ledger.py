@@ -18,7 +18,7 @@ from lakehouse.errors import StorageError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry, entry_name, log_path
 from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
-from lakehouse.types import Tell
+from lakehouse.types import Progress
 from lakehouse.verify.evidence import (
     Decided,
     Raw,
@@ -161,14 +161,17 @@ class History:
 
 
 def walk(
-    collection: Collection, findings: Findings, tell: Tell, look: Look | None = None
+    collection: Collection,
+    findings: Findings,
+    progress: Progress,
+    look: Look | None = None,
 ) -> History:
     """Read the ledger and the logs, and hold them against each other.
 
     Args:
         collection: Whose ledger and logs.
         findings: Where problems are noted.
-        tell: Told how far it is.
+        progress: Told how far it is.
         look: Shown each entry's number and the tables after it.
 
     Raises:
@@ -203,7 +206,7 @@ def walk(
         _take(history, raw, decided, content, findings)
         if look is not None:
             look(raw.version, history.states)
-        tell("ledger", raw.version + 1, head + 1)
+        progress("ledger", raw.version + 1, head + 1)
     observe()
     findings.counts["entries"] = head + 1
     findings.counts["tables"] = len(COLLECTION_TABLES)

@@ -17,7 +17,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.model.labels import URL_FIELDS
 from lakehouse.storage import collect_all
 from lakehouse.storage.media import Media
-from lakehouse.types import Tell
+from lakehouse.types import Progress
 from lakehouse.verify.report import Findings
 
 _AT_ONCE: Final = 16
@@ -39,19 +39,19 @@ class _Medium:
     """Ids of frames, or of frames and labels."""
 
 
-def check_media(collection: Collection, findings: Findings, tell: Tell) -> None:
+def check_media(collection: Collection, findings: Findings, progress: Progress) -> None:
     """Tell which media of the latest version are missing, or have changed.
 
     Args:
         collection: Whose frames and labels.
         findings: Where problems are noted.
-        tell: Told how far it is.
+        progress: Told how far it is.
     """
     wanted = _named(collection)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         judged = pool.map(lambda medium: _judge(collection.media, medium), wanted)
         for done, (medium, fault) in enumerate(zip(wanted, judged, strict=True)):
-            tell("media", done + 1, len(wanted))
+            progress("media", done + 1, len(wanted))
             if fault is not None:
                 _tell(collection, medium, fault, findings)
     findings.counts["media"] = len(wanted)

@@ -11,7 +11,7 @@ latest      or else: the latest version, by the hashes that its rows carry
 from functools import partial
 
 from lakehouse.ledger.collection import Collection
-from lakehouse.types import Tell, silent
+from lakehouse.types import Progress, silent
 from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
 from lakehouse.verify.files import FileCheck, copies_of
@@ -27,7 +27,7 @@ def verify(
     *,
     full: bool = True,
     media: bool = False,
-    progress: Tell = silent,
+    progress: Progress = silent,
 ) -> Verification:
     """Find everything that is wrong with a collection.
 
@@ -62,7 +62,7 @@ def verify(
             uploads=uploads,
             gone=files.gone,
             findings=findings,
-            tell=progress,
+            progress=progress,
         )
     else:
         check_latest(collection, history, right, findings)

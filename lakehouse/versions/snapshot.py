@@ -26,7 +26,7 @@ from lakehouse.model.contracts import LIVE_TABLES, Layout
 from lakehouse.similarity import Corpus, Searchable
 from lakehouse.storage import collect_all
 from lakehouse.storage.media import Media
-from lakehouse.types import ElementType, Tell, silent
+from lakehouse.types import ElementType, Progress, silent
 from lakehouse.versions.lock import condition_text, lock_of
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ class Snapshot(Searchable):
         media: bool | None = None,
         split: str | None = None,
         overwrite: bool = False,
-        progress: Tell = silent,
+        progress: Progress = silent,
     ) -> Export:
         """Write the frames and labels, filtered or not, as files of another tool.
 
@@ -336,7 +336,7 @@ class Snapshot(Searchable):
             media=media,
             split=split,
             overwrite=overwrite,
-            tell=progress,
+            progress=progress,
         )
 
     def plot(self, frame_id: str) -> "Image":

@@ -205,8 +205,8 @@ def test_a_terminal_sees_a_bar_and_a_pipe_does_not(dataset: lakehouse.Dataset) -
     for is_terminal in (True, False):
         screen = io.StringIO()
         console = Console(file=screen, force_terminal=is_terminal, width=100)
-        with progress_bar(console) as tell:
-            dataset.add([frame(f"f{is_terminal}")], progress=tell)
+        with progress_bar(console) as progress:
+            dataset.add([frame(f"f{is_terminal}")], progress=progress)
         drawn.append(screen.getvalue())
 
     assert "staging" in drawn[0]

@@ -77,14 +77,14 @@ def test_the_job_tells_dataset_by_dataset(copied: Path) -> None:
 def test_the_bar_is_shown_on_terminals_alone(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with progress_bar() as tell:
-        tell("files", 1, 2)
+    with progress_bar() as progress:
+        progress("files", 1, 2)
 
     assert capsys.readouterr() == ("", "")
     screen = io.StringIO()
-    with progress_bar(Console(file=screen, force_terminal=True, width=60)) as tell:
-        tell("ledger", 2, 2)
-        tell("files", 1, 2)
+    with progress_bar(Console(file=screen, force_terminal=True, width=60)) as progress:
+        progress("ledger", 2, 2)
+        progress("files", 1, 2)
     assert "ledger" in screen.getvalue()
 
 
