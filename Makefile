@@ -62,10 +62,12 @@ check: .venv/.ready ## Formatting, linting, layers, types, spelling
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/codespell
+	$(BIN)/taplo fmt --check
 
 format: .venv/.ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/taplo fmt
 
 .venv/.bench: .venv/.ready pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
