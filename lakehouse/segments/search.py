@@ -19,7 +19,7 @@ from lakehouse.segments.staleness import frozen, otherwise_at
 from lakehouse.similarity import Corpus, Metric
 from lakehouse.similarity.corpus import Vectors
 from lakehouse.similarity.duplicates import nearest_seed
-from lakehouse.similarity.query import metric_faults, require_same_model
+from lakehouse.similarity.query import metric_problems, require_same_model
 from lakehouse.storage import collect
 from lakehouse.types import ElementType
 from lakehouse.versions.snapshot import HasVersions, Snapshot
@@ -116,7 +116,7 @@ class Searching(Readable):
             InvalidInputError: If vectors are of different models, or the source is of
                 another project.
         """
-        raise_if_any(metric_faults(metric))
+        raise_if_any(metric_problems(metric))
         snapshot = source if isinstance(source, Snapshot) else source.latest()
         place = self._home.place_of(snapshot)
         kind: ElementType = self._kind

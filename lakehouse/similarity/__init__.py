@@ -10,16 +10,26 @@
     duplicates   frames that are there twice
     leakage      what two sets of frames have in common
     splits       which frames go to train and which to test, for good
-    searchable   the part of a snapshot that offers all this
 
 Vectors are compared within one model only. Answers follow from the version alone;
 what is kept to be quicker, in memory and in a local folder, can go at any time.
 """
 
 from lakehouse.similarity.corpus import Corpus
+from lakehouse.similarity.duplicates import duplicate_frames
 from lakehouse.similarity.index import Metric
-from lakehouse.similarity.leakage import Leakage
-from lakehouse.similarity.query import Within
-from lakehouse.similarity.searchable import Searchable
+from lakehouse.similarity.leakage import Leakage, Side, leakage_between
+from lakehouse.similarity.query import Query, VectorLike, Within, search
 
-__all__ = ["Corpus", "Leakage", "Metric", "Searchable", "Within"]
+__all__ = [
+    "Corpus",
+    "Leakage",
+    "Metric",
+    "Query",
+    "Side",
+    "VectorLike",
+    "Within",
+    "duplicate_frames",
+    "leakage_between",
+    "search",
+]

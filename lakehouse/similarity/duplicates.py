@@ -6,8 +6,10 @@ import numpy as np
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.model.problems import raise_if_any
 from lakehouse.similarity.corpus import Corpus, Doubles, Floats, Rows, Vectors
 from lakehouse.similarity.index import Metric, between, unit
+from lakehouse.similarity.query import distance_problems
 from lakehouse.storage import collect
 
 MOST_PAIRS: Final = 10_000_000
@@ -158,20 +160,25 @@ def _error(left: Floats, right: Floats) -> float:
 PAIR = ["frame_id", "other_frame_id"]
 
 
-def pairs_of_frames(
-    frames: pl.LazyFrame, corpus: Corpus | None, threshold: float | None, metric: Metric
+def duplicate_frames(
+    frames: pl.LazyFrame, corpus: Corpus, *, threshold: float | None, metric: Metric
 ) -> pl.DataFrame:
-    """Pairs of frames of one version that show the same, or nearly.
+    """Pairs of frames of one version that show the same image, or nearly.
 
     Args:
         frames: Their `frame_id` and `image_url`.
-        corpus: Their vectors; None looks at images alone.
-        threshold: The greatest distance.
-        metric: Which.
+        corpus: Their vectors.
+        threshold: The greatest distance; None compares image URLs alone.
+        metric: Which distance.
 
     Returns:
         `frame_id`, `other_frame_id`, `same_url`, `distance`: null unless near.
+
+    Raises:
+        InvalidInputError: If the threshold or the metric is no distance, or there are
+            too many pairs to list.
     """
+    raise_if_any(distance_problems(threshold, metric))
     images = collect(frames.select("frame_id", "image_url"))
     found = same_images(images, images).filter(
         pl.col("frame_id") < pl.col("other_frame_id")
@@ -207,17 +214,17 @@ def same_images(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def near_pairs(
-    one: Corpus | None, other: Corpus | None, threshold: float | None, metric: Metric
+    one: Corpus, other: Corpus | None, threshold: float | None, metric: Metric
 ) -> pl.DataFrame:
     """Pairs of frames whose vectors are near: `frame_id`, `other_frame_id`, `distance`.
 
     Args:
-        one: Vectors; None for no pairs.
+        one: Vectors.
         other: Those of others; None for pairs among the first.
         threshold: The greatest distance; None for no pairs.
         metric: Which.
     """
-    if one is None or threshold is None:
+    if threshold is None:
         schema = dict.fromkeys(PAIR, pl.String()) | {"distance": pl.Float64()}
         return pl.DataFrame(schema=schema)
     first = one.part()

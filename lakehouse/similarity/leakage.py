@@ -15,7 +15,7 @@ from lakehouse.model.problems import raise_if_any
 from lakehouse.similarity.corpus import Corpus
 from lakehouse.similarity.duplicates import PAIR, near_pairs, same_images
 from lakehouse.similarity.index import Metric
-from lakehouse.similarity.query import require_same_model
+from lakehouse.similarity.query import distance_problems, require_same_model
 from lakehouse.storage import collect
 
 _REASONS: Final = ("frame_id", "image_url", "embedding")
@@ -25,10 +25,14 @@ _REASONS: Final = ("frame_id", "image_url", "embedding")
 class Side:
     """One of two sets of frames."""
 
-    where: str
-    """In words."""
     frames: pl.LazyFrame
     corpus: Corpus
+    """The vectors of these frames."""
+
+    @property
+    def where(self) -> str:
+        """The version that the frames are of, in words."""
+        return self.corpus.where
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ class Leakage:
 def leakage_between(
     one: Side, other: Side, *, threshold: float | None, by: str | None, metric: Metric
 ) -> Leakage:
-    """What two sets of frames have in common; `snapshot.leakage` tells the arguments."""
+    """What two sets of frames have in common; `Snapshot.leakage` has the arguments."""
+    raise_if_any(distance_problems(threshold, metric))
     raise_if_any(
         [fault for side in (one, other) for fault in _column_faults(side, by)],
         lead="These frames cannot be compared so.",

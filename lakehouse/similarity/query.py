@@ -19,10 +19,12 @@ import polars as pl
 from lakehouse.errors import InvalidInputError, NotFoundError, Problem
 from lakehouse.ledger.change_log import content
 from lakehouse.merging.types import EmbeddingSpec
+from lakehouse.model.contracts import Kind
 from lakehouse.model.problems import raise_if_any
 from lakehouse.similarity.corpus import Corpus, Floats, Rows
 from lakehouse.similarity.index import Found, Metric, looked_at, nearest, neighbours_of
 from lakehouse.storage import collect
+from lakehouse.types import ElementType
 
 VectorLike = Sequence[float] | npt.NDArray[Any]
 """Numbers of one vector."""
@@ -48,10 +50,16 @@ class Query:
             [
                 *self._subject_faults(),
                 *self._count_faults(),
-                *metric_faults(self.metric),
+                *metric_problems(self.metric),
             ],
             lead=_LEAD,
         )
+
+    def element_type_in(self, kind: Kind) -> ElementType:
+        """The type of what is searched for when the caller does not say it."""
+        if self.label_id is None:
+            return "frame"
+        return "label" if kind == "dataset" else "inference"
 
     def vector_in(self, corpus: Corpus) -> tuple[Floats, int | None]:
         """The vector to search with, and its own row if it is one of the corpus.
@@ -129,10 +137,10 @@ class Query:
         )
 
 
-def metric_faults(metric: object) -> list[Problem]:
+def metric_problems(metric: object) -> list[Problem]:
     """What is wrong with the name of a distance.
 
-    >>> [str(fault) for fault in metric_faults("cosin")]
+    >>> [str(fault) for fault in metric_problems("cosin")]
     ["metric: 'cosin' is no distance. It is one of euclidean, cosine."]
     """
     known = get_args(Metric)
@@ -140,6 +148,16 @@ def metric_faults(metric: object) -> list[Problem]:
         return []
     hint = f"It is one of {', '.join(known)}."
     return [_fault("metric", f"{metric!r} is no distance.", hint)]
+
+
+def distance_problems(threshold: Any, metric: object) -> list[Problem]:  # noqa: ANN401 - whatever was passed
+    """What is wrong with a threshold of distances (None for no threshold), and a metric."""
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if threshold is None or (is_number and math.isfinite(threshold) and threshold >= 0):
+        return metric_problems(metric)
+    message = f"{threshold!r} is no distance."
+    problem = _fault("threshold", message, "Give a number from 0 on, or none.")
+    return [problem, *metric_problems(metric)]
 
 
 def require_same_model(

@@ -23,7 +23,18 @@ from lakehouse.ledger.change_log import content, upload_versions
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.contracts import LIVE_TABLES, Layout
-from lakehouse.similarity import Corpus, Searchable
+from lakehouse.similarity import (
+    Corpus,
+    Leakage,
+    Metric,
+    Query,
+    Side,
+    VectorLike,
+    Within,
+    duplicate_frames,
+    leakage_between,
+    search,
+)
 from lakehouse.storage import collect_all
 from lakehouse.storage.media import Media
 from lakehouse.types import ElementType, Progress, silent
@@ -44,7 +55,7 @@ class TableAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot(Searchable):
+class Snapshot:
     """The frames and labels of one version. Made by `dataset.at()`."""
 
     version: int
@@ -150,6 +161,20 @@ class Snapshot(Searchable):
             labels_where=_both(self.labels_where, labels),
         )
 
+    def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        if self.frames_where is None:
+            return rows
+        return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
+
+    def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
+        rows = content(self.collection, table, self.read_version).drop("row_hash")
+        if not provenance:
+            return rows.drop("upload_id")
+        uploads = upload_versions(self.collection)
+        return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
+
+    # ------------------------------ SIMILARITY ------------------------------ #
+
     def corpus(self, element_type: ElementType) -> Corpus:
         """The vectors of its frames, labels or inferences, as `similar` searches them.
 
@@ -165,17 +190,117 @@ class Snapshot(Searchable):
             self.collection, element_type, self.version, self.read_version, chosen
         )
 
-    def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        if self.frames_where is None:
-            return rows
-        return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
+    def similar(
+        self,
+        *,
+        frame_id: str | None = None,
+        label_id: str | None = None,
+        vector: VectorLike | None = None,
+        k: int = 10,
+        metric: Metric = "euclidean",
+        element_type: ElementType | None = None,
+        model: str | None = None,
+        within: Within | None = None,
+        exact: bool | None = None,
+    ) -> pl.DataFrame:
+        """The frames, or labels, whose vectors are nearest to one; itself left out.
 
-    def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
-        rows = content(self.collection, table, self.read_version).drop("row_hash")
-        if not provenance:
-            return rows.drop("upload_id")
-        uploads = upload_versions(self.collection)
-        return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
+        Args:
+            frame_id: A frame of this version; with `label_id` the label's.
+            label_id: A label of this version; alone where only one frame has it.
+            vector: Any vector of the model that the version's are of.
+            k: How many neighbours.
+            metric: `euclidean`, or `cosine`: one minus the cosine of the angle.
+            element_type: What a `vector` is compared with: `frame` when left out,
+                `label`, or `inference`.
+            model: What the vector is made with; refused if the version's are not.
+            within: A segment: only its elements are searched.
+            exact: True compares with every vector, which is what happens when left
+                out too, unless there are many and faiss is installed. False wants
+                faiss: a neighbour may be missing, and distances are true.
+
+        Returns:
+            `frame_id`, `label_id` (not of frames) and `distance`, nearest first.
+
+        Raises:
+            NotFoundError: If there is no such element, or it has no vector.
+            InvalidInputError: If the vector is of another dimension or model, or
+                elements of the segment are not in this version as they were added.
+            LakehouseError: If `exact=False` and faiss is not installed.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("cells", classes=["cell"]).create_dataset(
+        ...     "hela"
+        ... )
+        >>> rows = [
+        ...     {"frame_id": f"f{n}", "image_url": "a.png", "embedding": [n, 0.0]}
+        ...     for n in (1, 2, 4)
+        ... ]
+        >>> upload = dataset.add(rows)
+        >>> dataset.latest().similar(frame_id="f1", k=2).rows()
+        [('f2', 1.0), ('f4', 3.0)]
+        """
+        query = Query(frame_id, label_id, vector, model, k, metric)
+        if element_type is None:
+            element_type = query.element_type_in(self.collection.layout.kind)
+        return search(self.corpus(element_type), query, within=within, exact=exact)
+
+    def duplicates(
+        self, threshold: float | None = None, *, metric: Metric = "euclidean"
+    ) -> pl.DataFrame:
+        """Pairs of frames that show the same image, or nearly.
+
+        Every pair is compared: 20,000 frames take seconds, 200,000 minutes.
+
+        Args:
+            threshold: The greatest distance of vectors that are near; without it only
+                images of the same URL count.
+            metric: `euclidean` or `cosine`.
+
+        Returns:
+            A row a pair, sorted: `frame_id`, `other_frame_id`, `same_url`, `distance`
+            (null unless near).
+
+        Raises:
+            NotFoundError: If there is a threshold, and frames have no vectors.
+            InvalidInputError: If the threshold is no distance, or so many pairs are
+                near that a list of them helps nobody.
+        """
+        return duplicate_frames(
+            self.frames(), self.corpus("frame"), threshold=threshold, metric=metric
+        )
+
+    def leakage(
+        self,
+        other: "Snapshot",
+        *,
+        threshold: float | None = None,
+        by: str | None = None,
+        metric: Metric = "euclidean",
+    ) -> Leakage:
+        """What this version and another have in common: train and test, say.
+
+        Both may be parts of one version: `snapshot.filter(frames=…)`.
+
+        Args:
+            other: Another version, of this or another dataset.
+            threshold: The greatest distance of vectors that are near; without it
+                vectors are not compared.
+            by: A metadata field, such as `user__patient`, of which no value may be
+                on both sides.
+            metric: `euclidean` or `cosine`.
+
+        Returns:
+            A report: `is_clean`, `summary()`, `pairs`, `groups`.
+
+        Raises:
+            NotFoundError: If there is a threshold, and frames have no vectors.
+            InvalidInputError: If vectors are of different models, or there is no such
+                field.
+        """
+        sides = [Side(part.frames(), part.corpus("frame")) for part in (self, other)]
+        return leakage_between(*sides, threshold=threshold, by=by, metric=metric)
 
     # --------------------------------- FACTS -------------------------------- #
 
