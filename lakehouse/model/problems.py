@@ -1,16 +1,17 @@
-"""Tables of problems: what is wrong with which value, by which rule.
+"""Problems of input: what is wrong with which value, by which rule.
 
 A problem of severity `error` rejects its frame; a `warning` is only reported.
-Vectorised code keeps problems as a table with `PROBLEM_SCHEMA`.
+`Problems` collects them, one at a time or from whole tables of rows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Final, Literal
+from itertools import groupby
+from typing import Final
 
 import polars as pl
 
-from lakehouse.errors import InvalidInputError, Problem
+from lakehouse.errors import InvalidInputError, Problem, Severity
 
 PROBLEM_SCHEMA: Final = pl.Schema(
     {
@@ -30,20 +31,194 @@ UPLOAD_PROBLEM_SCHEMA: Final = pl.Schema(
 )
 """The columns of a table of problems from several uploads."""
 
-_SHOWN: Final = 20
+_LISTED_IN_MESSAGE: Final = 20  # a screen of lines; the error's `problems` has all
 
 
-def problems_to_frame(problems: Iterable[Problem]) -> pl.DataFrame:
-    """Problems as a table with `PROBLEM_SCHEMA`."""
-    return pl.DataFrame(
-        [asdict(problem) for problem in problems], schema=PROBLEM_SCHEMA
+class Problems:
+    """Collects the problems of one call, to report all of them at once.
+
+    Make one, hand it to every check, and end with `raise_if_any` where the call
+    is refused as a whole, or with `table` where problems are kept with an upload.
+
+    Args:
+        problems: The first ones: a table with `PROBLEM_SCHEMA`, other columns
+            allowed, or `Problem`s.
+
+    >>> problems = Problems()
+    >>> problems.add(
+    ...     "frames.colour", rule="column.unknown", message="No such column.", hint=""
+    ... )
+    >>> rows = pl.DataFrame({"frame_id": ["f1", "f2"], "width": [0, -1]})
+    >>> problems.add_rows(
+    ...     rows,
+    ...     rule="value.range",
+    ...     message=pl.format("width is {}.", "width"),
+    ...     hint="Send pixels.",
+    ...     field="width",
+    ... )
+    >>> len(problems), str(list(problems)[2])
+    (3, "frames['f2'].width: width is -1. Send pixels.")
+    >>> problems.table()["rule"].to_list()
+    ['column.unknown', 'value.range', 'value.range']
+    >>> problems.raise_if_any()
+    Traceback (most recent call last):
+        ...
+    lakehouse.errors.InvalidInputError: Nothing was written.
+      frames.colour: No such column.
+      frames['f1'].width: width is 0. Send pixels.
+      frames['f2'].width: width is -1. Send pixels.
+    """
+
+    def __init__(self, problems: pl.DataFrame | Iterable[Problem] = ()) -> None:
+        # Tables stay tables until somebody asks: a million bad rows are no objects.
+        self._parts: list[pl.DataFrame | Problem] = []
+        self._omitted = 0
+        self.extend(problems)
+
+    def add(
+        self,
+        path: str,
+        *,
+        rule: str,
+        message: str,
+        hint: str,
+        frame_id: str | None = None,
+        label_id: str | None = None,
+        severity: Severity = "error",
+    ) -> None:
+        """Add one problem; see `Problem` for what each field holds."""
+        self._parts.append(
+            Problem(frame_id, label_id, path, rule, message, hint, severity)
+        )
+
+    def add_rows(
+        self,
+        rows: pl.DataFrame,
+        *,
+        rule: str,
+        message: pl.Expr | str,
+        hint: pl.Expr | str,
+        field: str = "",
+        path: pl.Expr | None = None,
+        severity: Severity = "error",
+        limit: int | None = None,
+    ) -> None:
+        """Add one problem for each row, without a loop over rows.
+
+        Args:
+            rows: With `frame_id`, and `label_id` for labels; an `upload_id` is kept.
+            rule: The code of the rule.
+            message: What is wrong, and what the rule is; text or an expression.
+            hint: What to do.
+            field: The column with the bad value, if it is one.
+            path: Where the value is; by default `labels['<id>'].<field>` or
+                `frames['<id>'].<field>`.
+            severity: Whether the frame is rejected.
+            limit: How many are kept; the others are only counted.
+        """
+        if limit is not None and rows.height > limit:
+            self._omitted += rows.height - limit
+            rows = rows.head(limit)
+        # Most checks find nothing, and a query over no rows still has to be planned.
+        if not rows.height:
+            return
+        is_label = "label_id" in rows.columns
+        upload = ["upload_id"] if "upload_id" in rows.columns else []
+        problem = rows.select(
+            "frame_id",
+            "label_id" if is_label else pl.lit(None, pl.String).alias("label_id"),
+            path=_path(field, is_label=is_label) if path is None else path,
+            rule=pl.lit(rule),
+            message=pl.lit(message) if isinstance(message, str) else message,
+            hint=pl.lit(hint) if isinstance(hint, str) else hint,
+            severity=pl.lit(severity),
+            **{name: pl.col(name) for name in upload},
+        )
+        self._parts.append(problem)
+
+    def extend(self, others: "Problems | pl.DataFrame | Iterable[Problem]") -> None:
+        """Add the problems of a table, of a list, or of another collector."""
+        if isinstance(others, Problems):
+            self._parts += others._parts  # noqa: SLF001 - of this class
+            self._omitted += others._omitted  # noqa: SLF001
+        elif isinstance(others, pl.DataFrame):
+            self._parts += [others] if others.height else []
+        else:
+            self._parts += others
+
+    def table(self, schema: pl.Schema = PROBLEM_SCHEMA) -> pl.DataFrame:
+        """The problems as one table, with the columns of `schema`.
+
+        Args:
+            schema: `UPLOAD_PROBLEM_SCHEMA` where every row had an `upload_id`.
+        """
+        tables: list[pl.DataFrame] = []
+        for is_table, parts in groupby(
+            self._parts, lambda part: isinstance(part, pl.DataFrame)
+        ):
+            if is_table:
+                tables += [part[schema.names()] for part in parts]  # type: ignore[index]
+            else:
+                tables.append(pl.DataFrame(map(asdict, parts), schema=schema))  # type: ignore[arg-type]
+        return pl.concat(tables) if tables else pl.DataFrame(schema=schema)
+
+    def __iter__(self) -> Iterator[Problem]:
+        for part in self._parts:
+            if isinstance(part, Problem):
+                yield part
+            else:
+                for row in part[PROBLEM_SCHEMA.names()].iter_rows(named=True):
+                    yield Problem(**row)
+
+    def __len__(self) -> int:
+        """How many there are, those included that were only counted."""
+        kept = (
+            part.height if isinstance(part, pl.DataFrame) else 1 for part in self._parts
+        )
+        return self._omitted + sum(kept)
+
+    def raise_if_any(
+        self, lead: str = "Nothing was written.", *, kind: str | None = None
+    ) -> None:
+        """Raise if there are problems; the first are listed in the message.
+
+        Args:
+            lead: The first line of the message: what the problems lead to.
+            kind: The `kind` of the error; the first problem's rule by default.
+
+        Raises:
+            InvalidInputError: If there are any; its `problems` has all that are kept.
+        """
+        if not self._parts:
+            return
+        kept = tuple(self)
+        lines = [lead, *(f"  {problem}" for problem in kept[:_LISTED_IN_MESSAGE])]
+        if more := len(self) - len(kept[:_LISTED_IN_MESSAGE]):
+            lines.append(f"  … and {more} more")
+        raise InvalidInputError(
+            "\n".join(lines), kind=kind or kept[0].rule, problems=kept
+        )
+
+
+def _path(field: str, *, is_label: bool) -> pl.Expr:
+    start = "labels['" if is_label else "frames['"
+    name = pl.col("label_id" if is_label else "frame_id").fill_null("")
+    return pl.concat_str(
+        [pl.lit(start), name, pl.lit(f"'].{field}" if field else "']")]
     )
 
 
+# Still called by rooms that do not collect with `Problems` yet.
+
+
+def problems_to_frame(problems: Iterable[Problem]) -> pl.DataFrame:
+    """`Problems(problems).table()`."""
+    return Problems(problems).table()
+
+
 def problems_from_frame(table: pl.DataFrame) -> tuple[Problem, ...]:
-    """The rows of a table of problems; other columns are left out."""
-    rows = table.select(PROBLEM_SCHEMA.names()).iter_rows(named=True)
-    return tuple(Problem(**row) for row in rows)
+    """`tuple(Problems(table))`."""
+    return tuple(Problems(table))
 
 
 def problems_of_rows(
@@ -53,61 +228,29 @@ def problems_of_rows(
     message: pl.Expr | str,
     hint: pl.Expr | str,
     field: str = "",
-    severity: Literal["error", "warning"] = "error",
+    severity: Severity = "error",
 ) -> pl.DataFrame:
-    """One problem for each row, made without a loop over rows.
-
-    Args:
-        rows: With `frame_id`, and `label_id` for labels; an `upload_id` is kept.
-        rule: The code of the rule.
-        message: What is wrong, and what the rule is; text or an expression.
-        hint: What to do.
-        field: The column at fault, if it is one.
-        severity: Whether the frame is rejected.
-    """
-    kept = ["upload_id"] if "upload_id" in rows.columns else []
-    is_label = "label_id" in rows.columns
-    name = pl.col("label_id" if is_label else "frame_id").fill_null("")
-    start = "labels['" if is_label else "frames['"
-    end = f"'].{field}" if field else "']"
-    label = pl.col("label_id") if is_label else pl.lit(None, dtype=pl.String)
-    return rows.select(
-        frame_id="frame_id",
-        label_id=label,
-        path=pl.concat_str([pl.lit(start), name, pl.lit(end)]),
-        rule=pl.lit(rule),
-        message=pl.lit(message) if isinstance(message, str) else message,
-        hint=pl.lit(hint) if isinstance(hint, str) else hint,
-        severity=pl.lit(severity),
-        **{name: pl.col(name) for name in kept},
+    """`Problems.add_rows` as a table."""
+    problems = Problems()
+    problems.add_rows(
+        rows, rule=rule, message=message, hint=hint, field=field, severity=severity
     )
+    kept = "upload_id" in rows.columns
+    return problems.table(UPLOAD_PROBLEM_SCHEMA if kept else PROBLEM_SCHEMA)
 
 
 def concat_problems(
     parts: Iterable[pl.DataFrame] = (), schema: pl.Schema = PROBLEM_SCHEMA
 ) -> pl.DataFrame:
-    """Several tables of problems as one, with the columns of `schema`."""
-    present = [part[schema.names()] for part in parts if part.height]
-    return pl.concat(present) if present else pl.DataFrame(schema=schema)
+    """`Problems.extend` of each, as one table."""
+    problems = Problems()
+    for part in parts:
+        problems.extend(part)
+    return problems.table(schema)
 
 
 def raise_if_any(
     problems: Sequence[Problem], lead: str = "Nothing was written."
 ) -> None:
-    """Raise if there are problems; the first are listed, all are in `problems`.
-
-    Args:
-        problems: What is wrong.
-        lead: What that comes to.
-
-    Raises:
-        InvalidInputError: If there are any.
-    """
-    if not problems:
-        return
-    lines = [f"  {problem}" for problem in problems[:_SHOWN]]
-    more = len(problems) - len(lines)
-    shown = "\n".join(lines) + (f"\n  … and {more} more" if more else "")
-    raise InvalidInputError(
-        f"{lead}\n{shown}", kind=problems[0].rule, problems=problems
-    )
+    """`Problems(problems).raise_if_any(lead)`."""
+    Problems(problems).raise_if_any(lead)
