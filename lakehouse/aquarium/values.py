@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, Final, Literal
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.intake.tabular import moment
+from lakehouse.intake.tabular import to_utc
 from lakehouse.model.ids import NAME_PATTERN, check_name, id_problem
 from lakehouse.model.metadata import PREFIX
 
@@ -87,7 +87,7 @@ def checked_date(value: str | None) -> str | None:
     if value is None:
         return None
     try:
-        moment(value)
+        to_utc(value)
     except ValueError as error:
         raise refused(f"date_captured: {error}") from None
     return value

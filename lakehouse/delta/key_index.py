@@ -21,7 +21,7 @@ import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
 
-from lakehouse.model.row_hash import FEW, few_texts
+from lakehouse.model.row_hash import FEW_TEXTS, hash_few_texts
 from lakehouse.storage.cache import cached, keep
 
 Lanes = npt.NDArray[np.uint64]
@@ -37,12 +37,12 @@ _NOTHING: Final = np.array([], dtype=np.int64)
 def key_lanes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Lanes, Lanes]:
     """128 bits of hash of each key, the first 64 from its first column alone."""
     head = key[0]
-    if keys.height <= FEW:
+    if keys.height <= FEW_TEXTS:
         texts = [keys.get_column(name) for name in key]
-        mixed = few_texts(texts[0], _SEED)
+        mixed = hash_few_texts(texts[0], _SEED)
         for column in texts[1:]:
-            mixed = mixed ^ few_texts(column)
-        return few_texts(texts[0]), mixed
+            mixed = mixed ^ hash_few_texts(column)
+        return hash_few_texts(texts[0]), mixed
     second = plh.col(head).nchash.xxh3_64(seed=_SEED).alias("_second")
     lanes = [plh.col(head).nchash.xxh3_64().alias("_first"), second]
     lanes += [plh.col(name).nchash.xxh3_64().alias(name) for name in key[1:]]
@@ -53,10 +53,10 @@ def key_lanes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Lanes, Lanes]:
     return _lane(hashed, "_first"), mixed
 
 
-def first_lane(column: pl.Series) -> Lanes:
+def frame_lane(column: pl.Series) -> Lanes:
     """The first 64 of them, from the first column of each key."""
-    if len(column) <= FEW:
-        return few_texts(column)
+    if len(column) <= FEW_TEXTS:
+        return hash_few_texts(column)
     hashed = column.to_frame().select(plh.col(column.name).nchash.xxh3_64())
     return _lane(hashed, column.name)
 
@@ -284,7 +284,7 @@ _BITS_A_KEY: Final = 5
 _LEAST_BITS: Final = 12
 
 
-def searched(
+def search_file(
     rows: pl.DataFrame, key: Sequence[str], first: Lanes, second: Lanes
 ) -> tuple[Places, Places, npt.NDArray[np.int64]]:
     """Which of the wanted keys are among rows, in which places, with which hash.
@@ -300,7 +300,7 @@ def searched(
     shift = np.uint64(64 - bits)
     is_wanted = np.zeros(1 << bits, dtype=bool)
     is_wanted[first >> shift] = True
-    lanes = first_lane(rows.get_column(key[0]))
+    lanes = frame_lane(rows.get_column(key[0]))
     near = np.flatnonzero(is_wanted[lanes >> shift])
     index = KeyIndex.of(rows[near], key)
     which, places = index.find(first, second)

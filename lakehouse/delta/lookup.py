@@ -21,7 +21,7 @@ from lakehouse.delta.key_index import (
     Lanes,
     Places,
     key_lanes,
-    searched,
+    search_file,
 )
 from lakehouse.delta.scan import PLACE
 from lakehouse.delta.table_state import DataFile, TableState
@@ -66,7 +66,7 @@ class FileKeys:
         index = self._cache.get(path)
         if index is None and worth_a_search:
             if self._cache.want(path, partial(self._made, path)):
-                return searched(self._read(path), self._key, first, second)
+                return search_file(self._read(path), self._key, first, second)
             index = self._made_now(path)
         elif index is None:
             index = self._made_if_it_pays(path, rows, len(first))

@@ -33,7 +33,7 @@ from lakehouse.formats.files import Origin, fault, read_json, require_unique, th
 from lakehouse.formats.names import id_of_name
 from lakehouse.formats.pictures import FileNames, copied
 from lakehouse.formats.shapes import area_of, box_of, extent, number, points_of, sides
-from lakehouse.intake.tabular import moment
+from lakehouse.intake.tabular import to_utc
 from lakehouse.model.problems import raise_if_any
 from lakehouse.storage import collect
 
@@ -143,7 +143,7 @@ def image_row(image: Mapping[str, Any], origin: Origin, losses: Losses) -> Row:
     row |= {side: image[side] for side in ("width", "height") if image.get(side)}
     try:
         if image.get("date_captured"):
-            row["date_captured"] = moment(image["date_captured"]).isoformat()
+            row["date_captured"] = to_utc(image["date_captured"]).isoformat()
     except ValueError:
         losses.add("frames", "date_captured", 1, "It is no date of ISO 8601.")
     row |= metadata_of(image.get("attributes") or {}, "frames", losses)

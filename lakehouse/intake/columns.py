@@ -14,7 +14,7 @@ import polars as pl
 from polars._typing import PolarsDataType
 
 from lakehouse.intake.nested import NESTED
-from lakehouse.intake.tabular import Table, Values, moment
+from lakehouse.intake.tabular import Table, Values, to_utc
 from lakehouse.model.metadata import MetadataType
 from lakehouse.model.operations import CLEAR, MIXED, OP, SENT
 from lakehouse.model.problems import concat_problems, problems_of_rows
@@ -59,7 +59,7 @@ class Intake:
         self.columns[name] = made
         self._distinct[name] = (made, frozenset([value]))
 
-    def blame(
+    def add_problems(
         self,
         where: pl.Series,
         rule: str,
@@ -184,7 +184,7 @@ def _normalised(
             else "value.type"
         )
         hint = f"Send {_plain_name(dtype)}, or leave the field out."
-        intake.blame(told.is_not_null(), rule, told, hint, name)
+        intake.add_problems(told.is_not_null(), rule, told, hint, name)
     intake.columns[name] = pl.Series(name, made, dtype=dtype)
 
 
@@ -199,7 +199,7 @@ def _metadata(intake: Intake, name: str, values: Values) -> None:
     bad = [not _is_null(value) and not _is_metadata(value) for value in values]
     if any(bad):
         shown = pl.Series([repr(value)[:80] for value in values])
-        intake.blame(
+        intake.add_problems(
             pl.Series(bad),
             "metadata.type",
             shown + " can be no metadata.",
@@ -253,7 +253,7 @@ def _misfit(
 ) -> None:
     message = shown.fill_null("the value") + f" is not {_plain_name(dtype)}."
     hint = f"Send {_plain_name(dtype)}, or leave the field out."
-    intake.blame(where, "value.type", message, hint, name)
+    intake.add_problems(where, "value.type", message, hint, name)
 
 
 def _plain_name(dtype: pl.DataType) -> str:
@@ -272,7 +272,7 @@ def _scalar(dtype: pl.DataType) -> Callable[[Any], Any]:
 
     def normalise(value: Any) -> Any:  # noqa: ANN401 - whatever was sent
         if isinstance(dtype, pl.Datetime):
-            return moment(value)
+            return to_utc(value)
         fits = _accepts(dtype, value)
         if fits is None:
             raise ValueError(f"{value!r} is not {_plain_name(dtype)}.")
@@ -305,17 +305,17 @@ def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
     return [float(item) for item in items]
 
 
-def non_finite(intake: Intake) -> None:
+def check_finite(intake: Intake) -> None:
     """Blame infinite numbers, which no field may have."""
     for name, column in intake.columns.items():
         # One number that is not finite makes the sum so.
         if column.dtype.is_float() and not math.isfinite(column.sum() or 0.0):
             odd = (column.is_infinite() | column.is_nan()).fill_null(value=False)
             told = f"{name} is not finite."
-            intake.blame(odd, "value.range", told, "Send a finite number.", name)
+            intake.add_problems(odd, "value.range", told, "Send a finite number.", name)
 
 
-def cleared(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+def with_cleared_fields(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows with the names of the fields that were sent as null."""
     sent = [
         name
@@ -337,7 +337,7 @@ def _is_null_value(values: pl.Series | list[Any]) -> pl.Series:
     return pl.Series([value is None for value in values], dtype=pl.Boolean)
 
 
-def finished(
+def to_operations(
     rows: pl.DataFrame, intake: Intake, table: Table, op: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Operations and problems; rows at fault carry what was sent."""

@@ -8,17 +8,17 @@ import polars as pl
 from lakehouse.intake.columns import (
     EMBEDDING,
     Intake,
-    cleared,
-    finished,
-    non_finite,
+    check_finite,
+    to_operations,
     typed_column,
+    with_cleared_fields,
 )
 from lakehouse.intake.keys import (
     IGNORED,
     UNREADABLE,
-    columns_faults,
+    check_columns,
+    check_ids,
     frame_ids_of,
-    ids_faults,
 )
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.model.contracts import DATASET, Layout
@@ -53,7 +53,7 @@ def frame_operations(
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
     raise_if_any(
-        columns_faults(table, known, "frames") + ids_faults(table, ids, "frames"),
+        check_columns(table, known, "frames") + check_ids(table, ids, "frames"),
         UNREADABLE,
     )
     intake = Intake(ids.to_frame())
@@ -71,8 +71,8 @@ def frame_operations(
     if op == "ADD" and if_exists != "replace":
         rows = rows.with_columns(pl.lit(if_exists).alias(IF_EXISTS))
     if op == "MODIFY" and nulls == "clear":
-        rows = cleared(rows, table)
-    return finished(rows, intake, table, op)
+        rows = with_cleared_fields(rows, table)
+    return to_operations(rows, intake, table, op)
 
 
 def _table(data: FrameLike | Sequence[str]) -> Table:
@@ -86,11 +86,11 @@ def _table(data: FrameLike | Sequence[str]) -> Table:
 
 def _check(intake: Intake) -> None:
     columns = intake.columns
-    non_finite(intake)
+    check_finite(intake)
     for name in ("width", "height"):
         if name in columns:
             bad = (columns[name] <= 0).fill_null(value=False)
-            intake.blame(
+            intake.add_problems(
                 bad, "value.range", f"{name} is not above 0.", "Send pixels.", name
             )
     _check_place(intake)
@@ -110,10 +110,12 @@ def _check_place(intake: Intake) -> None:
     ):
         bad = (value.abs() > most).fill_null(value=False)
         told = f"{name} is not in -{most} to {most}."
-        intake.blame(bad, "value.range", told, "Send degrees (EPSG:4326).", name)
+        intake.add_problems(bad, "value.range", told, "Send degrees (EPSG:4326).", name)
     alone = latitude.is_null() != longitude.is_null()
     told = "latitude and longitude come together, and one is missing."
-    intake.blame(alone, "value.range", told, "Send both, or neither.", "latitude")
+    intake.add_problems(
+        alone, "value.range", told, "Send both, or neither.", "latitude"
+    )
 
 
 def check_vector(intake: Intake) -> None:
@@ -123,7 +125,7 @@ def check_vector(intake: Intake) -> None:
     vectors = intake.columns["embedding"]
     short = (vectors.list.len() < 2).fill_null(value=False)  # noqa: PLR2004 - the rule
     told = "A vector has 2 numbers or more."
-    intake.blame(
+    intake.add_problems(
         short, "embedding.dimension", told, "Send the whole vector.", "embedding"
     )
     odd = (
@@ -132,7 +134,9 @@ def check_vector(intake: Intake) -> None:
         .fill_null(value=False)
     )
     told = "The vector has a number that is not finite."
-    intake.blame(odd, "value.range", told, "Send finite numbers only.", "embedding")
+    intake.add_problems(
+        odd, "value.range", told, "Send finite numbers only.", "embedding"
+    )
 
 
 def _check_has_image(intake: Intake) -> None:
@@ -145,7 +149,7 @@ def _check_has_image(intake: Intake) -> None:
         lacks = lacks & (columns["sensors"].list.len().fill_null(0) == 0)
     told = "The frame has no image_url and no sensor."
     hint = "Add it again with its image, if it has one."
-    intake.blame(lacks, "sensor.missing", told, hint, is_warning=True)
+    intake.add_problems(lacks, "sensor.missing", told, hint, is_warning=True)
 
 
 def _check_image(intake: Intake) -> None:
@@ -162,7 +166,7 @@ def _check_image(intake: Intake) -> None:
         odd = url.is_not_null() & sensors.is_not_null() & ~agrees.fill_null(value=False)
         told = "image_url and sensors are both given, and no sensor has that image_url."
         hint = "Give one of them; sensors alone sets image_url."
-        intake.blame(odd, "sensor.invalid", told, hint, "image_url")
+        intake.add_problems(odd, "sensor.invalid", told, hint, "image_url")
 
 
 def _check_coordinate_frames(intake: Intake) -> None:
@@ -200,4 +204,4 @@ def _check_coordinate_frames(intake: Intake) -> None:
         + used.list.join(", ").fill_null("")
     )
     hint = "Add the coordinate frame, or correct its id."
-    intake.blame(bad, "sensor.invalid", told + ".", hint, "sensors")
+    intake.add_problems(bad, "sensor.invalid", told + ".", hint, "sensors")

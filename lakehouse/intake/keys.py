@@ -27,7 +27,7 @@ IGNORED: Final = frozenset({"upload_id", "version", "row_hash", "op", "_op", "_s
 """Columns that snapshots, change logs and rejected rows have; accepted, not read."""
 
 
-def columns_faults(table: Table, known: Collection[str], what: str) -> list[Problem]:
+def check_columns(table: Table, known: Collection[str], what: str) -> list[Problem]:
     """Columns that neither the table's contract nor metadata names."""
     faults: list[Problem] = []
     for name in table.columns:
@@ -76,7 +76,7 @@ def frame_ids_of(table: Table) -> pl.Series:
     return pl.Series("frame_id", known, dtype=pl.String)
 
 
-def ids_faults(table: Table, frame_ids: pl.Series, what: str) -> list[Problem]:
+def check_ids(table: Table, frame_ids: pl.Series, what: str) -> list[Problem]:
     """Frame ids that are missing, no text, or have characters they may not have."""
     if not any_invalid_id(frame_ids):
         return []

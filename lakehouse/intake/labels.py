@@ -7,18 +7,18 @@ import polars as pl
 from lakehouse.intake.columns import (
     EMBEDDING,
     Intake,
-    cleared,
-    finished,
-    non_finite,
+    check_finite,
+    to_operations,
     typed_column,
+    with_cleared_fields,
 )
 from lakehouse.intake.frames import check_vector
 from lakehouse.intake.keys import (
     IGNORED,
     UNREADABLE,
-    columns_faults,
+    check_columns,
+    check_ids,
     frame_ids_of,
-    ids_faults,
 )
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.model.contracts import DATASET, Layout
@@ -71,7 +71,7 @@ def label_operations(
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
     raise_if_any(
-        columns_faults(table, known, what) + ids_faults(table, ids, what), UNREADABLE
+        check_columns(table, known, what) + check_ids(table, ids, what), UNREADABLE
     )
     intake = Intake(pl.DataFrame([ids, _label_ids(table)]))
     _check_ids(intake)
@@ -89,8 +89,8 @@ def label_operations(
             _check_confidence(intake, op)
     rows = intake.keys.hstack(list(intake.columns.values()))
     if op == "MODIFY" and nulls == "clear":
-        rows = cleared(rows, table)
-    return finished(rows, intake, table, op)
+        rows = with_cleared_fields(rows, table)
+    return to_operations(rows, intake, table, op)
 
 
 def _label_ids(table: Table) -> pl.Series:
@@ -113,7 +113,7 @@ def _check_ids(intake: Intake) -> None:
     shown = intake.keys.get_column("label_id").fill_null("(none)")
     told = "label_id " + shown + " is missing, no text, or has a forbidden character."
     hint = "A label id is non-empty text without # [ ] ? * , / or control characters."
-    intake.blame(bad, "id.invalid", told, hint, "label_id")
+    intake.add_problems(bad, "id.invalid", told, hint, "label_id")
 
 
 def _infer_types(intake: Intake) -> None:
@@ -151,7 +151,7 @@ def _infer_types(intake: Intake) -> None:
 
 
 def _check(intake: Intake, op: str) -> None:
-    non_finite(intake)
+    check_finite(intake)
     _check_type(intake, op)
     if op == "ADD":
         _check_complete(intake)
@@ -161,12 +161,14 @@ def _check(intake: Intake, op: str) -> None:
     columns = intake.columns
     if "area" in columns:
         bad = (columns["area"] < 0).fill_null(value=False)
-        intake.blame(bad, "value.range", "area is below 0.", "Send 0 or more.", "area")
+        intake.add_problems(
+            bad, "value.range", "area is below 0.", "Send 0 or more.", "area"
+        )
     if "resize_mode" in columns:
         mode = columns["resize_mode"]
         bad = mode.is_not_null() & ~mode.is_in(["fill", "None"])
         told = "resize_mode is 'fill', or nothing."
-        intake.blame(
+        intake.add_problems(
             bad, "value.range", told, "Leave it out, or send 'fill'.", "resize_mode"
         )
 
@@ -180,10 +182,12 @@ def _check_type(intake: Intake, op: str) -> None:
     bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
     told = kinds.fill_null("") + " is no label type."
     hint = f"It is one of {', '.join(LABEL_TYPES)}."
-    intake.blame(bad, "label_type.unknown", told, hint, "label_type")
+    intake.add_problems(bad, "label_type.unknown", told, hint, "label_type")
     if op == "ADD" and kinds.null_count():
         text = "The label has neither a label_type nor a geometry that tells it."
-        intake.blame(kinds.is_null(), "label_type.unknown", text, hint, "label_type")
+        intake.add_problems(
+            kinds.is_null(), "label_type.unknown", text, hint, "label_type"
+        )
 
 
 def _check_complete(intake: Intake) -> None:
@@ -200,12 +204,12 @@ def _check_complete(intake: Intake) -> None:
             lacks = intake.get(field).is_null()
             told = f"A label of type {name} needs {field}."
             hint = "Send the whole geometry, or modify the label instead."
-            intake.blame(mine & lacks, "geometry.missing", told, hint, field)
+            intake.add_problems(mine & lacks, "geometry.missing", told, hint, field)
     if "class_name" in columns and not columns["class_name"].null_count():
         return
     lacks = intake.get("class_name").is_null()
     told = "The label has no class_name."
-    intake.blame(
+    intake.add_problems(
         lacks, "class.missing", told, "Name one of the project's classes.", "class_name"
     )
 
@@ -216,13 +220,13 @@ def _check_confidence(intake: Intake, op: str) -> None:
     bad = ~sure.is_between(0, 1).fill_null(value=True)
     shown = "confidence is " + sure.cast(pl.String).fill_null("") + ", not in 0 to 1."
     hint = "Send a number from 0 to 1."
-    intake.blame(bad, "value.range", shown, hint, "confidence")
+    intake.add_problems(bad, "value.range", shown, hint, "confidence")
     if op == "ADD":
         kinds = intake.get("label_type")
         exempt = kinds.is_in(list(UNSURE_TYPES)).fill_null(value=False)
         lacks = sure.is_null() & ~exempt
         told = "The inference has no confidence."
-        intake.blame(lacks, "confidence.missing", told, hint, "confidence")
+        intake.add_problems(lacks, "confidence.missing", told, hint, "confidence")
 
 
 def _check_box(intake: Intake) -> None:
@@ -241,7 +245,7 @@ def _check_box(intake: Intake) -> None:
             hint = (
                 f"Boxes are {', '.join(BOX)} in pixels, with width and height above 0."
             )
-            intake.blame(bad, "box.degenerate", told, hint, name)
+            intake.add_problems(bad, "box.degenerate", told, hint, name)
 
 
 def _check_lists(intake: Intake) -> None:
@@ -251,11 +255,11 @@ def _check_lists(intake: Intake) -> None:
         values = intake.columns[name]
         bad = (values.list.len() != length).fill_null(value=False)
         told = f"{name} has {length} numbers."
-        intake.blame(bad, "value.range", told, f"Send {length} numbers.", name)
+        intake.add_problems(bad, "value.range", told, f"Send {length} numbers.", name)
         odd = (
             values.list.eval(pl.element().is_finite().not_())
             .list.any()
             .fill_null(value=False)
         )
         told = f"{name} has a number that is not finite."
-        intake.blame(odd, "value.range", told, "Send finite numbers only.", name)
+        intake.add_problems(odd, "value.range", told, "Send finite numbers only.", name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-from lakehouse.intake.tabular import moment
+from lakehouse.intake.tabular import to_utc
 from lakehouse.model.ids import id_problem
 from lakehouse.model.labels import SENSOR_TYPES, URL_FIELDS
 from lakehouse.storage.media import checksum_problem
@@ -63,7 +63,7 @@ def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         raise ValueError("; ".join(faults) + ".")
     for item in listed:
         if item["date_captured"] is not None:
-            item["date_captured"] = moment(item["date_captured"])
+            item["date_captured"] = to_utc(item["date_captured"])
     return listed
 
 
@@ -118,7 +118,7 @@ def _sensor_faults(place: int, item: Mapping[str, Any]) -> list[str]:
         )
     if item["date_captured"] is not None:
         try:
-            moment(item["date_captured"])
+            to_utc(item["date_captured"])
         except ValueError as error:
             faults.append(f"{start}: {error}".rstrip("."))
     return faults

@@ -155,7 +155,7 @@ def _of_file(path: Path) -> Table:
             )
 
 
-def moment(value: object) -> datetime:
+def to_utc(value: object) -> datetime:
     """A date as UTC; without a zone it is taken as UTC.
 
     Raises:

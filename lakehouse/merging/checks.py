@@ -18,7 +18,7 @@ from lakehouse.model.problems import (
 _KEY: Final = ["frame_id", "label_id"]
 
 
-def frame_findings(targets: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+def frame_problems(targets: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     """Problems of frames as a whole.
 
     Args:
@@ -68,7 +68,7 @@ def frame_findings(targets: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     )
 
 
-def label_findings(
+def label_problems(
     labels: pl.DataFrame, targets: pl.DataFrame, current: Current, rules: Rules
 ) -> pl.DataFrame:
     """Problems of single labels."""
@@ -186,7 +186,7 @@ def _way_out(name: str, rules: Rules) -> str:
     return start + "Classes are appended with project.add_classes."
 
 
-def stale_findings(targets: pl.DataFrame, stale: pl.DataFrame) -> pl.DataFrame:
+def stale_problems(targets: pl.DataFrame, stale: pl.DataFrame) -> pl.DataFrame:
     """Frames changed since the snapshot that their upload is based on."""
     if not stale.height:
         return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)

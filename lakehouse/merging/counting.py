@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from lakehouse.merging.rows import among, without
+from lakehouse.merging.rows import anti_join, semi_join
 from lakehouse.merging.types import TableChange
 from lakehouse.model.operations import OLD_HASH, OP
 
@@ -31,13 +31,13 @@ def count(
         rejected: The frames that do not land.
         changes: Live table to its changes.
     """
-    landed, kept = without(targets, rejected), without(labels, rejected)
+    landed, kept = anti_join(targets, rejected), anti_join(labels, rejected)
     all_changed = _all_changed(landed, kept, changes)
     of_frames = _frames(landed, changes, all_changed=all_changed)
     of_labels = _labels(kept, changes)
     if rejected.height:
-        of_frames += _tally(among(targets, rejected), "rejected")
-        of_labels += _tally(among(labels, rejected), "rejected")
+        of_frames += _tally(semi_join(targets, rejected), "rejected")
+        of_labels += _tally(semi_join(labels, rejected), "rejected")
     tallies = {"": of_frames, "label_": of_labels}
     ids = list(dict.fromkeys(upload for upload, _ in [*of_frames, *of_labels]))
     columns = {

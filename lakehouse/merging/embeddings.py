@@ -7,14 +7,14 @@ unless the row says that it keeps what is stored.
 
 import polars as pl
 
-from lakehouse.merging.labels import gone_labels
-from lakehouse.merging.rows import as_deletions, as_images, exactly, logical_columns
+from lakehouse.merging.labels import removed_labels
+from lakehouse.merging.rows import after_images, conform, deletions_of, logical_columns
 from lakehouse.merging.types import Current, TableChange, no_change
 from lakehouse.model.contracts import Contract, Layout
 from lakehouse.model.operations import CLEAR, KEEPS_VECTOR
 
 
-def frame_vectors(
+def frame_vector_change(
     frames: pl.DataFrame, targets: pl.DataFrame, current: Current, layout: Layout
 ) -> TableChange:
     """The vectors of frames that come, change or go."""
@@ -34,7 +34,7 @@ def frame_vectors(
     return _change(layout.contract("frame_embeddings"), sent, there, gone, targets)
 
 
-def label_vectors(
+def label_vector_change(
     labels: pl.DataFrame, targets: pl.DataFrame, current: Current, layout: Layout
 ) -> TableChange:
     """The vectors of labels that come, change or go."""
@@ -46,7 +46,7 @@ def label_vectors(
     modified = sent.filter(pl.col("op") == "MODIFY")
     unknown = modified.join(current.labels.keys, on=key, how="anti")
     sent = sent.join(unknown, on=key, how="anti", maintain_order="left")
-    gone, _ = gone_labels(labels, targets, there)
+    gone, _ = removed_labels(labels, targets, there)
     if there.height and CLEAR in labels.columns:
         cleared = labels.filter(pl.col(CLEAR).list.contains("embedding"))
         gone = pl.concat([gone, there.join(cleared, on=key, how="semi")])
@@ -83,8 +83,8 @@ def _change(
     gone: pl.DataFrame,
     targets: pl.DataFrame,
 ) -> TableChange:
-    rows = exactly(sent, logical_columns(shape, {}))
+    rows = conform(sent, logical_columns(shape, {}))
     uploads = targets.select("frame_id", "upload_id")
     return TableChange(
-        as_images(rows, there, shape, {}), as_deletions(gone, uploads, shape)
+        after_images(rows, there, shape, {}), deletions_of(gone, uploads, shape)
     )

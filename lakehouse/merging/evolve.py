@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.merging.rows import without
+from lakehouse.merging.rows import anti_join
 from lakehouse.merging.types import EmbeddingSpec, Rules
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import MIXED, Operations
@@ -107,7 +107,7 @@ def _lands(rows: pl.DataFrame, field: str, errors: pl.DataFrame) -> bool:
         return rows.get_column(field).null_count() < rows.height
     # The first rows tell, as a rule; only where they do not, all are looked at.
     return any(
-        without(part.filter(pl.col(field).is_not_null()), errors).height
+        anti_join(part.filter(pl.col(field).is_not_null()), errors).height
         for part in (rows.head(_FIRST), rows)
     )
 

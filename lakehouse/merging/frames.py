@@ -5,21 +5,21 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.merging.rows import (
-    among,
-    as_deletions,
-    as_images,
-    exactly,
+    after_images,
+    coalesce_update,
+    concat,
+    conform,
+    deletions_of,
     logical_columns,
-    merged,
     of_op,
-    together,
+    semi_join,
 )
 from lakehouse.merging.types import Current, Rules, TableChange, no_change
 
 _IMAGE: Final = ("image_url", "width", "height")
 
 
-def mirrored(rows: pl.DataFrame, *, where: pl.Expr) -> pl.DataFrame:
+def copy_image_from_sensors(rows: pl.DataFrame, *, where: pl.Expr) -> pl.DataFrame:
     """Rows whose image columns follow their list of sensors, where that is so."""
     if "sensors" not in rows.columns:
         return rows
@@ -42,7 +42,7 @@ def mirrored(rows: pl.DataFrame, *, where: pl.Expr) -> pl.DataFrame:
     )
 
 
-def with_image_changed(sent: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
+def update_default_sensor(sent: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
     """MODIFY rows of an image, with the list of sensors they change.
 
     A frame that has a list keeps it, with its sensor DEFAULT changed or added.
@@ -104,22 +104,22 @@ def frame_change(
     shape = rules.layout.contract("frames")
     extras = dict(rules.frame_metadata)
     fields = logical_columns(shape, extras)
-    added = mirrored(of_op(frames, "ADD"), where=pl.lit(value=True))
-    parts = [exactly(added, fields)]
+    added = copy_image_from_sensors(of_op(frames, "ADD"), where=pl.lit(value=True))
+    parts = [conform(added, fields)]
     sent = of_op(frames, "MODIFY") if added.height < frames.height else frames.clear()
     if sent.height:
         relisted = pl.lit(value=False)
-        sent = with_image_changed(sent, current.frames.rows)
+        sent = update_default_sensor(sent, current.frames.rows)
         if "sensors" in sent.columns:
             sent = sent.with_columns(_relisted=pl.col("sensors").is_not_null())
             relisted = pl.col("_relisted")
-        full = merged(sent, current.frames.rows, ["frame_id"], fields)
-        parts.append(exactly(mirrored(full, where=relisted), fields))
-    images = as_images(together(parts), current.frames.keys, shape, extras)
+        full = coalesce_update(sent, current.frames.rows, ["frame_id"], fields)
+        parts.append(conform(copy_image_from_sensors(full, where=relisted), fields))
+    images = after_images(concat(parts), current.frames.keys, shape, extras)
     gone = current.frames.keys
     deleted = targets.clear()
     if gone.height:
         deleted = targets.filter(pl.col("frame_op") == "DELETE")
     return TableChange(
-        images, as_deletions(among(gone, deleted), deleted[_UPLOAD], shape)
+        images, deletions_of(semi_join(gone, deleted), deleted[_UPLOAD], shape)
     )

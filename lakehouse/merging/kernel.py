@@ -11,12 +11,12 @@ by its frame and its own id together.
 
 import polars as pl
 
-from lakehouse.merging.checks import frame_findings, label_findings, stale_findings
+from lakehouse.merging.checks import frame_problems, label_problems, stale_problems
 from lakehouse.merging.counting import count
-from lakehouse.merging.embeddings import frame_vectors, label_vectors
+from lakehouse.merging.embeddings import frame_vector_change, label_vector_change
 from lakehouse.merging.frames import frame_change
 from lakehouse.merging.labels import label_change
-from lakehouse.merging.rows import without
+from lakehouse.merging.rows import anti_join
 from lakehouse.merging.types import Current, Outcome, Rules
 from lakehouse.model.operations import IF_EXISTS, OP, Operations
 from lakehouse.model.problems import (
@@ -54,9 +54,9 @@ def apply(
         [
             operations.problems,
             problems,
-            frame_findings(targets, rules.layout),
-            label_findings(labels, targets, current, rules),
-            stale_findings(targets, stale),
+            frame_problems(targets, rules.layout),
+            label_problems(labels, targets, current, rules),
+            stale_problems(targets, stale),
         ],
         UPLOAD_PROBLEM_SCHEMA,
     )
@@ -67,13 +67,13 @@ def apply(
     left_out = rejected
     if (skipped := _skipped(targets)).height:
         left_out = pl.concat([rejected, skipped]).unique()
-    good = without(targets, left_out)
-    frames, labels = without(frames, left_out), without(labels, left_out)
+    good = anti_join(targets, left_out)
+    frames, labels = anti_join(frames, left_out), anti_join(labels, left_out)
     changes = {
         "frames": frame_change(frames, good, current, rules),
         "labels": label_change(labels, good, current, rules),
-        "frame_embeddings": frame_vectors(frames, good, current, rules.layout),
-        "label_embeddings": label_vectors(labels, good, current, rules.layout),
+        "frame_embeddings": frame_vector_change(frames, good, current, rules.layout),
+        "label_embeddings": label_vector_change(labels, good, current, rules.layout),
     }
     counts = count(targets, operations.labels, rejected, changes)
     return Outcome(changes, all_problems, counts)

@@ -6,13 +6,13 @@ from typing import Final
 import polars as pl
 
 from lakehouse.merging.rows import (
-    as_deletions,
-    as_images,
-    exactly,
+    after_images,
+    coalesce_update,
+    concat,
+    conform,
+    deletions_of,
     logical_columns,
-    merged,
     of_op,
-    together,
 )
 from lakehouse.merging.types import Current, Rules, TableChange, no_change
 
@@ -29,19 +29,19 @@ def label_change(
     extras = dict(rules.label_metadata)
     fields = logical_columns(shape, extras)
     whole = of_op(labels, "ADD")
-    parts = [exactly(whole, fields)]
+    parts = [conform(whole, fields)]
     sent = of_op(labels, "MODIFY") if whole.height < labels.height else labels.clear()
     if sent.height:
         old = current.labels.rows
         there = sent.join(old, on=_KEY, how="semi", maintain_order="left")
-        parts.append(exactly(merged(there, old, _KEY, fields), fields))
-    rows = _with_class_ids(together(parts), rules.class_ids, current.labels.rows)
-    images = as_images(rows, current.labels.keys, shape, extras)
-    gone, uploads = gone_labels(labels, targets, current.labels.keys)
-    return TableChange(images, as_deletions(gone, uploads, shape))
+        parts.append(conform(coalesce_update(there, old, _KEY, fields), fields))
+    rows = _with_class_ids(concat(parts), rules.class_ids, current.labels.rows)
+    images = after_images(rows, current.labels.keys, shape, extras)
+    gone, uploads = removed_labels(labels, targets, current.labels.keys)
+    return TableChange(images, deletions_of(gone, uploads, shape))
 
 
-def gone_labels(
+def removed_labels(
     labels: pl.DataFrame, targets: pl.DataFrame, there: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Keys of a table keyed by label that leave, and which upload takes them out.

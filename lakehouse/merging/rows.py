@@ -18,7 +18,7 @@ def of_op(rows: pl.DataFrame, op: str) -> pl.DataFrame:
     return rows if all_are(rows, op, "op") else rows.filter(rows.get_column("op") == op)
 
 
-def without(rows: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+def anti_join(rows: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
     """The rows of other frames; the same table, not a copy, where none are named."""
     if not frames.height or not rows.height:
         return rows
@@ -40,7 +40,7 @@ def _around(rows: pl.DataFrame, ids: pl.Series, frames: pl.Series) -> pl.DataFra
     return pl.concat([*parts, rows.slice(start)])
 
 
-def among(
+def semi_join(
     rows: pl.DataFrame, others: pl.DataFrame, key: Sequence[str] = ("frame_id",)
 ) -> pl.DataFrame:
     """The rows whose key is among others'; no query where either has none."""
@@ -49,12 +49,14 @@ def among(
     return rows.join(others, on=key, how="semi", maintain_order="left")
 
 
-def lacking(rows: pl.DataFrame, *names: str) -> pl.DataFrame:
+def drop(rows: pl.DataFrame, *names: str) -> pl.DataFrame:
     """The rows without some columns; no query is planned for it."""
     return rows[[name for name in rows.columns if name not in names]]
 
 
-def filled(rows: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def add_missing_columns(
+    rows: pl.DataFrame, schema: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
     """The rows with every column of the schema, null where they lack one."""
     missing = [
         pl.lit(None, dtype=dtype).alias(name)
@@ -74,7 +76,7 @@ def logical_columns(
     }
 
 
-def merged(
+def coalesce_update(
     rows: pl.DataFrame,
     current: pl.DataFrame,
     key: list[str],
@@ -89,7 +91,7 @@ def merged(
         key: What joins them.
         fields: Every field that the result has.
     """
-    old = filled(current, fields).select(
+    old = add_missing_columns(current, fields).select(
         *key, *(pl.col(f).alias(f"_old_{f}") for f in fields if f not in key)
     )
     joined = rows.join(old, on=key, how="left", maintain_order="left")
@@ -109,7 +111,7 @@ def merged(
     return joined.select(*key, *values, *rest)
 
 
-def as_images(
+def after_images(
     rows: pl.DataFrame,
     held: pl.DataFrame,
     contract: Contract,
@@ -125,7 +127,7 @@ def as_images(
     """
     columns = logical_columns(contract, extras)
     known = ["row_hash"] if "row_hash" in rows.columns else []
-    rows = exactly(rows, columns)
+    rows = conform(rows, columns)
     if not known:
         rows = rows.hstack([row_hash(rows, list(columns))])
     key = list(contract.key)
@@ -138,7 +140,7 @@ def as_images(
     return rows.select(*contract.schema(extras).names(), "op", *old)
 
 
-def as_deletions(
+def deletions_of(
     gone: pl.DataFrame, uploads: pl.DataFrame, contract: Contract
 ) -> pl.DataFrame:
     """Keys there are as deletions.
@@ -157,7 +159,7 @@ def as_deletions(
     )
 
 
-def exactly(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def conform(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """The fields in order, null where not given, and what wrote them.
 
     A `row_hash` that was made when the rows were staged is kept.
@@ -183,7 +185,7 @@ def _typed(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> list[pl.Exp
     return values
 
 
-def together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def concat(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Parts as `exactly` makes them, as one; hashes only where all have them."""
     full = [part for part in parts if part.height] or [parts[0]]
     if len(full) == 1:

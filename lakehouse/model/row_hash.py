@@ -35,7 +35,7 @@ _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
 _POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
 _NAN_BITS: Final = np.uint64(0x7FF8000000000000)
-FEW: Final = 256
+FEW_TEXTS: Final = 256
 """So many texts are hashed one by one before a query is even planned."""
 
 _CHUNK_ROWS: Final = 131_072
@@ -72,7 +72,7 @@ def hashes_of(sums: Lanes) -> pl.Series:
     return pl.Series("row_hash", hashes.view(np.int64))
 
 
-def few_texts(column: pl.Series, seed: int = 0) -> Lanes:
+def hash_few_texts(column: pl.Series, seed: int = 0) -> Lanes:
     """XXH3-64 of each text, for no more than a `FEW`."""
     texts = [(value or "").encode() for value in column.to_list()]
     hashed = [xxh3_64_intdigest(text, seed) for text in texts]
@@ -156,10 +156,10 @@ def _bits(column: pl.Series) -> Lanes:
 
 
 def _text_lane(column: pl.Series) -> Lanes:
-    if len(column) <= FEW:
-        return few_texts(column)
+    if len(column) <= FEW_TEXTS:
+        return hash_few_texts(column)
     if _is_constant(column):
-        return np.full(len(column), few_texts(column[:1])[0])
+        return np.full(len(column), hash_few_texts(column[:1])[0])
     named = column.alias("text").to_frame()
     hashed = named.select(plh.col("text").nchash.xxh3_64()).to_series()
     return hashed.fill_null(0).to_numpy().astype(np.uint64)

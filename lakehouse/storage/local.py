@@ -56,7 +56,7 @@ class LocalStore:
             NotFoundError: If there is none.
             StorageError: If the disk failed.
         """
-        with _told(path):
+        with _map_errors(path):
             return Path(self.uri(path)).read_bytes()
 
     def exists(self, path: str) -> bool:
@@ -65,7 +65,7 @@ class LocalStore:
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file, in place of one that is there."""
-        with _told(path), self._temporary(path, data, durable=False) as temporary:
+        with _map_errors(path), self._temporary(path, data, durable=False) as temporary:
             os.replace(temporary, self.uri(path))  # noqa: PTH105
 
     def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
@@ -74,7 +74,10 @@ class LocalStore:
         Raises:
             StorageError: If the disk failed.
         """
-        with _told(path), self._temporary(path, data, durable=durable) as temporary:
+        with (
+            _map_errors(path),
+            self._temporary(path, data, durable=durable) as temporary,
+        ):
             target = self.uri(path)
             try:
                 os.link(temporary, target)
@@ -108,7 +111,7 @@ class LocalStore:
     def delete(self, path: str) -> None:
         """Remove a file, and its folder when that is left empty."""
         target = self.uri(path)
-        with _told(path), suppress(FileNotFoundError):
+        with _map_errors(path), suppress(FileNotFoundError):
             os.unlink(target)  # noqa: PTH108
         folder = os.path.dirname(target)  # noqa: PTH120
         with suppress(OSError):
@@ -120,7 +123,7 @@ class LocalStore:
     ) -> Written:
         """Write rows as one Parquet file, and tell its size and checksum."""
         target = self.uri(path)
-        with _told(path):
+        with _map_errors(path):
             self._make_folder(target)
             rows.write_parquet(
                 target, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
@@ -139,12 +142,12 @@ class LocalStore:
             NotFoundError: If there is none.
             StorageError: If the disk failed.
         """
-        with _told(path):
+        with _map_errors(path):
             return _checksum(self.uri(path))
 
     def share(self, source: str, target: str) -> None:
         """Link a file to a second path."""
-        with _told(source):
+        with _map_errors(source):
             self._make_folder(self.uri(target))
             os.link(self.uri(source), self.uri(target))
 
@@ -198,7 +201,7 @@ class LocalStore:
 
 
 @contextmanager
-def _told(path: str) -> Generator[None]:
+def _map_errors(path: str) -> Generator[None]:
     """Errors of the disk in this package's terms."""
     try:
         yield

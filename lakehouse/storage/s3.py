@@ -80,13 +80,13 @@ class S3Store:
             NotFoundError: If there is none.
             StorageError: If the store failed.
         """
-        with _told(path):
+        with _map_errors(path):
             data: bytes = self._files.cat_file(self.uri(path))
             return data
 
     def exists(self, path: str) -> bool:
         """Whether there is an object at that path."""
-        with _told(path):
+        with _map_errors(path):
             try:
                 self._files.call_s3("head_object", **self._object(path))
             except FileNotFoundError:
@@ -95,7 +95,7 @@ class S3Store:
 
     def put(self, path: str, data: bytes) -> None:
         """Write an object, in place of one that is there."""
-        with _told(path):
+        with _map_errors(path):
             self._files.call_s3("put_object", **self._object(path), Body=data)
 
     def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
@@ -105,7 +105,7 @@ class S3Store:
             StorageError: If the answer was lost, or the store failed.
         """
         del durable  # an acknowledged PUT is durable
-        with _told(path):
+        with _map_errors(path):
             try:
                 self._files.call_s3(
                     "put_object", **self._object(path), Body=data, IfNoneMatch="*"
@@ -120,7 +120,7 @@ class S3Store:
 
     def names(self, folder: str) -> list[str]:
         """Names of the entries directly in a folder; none if it is not there."""
-        with _told(folder):
+        with _map_errors(folder):
             try:
                 found: list[str] = self._files.ls(self.uri(folder), detail=False)
             except FileNotFoundError:
@@ -129,7 +129,7 @@ class S3Store:
 
     def files(self, folder: str) -> list[StoredFile]:
         """Every object below a folder, by path."""
-        with _told(folder):
+        with _map_errors(folder):
             try:
                 found: dict[str, Any] = self._files.find(self.uri(folder), detail=True)
             except FileNotFoundError:
@@ -142,7 +142,7 @@ class S3Store:
 
     def delete(self, path: str) -> None:
         """Remove an object; that it is not there is fine."""
-        with _told(path):
+        with _map_errors(path):
             self._files.call_s3("delete_object", **self._object(path))
 
     def write_table(
@@ -155,7 +155,7 @@ class S3Store:
             buffer, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
         )
         data = buffer.getvalue()
-        with _told(path):
+        with _map_errors(path):
             self._files.pipe_file(self.uri(path), data)
         return Written(len(data), xxhash.xxh3_64_hexdigest(data))
 
@@ -168,7 +168,7 @@ class S3Store:
         """
         hasher, size = xxhash.xxh3_64(), 0
         with (
-            _told(path),
+            _map_errors(path),
             self._files.open(
                 self.uri(path), block_size=_BLOCK_BYTES, cache_type="readahead"
             ) as file,
@@ -180,7 +180,7 @@ class S3Store:
 
     def share(self, source: str, target: str) -> None:
         """Copy an object inside the store."""
-        with _told(source):
+        with _map_errors(source):
             self._files.cp_file(self.uri(source), self.uri(target))
 
     def scan(
@@ -210,7 +210,7 @@ class S3Store:
 
 
 @contextmanager
-def _told(path: str) -> Generator[None]:
+def _map_errors(path: str) -> Generator[None]:
     """Errors of the client in this package's terms."""
     try:
         yield

@@ -24,7 +24,7 @@ from lakehouse.ledger.settled import distinct, frame_ids, unsettled
 from lakehouse.ledger.tags import pin_row
 from lakehouse.merging.evolve import evolve
 from lakehouse.merging.kernel import apply
-from lakehouse.merging.rows import among, without
+from lakehouse.merging.rows import anti_join, semi_join
 from lakehouse.merging.types import Current, Held, Outcome, Rules
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import OP, Operations, all_are
@@ -159,11 +159,11 @@ def current_rows(
         frames[_FRAME].clear() if lookup.is_empty else frame_ids(operations).to_frame()
     )
     there = lookup.keys(touched)
-    modified = among(there, _of(frames, "MODIFY", _FRAME))
+    modified = semi_join(there, _of(frames, "MODIFY", _FRAME))
     wholly = pl.concat([_of(frames, "ADD", _FRAME), _of(frames, "DELETE", _FRAME)])
-    wholly = among(there[_FRAME], wholly)
-    lasting = without(there[_FRAME], wholly)
-    singly = among(labels[_LABEL], lasting) if labels.height else _NO_LABELS
+    wholly = semi_join(there[_FRAME], wholly)
+    lasting = anti_join(there[_FRAME], wholly)
+    singly = semi_join(labels[_LABEL], lasting) if labels.height else _NO_LABELS
     return Current(
         frames=Held(there, lookup.rows(modified)),
         labels=_held_labels(collection, version, labels, wholly, singly),
@@ -180,7 +180,7 @@ def _of_labels_alone(
     singly = labels[_LABEL] if labels.height else _NO_LABELS
     held = _held_labels(collection, version, labels, none, singly)
     found = distinct(held.keys.get_column("frame_id"))
-    rest = singly if not len(found) else without(singly, found.to_frame())
+    rest = singly if not len(found) else anti_join(singly, found.to_frame())
     looked_up = collection.lookup("frames", version).keys(
         distinct(rest.get_column("frame_id")).to_frame()
     )
@@ -211,7 +211,7 @@ def _held_labels(
     singly: pl.DataFrame,
 ) -> Held:
     keys = _keys(collection, "labels", version, wholly, singly).keys
-    modified = among(keys, _of(labels, "MODIFY", _LABEL), _LABEL)
+    modified = semi_join(keys, _of(labels, "MODIFY", _LABEL), _LABEL)
     return Held(keys, collection.lookup("labels", version).rows(modified))
 
 

@@ -17,7 +17,7 @@ from lakehouse.delta.create import metadata_action
 from lakehouse.delta.log import Action, written_paths
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
-from lakehouse.merging.rows import lacking
+from lakehouse.merging.rows import drop
 from lakehouse.merging.types import EmbeddingSpec, Outcome, Rules, TableChange
 from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.model.metadata import PREFIX
@@ -213,14 +213,14 @@ def _plan_table(
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, group, plan)
-    images = lacking(change.images, "op", OLD_HASH)
+    images = drop(change.images, "op", OLD_HASH)
     writer = collection.writer(table)
     actions, rest = writer.change(state, images, _known(change, OLD_AT), at)
     if rest.height == images.height:
         log_path = collection.table_path(f"{table}_changes")
         actions += writer.share(log_path, logged)
     elif rest.height:
-        actions += writer.append(lacking(rest, OLD_AT))
+        actions += writer.append(drop(rest, OLD_AT))
     plan.actions.setdefault(table, []).extend(actions)
 
 
@@ -264,9 +264,9 @@ def _write_log(
         (pending,) = group
         images = collection.staging.share_images(pending.manifest, table, writer.path)
     else:
-        images = writer.append(lacking(change.images, OLD_HASH, OLD_AT))
+        images = writer.append(drop(change.images, OLD_HASH, OLD_AT))
     told += images
-    told += writer.append(lacking(change.deletions, OLD_HASH, OLD_AT))
+    told += writer.append(drop(change.deletions, OLD_HASH, OLD_AT))
     return images
 
 

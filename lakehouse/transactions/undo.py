@@ -16,7 +16,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.ledger.settled import settled_row
 from lakehouse.ledger.staging import Manifest, require_same_content, require_untaken
-from lakehouse.merging.rows import filled
+from lakehouse.merging.rows import add_missing_columns
 from lakehouse.merging.types import Outcome, TableChange
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
@@ -131,7 +131,7 @@ def change_towards(
     schema = collection.state(table, version).schema
     op = pl.when(pl.col(OLD_HASH).is_null()).then(pl.lit("ADD"))
     images = (
-        filled(then, schema)
+        add_missing_columns(then, schema)
         .with_columns(upload_id=pl.lit(upload_id))
         .join(now, on=key, how="left", maintain_order="left")
         .filter(pl.col("row_hash").ne_missing(pl.col(OLD_HASH)))

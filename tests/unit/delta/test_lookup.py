@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lakehouse.delta import lookup as file_keys
-from lakehouse.delta.key_index import IndexCache, KeyIndex, key_lanes, searched
+from lakehouse.delta.key_index import IndexCache, KeyIndex, key_lanes, search_file
 from lakehouse.delta.lookup import FileKeys
 from lakehouse.storage.local import LocalStore
 
@@ -33,7 +33,7 @@ def test_a_search_finds_what_an_index_finds(
     rows, lanes = rows_of(held), key_lanes(rows_of(wanted), KEY)
     index = KeyIndex.of(rows, KEY)
 
-    which, places, hashes = searched(rows, KEY, *lanes)
+    which, places, hashes = search_file(rows, KEY, *lanes)
 
     told, told_places = index.find(*lanes)
     assert sorted(zip(which, places, strict=True)) == sorted(

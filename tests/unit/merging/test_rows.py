@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lakehouse.merging import rows as tools
-from lakehouse.merging.rows import without
+from lakehouse.merging.rows import anti_join
 
 IDS = st.sampled_from(["a", "b", "c", "d", "e"])
 
@@ -23,7 +23,7 @@ def test_rows_of_other_frames_stay_in_their_order(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tools, "_MANY", 0)
-        kept = without(rows, named)
+        kept = anti_join(rows, named)
 
     left = set(frames) - {None}
     assert kept.rows() == [(at, one) for at, one in enumerate(ids) if one not in left]
