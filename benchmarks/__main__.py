@@ -1,8 +1,10 @@
-"""Measure this package beside its contenders, on the same data in the same run.
+"""Measure this package and other tools on the same data, in the same run.
 
-    python -m benchmarks [--frames 2000000] [--json PATH] [--without deltalake]
+    python -m benchmarks [--frames 2000000] [--versions 1000] [--json PATH]
+                         [--without deltalake]
 
-Every result is compared with plain Polars' before its time counts.
+A time counts only if the rows are equal to those that plain Polars computes.
+`make .venv/.bench` installs pylance; without it pylance is left out.
 """
 
 import argparse
@@ -20,14 +22,14 @@ from benchmarks.report import Line, Report
 
 WARM = [1, 2, 3]
 LOADS = 2
-"""How often each loads, by turns."""
+"""How often each tool loads the data; they take turns."""
 TARGETS = {
     "random": (0.35, 1 / 30),
     "range": (0.2, 1 / 30),
     "new": (0.2, 1 / 30),
     "one": (0.1, 1 / 30),
 }
-"""Kind of change to the most of pylance's and of deltalake's time."""
+"""For each kind of change: the largest share of pylance's, and of deltalake's, time."""
 
 NAMES = {
     "random": "upsert 1 % of the labels at random",
@@ -38,7 +40,7 @@ NAMES = {
 
 
 def expected(data: Data, kind: str, numbers: list[int]) -> tuple[int, int]:
-    """What the labels must come to, by plain Polars."""
+    """The checksum of the labels after some changes, computed by plain Polars."""
     labels = data.labels()
     changes = [data.change(kind, number, labels) for number in numbers]
     last = pl.concat(changes).unique(KEY, keep="last", maintain_order=True)
@@ -46,38 +48,38 @@ def expected(data: Data, kind: str, numbers: list[int]) -> tuple[int, int]:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """A copy to measure on, so that no work sees what another left."""
+    """A copy to measure on, so that no measurement sees what another one wrote."""
     shutil.copytree(source, emptied(target), symlinks=True)
     return target
 
 
 def emptied(folder: Path) -> Path:
-    """A folder to load into: whatever was there before is gone."""
+    """A folder to load into, without what was in it before."""
     shutil.rmtree(folder, ignore_errors=True)
     return folder
 
 
 def loads(report: Report, work: Path, data: Data, names: list[str]) -> None:
-    """The first load, by everybody."""
+    """The first load, by every tool."""
     right = checksum(data.labels())
-    mine = Measured()
+    own = Measured()
     others = {name: Measured() for name in names}
     for _ in range(LOADS):
-        told = apart(ours.load, emptied(work / "ours"), data, cache=work / "cache")
-        assert told.checksum == right
-        mine = mine.and_then(told)
+        once = apart(ours.load, emptied(work / "ours"), data, cache=work / "cache")
+        assert once.checksum == right
+        own = own.and_then(once)
         for name in names:
-            told = apart(rivals.load, emptied(work / name), data, name)
-            assert told.checksum == right, name
-            others[name] = others[name].and_then(told)
+            once = apart(rivals.load, emptied(work / name), data, name)
+            assert once.checksum == right, name
+            others[name] = others[name].and_then(once)
     targets = {"pylance": 1.5}
     held = {
         name: (other, targets.get(name, 99.0))
         for name, other in others.items()
         if name != "pylance indexed"
     }
-    report.beside("first load", mine, held)
-    # Warm is what has the key indexes: they come after a first merge's answer.
+    report.beside("first load", own, held)
+    # A first merge fills the cache: key indexes are made after it has answered.
     root = copied(work / "ours", work / "copy")
     apart(ours.merges, root, data, "thousand", [99], cache=work / "cache")
 
@@ -85,15 +87,16 @@ def loads(report: Report, work: Path, data: Data, names: list[str]) -> None:
 def upserts(
     report: Report, work: Path, data: Data, kind: str, names: list[str]
 ) -> None:
-    """One kind of upsert, by everybody; ours cold too."""
+    """One kind of upsert, by every tool; ours also with an empty cache ("cold")."""
     right, first = expected(data, kind, WARM), expected(data, kind, WARM[:1])
     root = copied(work / "ours", work / "copy")
     cold = apart(ours.merges, root, data, kind, WARM[:1], cache=work / "cold" / kind)
     root = copied(work / "ours", work / "copy")
-    mine = apart(ours.merges, root, data, kind, WARM, cache=work / "cache")
-    assert (mine.checksum, cold.checksum) == (right, first), kind
+    own = apart(ours.merges, root, data, kind, WARM, cache=work / "cache")
+    assert (own.checksum, cold.checksum) == (right, first), kind
     others: dict[str, Measured] = {}
     for name in names:
+        # One change is enough for deltalake: each takes it seconds.
         numbers = WARM[:1] if name == "deltalake" else WARM
         root = copied(work / name, work / "copy")
         others[name] = apart(rivals.merges, root, data, kind, numbers, name)
@@ -103,7 +106,7 @@ def upserts(
         name: (other, delta if name == "deltalake" else lance)
         for name, other in others.items()
     }
-    report.beside(NAMES[kind], mine, held)
+    report.beside(NAMES[kind], own, held)
     if others:
         name, best = next(iter(others.items()))
         report.add(
@@ -120,24 +123,18 @@ def reading(report: Report, work: Path, data: Data) -> None:
     report.add(Line("peak memory of a 1 % merge", peak.peak_gib, "GiB", target=1.86))
     apart(ours.merges, root, data, "random", [1, 2, 3, 4, 5], cache=work / "cache")
     for what, target in (("scan after merges", 1.6), ("scan when compacted", 1.2)):
-        mine, plain = apart_pair(ours.scan, root, work / "plain.parquet", 7)
-        report.add(Line(what, mine.best, "s", "plain Parquet", plain.best, target))
+        own, plain = ours.scan(root, work / "plain.parquet", 7)
+        report.add(Line(what, own.best, "s", "plain Parquet", plain.best, target))
         ours.dataset_at(root).compact()
 
 
-def apart_pair(work: object, *args: object) -> tuple[Measured, Measured]:
-    """Two measurements of one piece of work, in this process."""
-    assert callable(work)
-    first, second = work(*args)
-    return first, second
-
-
 def streams(report: Report, work: Path, data: Data, versions: int) -> None:
-    """One frame at a time, many waiting, and opening as versions grow."""
+    """Single frames, many waiting uploads, and opening a lake of many versions."""
     root = copied(work / "ours", work / "copy")
-    safe, seen = streaming.streamed(root, 50, 0)
-    report.add(Line("a new frame acknowledged", safe.median * 1000, "ms", target=10.0))
-    report.add(Line("a new frame visible", seen.median * 1000, "ms", target=50.0))
+    durable, visible = streaming.streamed(root, 50, 0)
+    what = "a new frame acknowledged"
+    report.add(Line(what, durable.median * 1000, "ms", target=10.0))
+    report.add(Line("a new frame visible", visible.median * 1000, "ms", target=50.0))
     waiting = streaming.pending(root, 1000, 1_000_000)
     report.add(Line("1,000 waiting uploads merged", waiting.best, "s", target=2.0))
     root = copied(work / "ours", work / "copy")
@@ -169,6 +166,7 @@ def scaling(report: Report, work: Path, data: Data) -> None:
         cost.append(
             apart(ours.merges, root, size, "thousand", numbers, cache=work / "cache")
         )
+    # The first two merges of a process also read its key indexes.
     few, many = (Measured(one.seconds[2:]) for one in cost)
     report.add(
         Line(
@@ -183,7 +181,7 @@ def scaling(report: Report, work: Path, data: Data) -> None:
 
 
 def looking_back(report: Report, work: Path, data: Data, count: int) -> None:
-    """Old versions, histories and diffs, once there are many versions."""
+    """Old versions, histories, checkpoints and diffs, once there are many versions."""
     root, cache = copied(work / "ours", work / "copy"), work / "cache"
     name = data.frames().get_column("frame_id")[data.frame_count // 5]
 
@@ -198,24 +196,24 @@ def looking_back(report: Report, work: Path, data: Data, count: int) -> None:
     for place, (what, target) in enumerate(
         (("open and point-read", 2.0), ("open and filter by frame", None))
     ):
-        mine, theirs = many[place].median * 1000, few[place].median * 1000
+        late, early = many[place].median * 1000, few[place].median * 1000
         what = f"{what} version {count // 2} of {count}"  # noqa: PLW2901
-        report.add(Line(what, mine, "ms", "version 5 of 10", theirs, target))
-    warm = apart(versions.told, root, data, 20, cache=cache)
-    cold = apart(versions.told_anew, root, data, 20, cache=cache)
+        report.add(Line(what, late, "ms", "version 5 of 10", early, target))
+    warm = apart(versions.histories, root, data, 20, cache=cache)
+    cold = apart(versions.histories_anew, root, data, 20, cache=cache)
     what = f"history of a frame at {count} versions"
     report.add(Line(what, warm.median * 1000, "ms", target=50.0))
     report.add(Line(f"{what}, by a new connection", cold.median * 1000, "ms"))
-    named = apart(versions.checkpointed, root, 20, cache=cache)
+    named = apart(versions.checkpoints, root, 20, cache=cache)
     report.add(Line("a checkpoint made", named.median * 1000, "ms", target=50.0))
-    diff, whole = apart_pair(versions.compared, root, large, 3)
+    diff, whole = versions.compared(root, large, 3)
     what = "diff of versions 1 % apart"
     report.add(Line(what, diff.best, "s", target=1.0))
     report.add(Line(what, diff.best, "s", "comparing both whole", whole.best))
 
 
 def main() -> None:
-    """Measure, print, and maybe write."""
+    """Measure, print, and write JSON where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=2_000_000)
     parser.add_argument("--versions", type=int, default=1_000)

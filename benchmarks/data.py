@@ -1,11 +1,12 @@
-"""The data that everybody gets: frames with boxes, and changes to the boxes."""
+"""The data that every tool gets: frames with boxes, and changes to the boxes.
+
+Everything is drawn from fixed seeds, so each run and each tool has the same rows.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-
-__all__ = ["CLASSES", "COLUMNS", "KEY", "Data", "applied", "checksum"]
 
 CLASSES = ("car", "person", "bike")
 KEY = ["frame_id", "label_id"]
@@ -18,7 +19,7 @@ COLUMNS = [
     "height",
     "user__score",
 ]
-"""The columns of the labels, as every contender has them."""
+"""The columns of the labels, the same for every tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +65,23 @@ class Data:
         )
 
     def change(self, kind: str, number: int, labels: pl.DataFrame) -> pl.DataFrame:
-        """One change: `random` and `range` of a percent, `new` ids, `one` frame.
+        """One change: a percent at `random`, in a `range` or of `new` ids; or `one` frame.
 
         Args:
-            kind: Which.
+            kind: Which of these, or `thousand`: a thousand labels at random.
             number: Every number gives other values, and for `random`, `new` and
                 `one` other keys.
-            labels: What `labels()` gave.
+            labels: The result of `labels()`, which takes seconds to make.
         """
         draw = np.random.default_rng(1000 + number)
-        few = max(1, labels.height // 100)
+        percent = max(1, labels.height // 100)
         if kind == "one":
             frame = int(draw.integers(0, self.frame_count))
             rows = labels.slice(frame * self.per_frame, self.per_frame)
         elif kind == "range":
-            rows = labels.slice(labels.height // 2, few)
+            rows = labels.slice(labels.height // 2, percent)
         else:
-            size = 1000 if kind == "thousand" else few
+            size = 1000 if kind == "thousand" else percent
             chosen = draw.choice(labels.height, min(size, labels.height), replace=False)
             rows = labels[np.sort(chosen)]
         if kind == "new":
@@ -89,11 +90,11 @@ class Data:
 
 
 def applied(labels: pl.DataFrame, change: pl.DataFrame) -> pl.DataFrame:
-    """The labels after an upsert, by plain Polars: what everybody must come to."""
+    """The labels after an upsert, by plain Polars: the right answer for every tool."""
     return pl.concat([labels.join(change, on=KEY, how="anti"), change])
 
 
 def checksum(rows: pl.DataFrame) -> tuple[int, int]:
-    """A number that two tables of the same rows share, whatever their order."""
+    """Rows and the sum of their hashes: equal for equal rows in any order."""
     hashes = rows.select(COLUMNS).hash_rows(seed=7).to_numpy()
     return rows.height, int(hashes.sum(dtype=np.uint64))

@@ -1,11 +1,12 @@
-"""Inferences matched against as many labels: how long, and with how much memory?
+"""Metrics of a million inferences: how long, and with how much memory?
 
     python -m benchmarks.evaluation [--frames 200000] [--alone]
 
-Five labels a frame. Ours is everything that `evaluate()` offers: COCO's figures,
-outcomes with reasons, the confusion matrix. faster-coco-eval does COCO's figures
-alone, class by class, so that its dictionaries fit into memory; its AP must be
-ours before its time counts.
+Five labels a frame, and as many inferences. lakehouse computes everything that
+`evaluate()` offers: COCO's figures, outcomes with reasons, the confusion matrix.
+faster-coco-eval computes COCO's figures alone, class by class, so that the
+dictionaries that it takes fit into memory. Both must have the same average
+precision, or no time counts.
 """
 
 import argparse
@@ -17,8 +18,6 @@ from benchmarks.data import CLASSES, Data
 from benchmarks.measure import Measured, Timer, apart
 from benchmarks.report import Line, Report
 from lakehouse.metrics import evaluate
-
-__all__ = ["inferences_of", "measure", "ours", "theirs"]
 
 
 def inferences_of(labels: pl.DataFrame) -> pl.DataFrame:
@@ -42,8 +41,8 @@ def inferences_of(labels: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def ours(frames: int) -> Measured:
-    """Match everything, and make every table once."""
+def by_lakehouse(frames: int) -> Measured:
+    """Evaluate, and make every table of the result once."""
     data, timer = Data(frames), Timer()
     labels = data.labels()
     inferences, table = inferences_of(labels), data.frames()
@@ -55,8 +54,8 @@ def ours(frames: int) -> Measured:
     return Measured(timer.seconds, checksum=_digits(metrics["AP"]))
 
 
-def theirs(frames: int) -> Measured:
-    """COCO's figures by faster-coco-eval, class after class."""
+def by_faster_coco_eval(frames: int) -> Measured:
+    """COCO's figures alone, one class after the other."""
     labels, timer = Data(frames).labels(), Timer()
     inferences = inferences_of(labels)
     with timer():
@@ -68,7 +67,7 @@ def theirs(frames: int) -> Measured:
 
 
 def _digits(average: float | None) -> tuple[int, int]:
-    """Nine digits of an average, to compare by."""
+    """An average to nine digits, where a checksum is asked for."""
     assert average is not None
     return 0, round(average * 1e9)
 
@@ -119,18 +118,16 @@ def _annotations(rows: pl.DataFrame, places: dict[str, int]) -> list[dict[str, o
 
 
 def measure(report: Report, frames: int, *, beside: bool = True) -> None:
-    """Add the lines, of `5 * frames` labels and inferences."""
+    """Add the lines for `5 * frames` labels and as many inferences."""
     what = f"evaluate {frames * 5:,} inferences"
-    mine = apart(ours, frames)
-    report.add(Line(what, mine.best, "s", target=60.0))
-    report.add(Line(f"peak memory: {what}", mine.peak_gib, "GiB", target=4.0))
+    own = apart(by_lakehouse, frames)
+    report.add(Line(what, own.best, "s", target=60.0))
+    report.add(Line(f"peak memory: {what}", own.peak_gib, "GiB", target=4.0))
     if beside:
-        rival = apart(theirs, frames)
-        assert abs(mine.checksum[1] - rival.checksum[1]) <= 1, "the averages differ"
+        rival = apart(by_faster_coco_eval, frames)
+        assert abs(own.checksum[1] - rival.checksum[1]) <= 1, "the averages differ"
         note = f"COCO's figures alone, peak {rival.peak_gib:.1f} GiB"
-        report.add(
-            Line(what, mine.best, "s", "faster-coco-eval", rival.best, 1.0, note)
-        )
+        report.add(Line(what, own.best, "s", "faster-coco-eval", rival.best, 1.0, note))
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
-"""Sources larger than memory, and uploads with one bad row.
+"""Loads of sources larger than memory, and uploads with one bad row.
 
     python -m benchmarks.loading [--gib 5] [--labels 1000000] [--json PATH]
 
-The source is Parquet files whose rows take so many GiB in memory; each file has
-frames of the whole range, so that a part has rows of every file.
+The source is a folder of Parquet files whose rows take `--gib` GiB in memory. Each
+file has frames of the whole range of ids, so every part of the load has rows of
+every file: the hardest case for cutting a source into parts.
 """
 
 import argparse
@@ -18,18 +19,17 @@ from benchmarks.measure import Measured, Timer, apart, size_of
 from benchmarks.ours import create
 from benchmarks.report import Line, Report
 
-__all__ = ["clean_and_spoiled", "loaded", "source"]
-
 _FRAMES: int = 200_000
 
 
 def source(folder: Path, gib: float) -> tuple[int, float]:
-    """Write the source; how many frames it has, and how many GiB in memory."""
+    """Write the source; its number of frames, and its GiB in memory."""
     data, size, count = Data(_FRAMES), 0.0, 0
     for name in ("frames", "labels"):
         (folder / name).mkdir(parents=True)
     while size < gib:
-        # The end tells the file, so the ids of all files lie among each other.
+        # The number of the file is the end of each id, so that the ids of all files,
+        # once sorted, alternate.
         named = pl.format("{}_{}", "frame_id", pl.lit(f"{count:03}")).alias("frame_id")
         for name, rows in (("frames", data.frames()), ("labels", data.labels())):
             size += rows.estimated_size() / 1024**3
@@ -41,7 +41,7 @@ def source(folder: Path, gib: float) -> tuple[int, float]:
 
 
 def loaded(root: Path, folder: Path) -> Measured:
-    """Load the source, in a process that does nothing else."""
+    """Load the source; run in a process of its own, whose peak memory is measured."""
     dataset, timer = create(root), Timer()
     with timer():
         load = dataset.load(folder / "frames", folder / "labels")
@@ -52,18 +52,18 @@ def loaded(root: Path, folder: Path) -> Measured:
 def clean_and_spoiled(
     root: Path, labels: int, rounds: int
 ) -> tuple[Measured, Measured]:
-    """Uploads of so many labels: all of them good, and all but one."""
+    """Uploads of so many labels: all good, and all but one."""
     data, clean, spoiled = Data(labels // 5), Timer(), Timer()
     frames, good = data.frames(), data.labels()
     row = pl.int_range(pl.len()) == labels // 2
     bad = good.with_columns(width=pl.when(row).then(-1.0).otherwise(pl.col("width")))
     for number in range(rounds):
-        for timer, rows, told in ((clean, good, 0), (spoiled, bad, 1)):
-            dataset = create(root / f"{number}-{told}")
+        for timer, rows, rejected in ((clean, good, 0), (spoiled, bad, 1)):
+            dataset = create(root / f"{number}-{rejected}")
             with timer():
                 upload = dataset.add(frames, rows)
-            assert upload.errors().height == told
-            assert upload.counts["rejected"] == told
+            assert upload.errors().height == rejected
+            assert upload.counts["rejected"] == rejected
     return Measured(clean.seconds), Measured(spoiled.seconds)
 
 
@@ -87,7 +87,9 @@ def main() -> None:
         measured = apart(loaded, work / "lake", work / "source", cache=work / "cache")
         assert measured.checksum[0] == frames
         report.add(Line(f"load of {gib:.1f} GiB", measured.best, "s"))
-        report.add(Line("its peak memory", measured.peak_gib, "GiB", target=1.86))
+        report.add(
+            Line("peak memory of the load", measured.peak_gib, "GiB", target=1.86)
+        )
     report.show()
     if wanted.json:
         report.write(wanted.json)

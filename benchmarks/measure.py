@@ -1,4 +1,4 @@
-"""Work measured in a process of its own: seconds, peak memory, bytes written."""
+"""How work is measured: seconds, peak memory, bytes written; in a fresh process."""
 
 import multiprocessing
 import os
@@ -10,37 +10,35 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measured", "Timer", "apart", "size_of"]
-
 
 @dataclass(slots=True)
 class Measured:
-    """What one piece of work cost."""
+    """The cost of one piece of work."""
 
     seconds: list[float] = field(default_factory=list[float])
     peak_gib: float = 0.0
-    """Of the process, with all that it had loaded."""
+    """Peak memory of the process, imports included."""
     written: int = 0
-    """Bytes that came to the folder."""
+    """Bytes added to the folder."""
     checksum: tuple[int, int] = (0, 0)
 
     def and_then(self, other: "Measured") -> "Measured":
-        """The same work done once more: its time beside the earlier ones."""
+        """The times of both runs; peak, bytes and checksum of the other one."""
         return replace(other, seconds=self.seconds + other.seconds)
 
     @property
     def best(self) -> float:
-        """The shortest time: what the machine's other work did not disturb."""
+        """The shortest time: the one least disturbed by other work on the machine."""
         return min(self.seconds)
 
     @property
     def median(self) -> float:
-        """The middle time."""
+        """The median time."""
         return statistics.median(self.seconds)
 
 
 class Timer:
-    """Collects the seconds of the blocks it is around."""
+    """A context manager that collects the seconds of each block inside it."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -55,12 +53,12 @@ class Timer:
 def apart(
     work: Callable[..., Measured], *args: Any, cache: Path | None = None
 ) -> Measured:
-    """Run work in a fresh process, and tell its peak memory too.
+    """Run work in a fresh process, and measure its peak memory too.
 
     Args:
-        work: A function of a module.
-        *args: What it gets.
-        cache: The folder of key indexes that the process is to use.
+        work: A function at the top level of a module, as pickling needs.
+        *args: Its arguments.
+        cache: The local cache folder of the process: key indexes, vector codes.
     """
     context = multiprocessing.get_context("spawn")
     if cache is not None:
@@ -71,19 +69,14 @@ def apart(
 
 def _with_peak(work: Callable[..., Measured], args: tuple[Any, ...]) -> Measured:
     measured = work(*args)
-    # Not getrusage: its peak is that of the process that started this one, too.
-    told = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    (peak,) = [line.split()[1] for line in told if line.startswith("VmHWM:")]
+    # Not getrusage: its peak includes the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (peak,) = [line.split()[1] for line in status if line.startswith("VmHWM:")]
     measured.peak_gib = int(peak) / 1024**2
     return measured
 
 
 def size_of(folder: Path) -> int:
-    """Bytes on the disk below a folder; a file of two names counts once."""
-    seen = {
-        (told.st_ino): told.st_size
-        for path in folder.rglob("*")
-        if path.is_file()
-        for told in [path.stat()]
-    }
-    return sum(seen.values())
+    """Bytes on the disk below a folder; a file with two hard links counts once."""
+    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum({stat.st_ino: stat.st_size for stat in stats}.values())

@@ -1,4 +1,4 @@
-"""The same work by this package: staging, change log, hashes and ledger included."""
+"""The work by this package: staging, change log, hashes and ledger included."""
 
 from pathlib import Path
 
@@ -9,8 +9,6 @@ from benchmarks.data import CLASSES, COLUMNS, Data, checksum
 from benchmarks.measure import Measured, Timer, size_of
 from lakehouse.transactions import finish
 
-__all__ = ["create", "dataset_at", "load", "merges", "peak", "scan"]
-
 
 def create(root: Path, **options: str) -> lakehouse.Dataset:
     """A new lake with an empty dataset."""
@@ -19,13 +17,13 @@ def create(root: Path, **options: str) -> lakehouse.Dataset:
 
 
 def dataset_at(root: Path, merge: str = "inline") -> lakehouse.Dataset:
-    """The dataset, by a connection of its own."""
+    """The dataset, opened by a new connection."""
     lake = lakehouse.connect(root, merge=merge)  # type: ignore[arg-type]
     return lake.project("bench").dataset("boxes")
 
 
 def load(root: Path, data: Data) -> Measured:
-    """Load everything by one `add`."""
+    """Load frames and labels by one `add`."""
     frames, labels = data.frames(), data.labels()
     dataset, timer = create(root), Timer()
     with timer():
@@ -34,7 +32,7 @@ def load(root: Path, data: Data) -> Measured:
 
 
 def merges(root: Path, data: Data, kind: str, numbers: list[int]) -> Measured:
-    """Upsert changes of a kind, one after the other, in one process."""
+    """Upsert changes of one kind, one after the other, in one process."""
     labels = data.labels()
     changes = [data.change(kind, number, labels) for number in numbers]
     dataset, timer, before = dataset_at(root), Timer(), size_of(root)
@@ -47,7 +45,7 @@ def merges(root: Path, data: Data, kind: str, numbers: list[int]) -> Measured:
 
 
 def peak(root: Path, change: Path) -> Measured:
-    """One upsert from a file, in a process that loads nothing else."""
+    """One upsert from a file, so that the process holds no other data."""
     dataset, timer = dataset_at(root), Timer()
     with timer():
         dataset.upsert_labels(pl.scan_parquet(change))
@@ -55,15 +53,18 @@ def peak(root: Path, change: Path) -> Measured:
 
 
 def scan(root: Path, plain: Path, rounds: int) -> tuple[Measured, Measured]:
-    """All rows and columns of the pinned latest version, and the same in plain Parquet."""
-    snapshot, ours, theirs = dataset_at(root).latest(), Timer(), Timer()
+    """Scan all labels of the latest version, and the same rows in plain Parquet.
+
+    By turns, so that both meet the same state of the machine.
+    """
+    snapshot, lake, parquet = dataset_at(root).latest(), Timer(), Timer()
     snapshot.labels().select(COLUMNS).collect().write_parquet(plain)
     for _ in range(rounds):
-        with theirs():
+        with parquet():
             pl.scan_parquet(plain).select(COLUMNS).collect()
-        with ours():
+        with lake():
             snapshot.labels().select(COLUMNS).collect()
-    return Measured(ours.seconds), Measured(theirs.seconds)
+    return Measured(lake.seconds), Measured(parquet.seconds)
 
 
 def _labels(dataset: lakehouse.Dataset) -> pl.DataFrame:

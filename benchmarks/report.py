@@ -12,37 +12,35 @@ from rich.table import Table
 
 from benchmarks.measure import Measured
 
-__all__ = ["Line", "Report"]
-
 
 @dataclass(slots=True)
 class Line:
-    """One measured thing, and what it is held against."""
+    """One measured value, what it is compared with, and its target."""
 
     what: str
     value: float
     unit: str
     against: str = ""
     other: float | None = None
-    """What the contender needed, in the same unit."""
+    """The value of `against`, in the same unit."""
     target: float | None = None
     """The most that `value`, or its ratio to `other`, should be."""
     note: str = ""
 
     @property
     def measured(self) -> float:
-        """What the target is about."""
+        """The figure that `target` limits: the ratio, or the value without another."""
         return self.value / self.other if self.other else self.value
 
     @property
     def is_met(self) -> bool:
-        """Whether the target is reached."""
+        """Whether the target is met; true without one."""
         return self.target is None or self.measured <= self.target
 
 
 @dataclass(slots=True)
 class Report:
-    """All lines of a run."""
+    """All lines of a run, and the size of the data."""
 
     size: str
     lines: list[Line] = field(default_factory=list[Line])
@@ -50,14 +48,14 @@ class Report:
     def beside(
         self, what: str, ours: Measured, rivals: dict[str, tuple[Measured, float]]
     ) -> None:
-        """A line for each contender."""
+        """Add a line for each contender, given with the target of the ratio."""
         note = f"{ours.written / 1e6:.1f} MB written, peak {ours.peak_gib:.1f} GiB"
         for name, (rival, target) in rivals.items():
             line = Line(what, ours.best, "s", name, rival.best, target, note)
             self.add(line)
 
     def add(self, line: Line) -> None:
-        """Take a line in, and show it at once."""
+        """Add a line, and print it at once."""
         self.lines.append(line)
         print(f"{line.what}: {line.value:.4g} {line.unit} {line.against}", flush=True)
 
@@ -65,9 +63,9 @@ class Report:
         """Print the table."""
         table = Table(
             "what",
-            "ours",
-            "against",
-            "theirs",
+            "lakehouse",
+            "compared with",
+            "its value",
             "ratio",
             "target",
             "",
@@ -89,7 +87,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write everything as JSON."""
-        told = {
+        content = {
             "size": self.size,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": f"{os.cpu_count()} cores, {platform.system()}",
@@ -98,4 +96,4 @@ class Report:
                 for line in self.lines
             ],
         }
-        path.write_text(json.dumps(told, indent=2), encoding="utf-8")
+        path.write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The same work by others, each as its documentation does it."""
+"""The work by other tools, each called as its own documentation does."""
 
 import importlib
 from pathlib import Path
@@ -10,10 +10,8 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 from benchmarks.data import COLUMNS, KEY, Data, checksum
 from benchmarks.measure import Measured, Timer, size_of
 
-__all__ = ["RIVALS", "load", "merges"]
-
 RIVALS = ("pylance", "pylance indexed", "deltalake")
-"""Who else upserts."""
+"""The tools that can upsert; `load` takes "parquet" too."""
 
 
 def load(root: Path, data: Data, rival: str) -> Measured:
@@ -34,7 +32,7 @@ def load(root: Path, data: Data, rival: str) -> Measured:
 def merges(
     root: Path, data: Data, kind: str, numbers: list[int], rival: str
 ) -> Measured:
-    """Upsert changes of a kind, one after the other, in one process."""
+    """Upsert changes of one kind, one after the other, in one process."""
     labels, timer, before = data.labels(), Timer(), size_of(root)
     for number in numbers:
         change = data.change(kind, number, labels).to_arrow()

@@ -1,11 +1,11 @@
-"""The nearest of 200,000 vectors of 256 numbers: how long, and how many are missed?
+"""Search for the nearest of 200,000 vectors: how long, and how many are missed?
 
-    python -m benchmarks.similarity [--frames 200000] [--dimension 256]
+    python -m benchmarks.similarity [--frames 200000] [--dimension 256] [--beside]
 
-Queries go through `snapshot.similar` on a lake, over noise, where all vectors are
-nearly as far from each other, and over clusters. Exact answers are held against
-plain numpy in double precision, approximate ones against the exact; HNSW of the
-same faiss is measured beside on request, since it takes minutes to build.
+Queries go through `snapshot.similar` on a lake. Vectors are noise, where all are
+nearly as far from each other, or clusters. All answers are compared with plain
+numpy in double precision. `--beside` also measures HNSW of the same faiss, which
+takes minutes to build.
 """
 
 import argparse
@@ -21,17 +21,16 @@ import lakehouse
 from benchmarks.measure import Measured, Timer, apart
 from benchmarks.report import Line, Report
 
-__all__ = ["KINDS", "loaded", "measure", "searched", "vectors_of"]
-
 Matrix = npt.NDArray[np.float32]
 
 KINDS = ("noise", "clusters")
 K = 10
+"""Neighbours that each query asks for."""
 QUERIES = 100
 
 
 def vectors_of(kind: str, count: int, dimension: int) -> tuple[Matrix, Matrix]:
-    """Vectors and queries, the same each time."""
+    """Vectors and queries; the same on each call."""
     draw = np.random.default_rng(7)
     if kind == "noise":
         rows = draw.standard_normal((count + QUERIES, dimension))
@@ -44,7 +43,7 @@ def vectors_of(kind: str, count: int, dimension: int) -> tuple[Matrix, Matrix]:
 
 
 def loaded(root: str, kind: str, count: int, dimension: int) -> Measured:
-    """Frames with vectors come into a lake."""
+    """Add frames with vectors to a new lake."""
     vectors, _ = vectors_of(kind, count, dimension)
     names = [f"f{n:07}" for n in range(count)]
     embedding = pl.Series(vectors, dtype=pl.Array(pl.Float32, dimension)).arr.to_list()
@@ -61,11 +60,11 @@ def loaded(root: str, kind: str, count: int, dimension: int) -> Measured:
 def searched(
     root: str, kind: str, count: int, dimension: int, *, exact: bool
 ) -> Measured:
-    """Every query once; the first second is reading, and building where it must be.
+    """Send every query once, after a first one that also reads the vectors.
 
     Returns:
-        Seconds: the first query, then each. Of the checksum the first is the neighbours
-        found, the second those of them that plain numpy finds too.
+        Seconds of the first query, which may build an index, then of each. The checksum
+        is the number of neighbours, and how many of them plain numpy has too.
     """
     vectors, queries = vectors_of(kind, count, dimension)
     snapshot = lakehouse.connect(root).project("bench").dataset(kind).latest()
@@ -74,14 +73,14 @@ def searched(
         snapshot.similar(vector=queries[0], k=K, exact=exact)
     for query in queries:
         with timer():
-            found = snapshot.similar(vector=query, k=K, exact=exact)
-        rows = found["frame_id"].str.slice(1).cast(pl.Int64)
-        hits += len(set(rows) & set(_plainly(vectors, query)))
+            neighbours = snapshot.similar(vector=query, k=K, exact=exact)
+        rows = neighbours["frame_id"].str.slice(1).cast(pl.Int64)
+        hits += len(set(rows) & set(_nearest_by_numpy(vectors, query)))
     return Measured(timer.seconds, checksum=(K * len(queries), hits))
 
 
 def graph(kind: str, count: int, dimension: int, width: int) -> Measured:
-    """The same by HNSW with 32 links: the first second is building."""
+    """The same by HNSW with 32 links; the first of the seconds is the build's."""
     import faiss  # noqa: PLC0415 - an extra
 
     vectors, queries = vectors_of(kind, count, dimension)
@@ -94,41 +93,40 @@ def graph(kind: str, count: int, dimension: int, width: int) -> Measured:
     for query in queries:
         with timer():
             _, rows = index.search(query[None], K)
-        hits += len(set(rows[0].tolist()) & set(_plainly(vectors, query)))
+        hits += len(set(rows[0].tolist()) & set(_nearest_by_numpy(vectors, query)))
     return Measured(timer.seconds, checksum=(K * len(queries), hits))
 
 
 def measure(report: Report, count: int, dimension: int, *, beside: bool) -> None:
-    """Add the lines of each kind of vectors."""
+    """Add the lines for each kind of vectors."""
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
             root, cache = str(Path(folder) / "lake"), Path(folder) / "cache"
             given = (kind, count, dimension)
             report.add(Line(f"load, {kind}", apart(loaded, root, *given).best, "s"))
-            exact = apart(_exactly, root, *given)
+            exact = apart(_search_exact, root, *given)
             assert exact.checksum[0] == exact.checksum[1], "the exact search is wrong"
             report.add(_line(f"exact query, {kind}", exact))
-            built = apart(_approximately, root, *given, cache=cache)
-            told = f"first of them, codes built, {kind}"
-            report.add(Line(told, built.seconds[0], "s"))
-            again = apart(_approximately, root, *given, cache=cache)
-            told = f"first of them, codes from the cache, {kind}"
-            report.add(Line(told, again.seconds[0], "s"))
+            built = apart(_search_approximate, root, *given, cache=cache)
+            what = f"first approximate query, codes built, {kind}"
+            report.add(Line(what, built.seconds[0], "s"))
+            again = apart(_search_approximate, root, *given, cache=cache)
+            what = f"first approximate query, codes from the cache, {kind}"
+            report.add(Line(what, again.seconds[0], "s"))
             report.add(_line(f"approximate query, {kind}", built, target=10.0))
             report.add(_missed(f"missed of {K}, {kind}", built, target=0.01))
         if beside:
             rival = apart(graph, *given, 512)
-            told = f"HNSW: build, {kind}"
-            report.add(Line(told, rival.seconds[0], "s"))
+            report.add(Line(f"HNSW: build, {kind}", rival.seconds[0], "s"))
             report.add(_line(f"HNSW: query, {kind}", rival))
             report.add(_missed(f"HNSW: missed of {K}, {kind}", rival))
 
 
-def _exactly(root: str, kind: str, count: int, dimension: int) -> Measured:
+def _search_exact(root: str, kind: str, count: int, dimension: int) -> Measured:
     return searched(root, kind, count, dimension, exact=True)
 
 
-def _approximately(root: str, kind: str, count: int, dimension: int) -> Measured:
+def _search_approximate(root: str, kind: str, count: int, dimension: int) -> Measured:
     return searched(root, kind, count, dimension, exact=False)
 
 
@@ -144,8 +142,9 @@ def _missed(what: str, measured: Measured, target: float | None = None) -> Line:
     return Line(what, share, "", target=target, note=f"recall@{K} {1 - share:.4f}")
 
 
-def _plainly(vectors: Matrix, query: Matrix) -> list[int]:
-    """The nearest by float64, one difference after the other."""
+def _nearest_by_numpy(vectors: Matrix, query: Matrix) -> list[int]:
+    """The nearest rows in float64, ties by the row's number."""
+    # float32 picks ten times too many: float64 for all vectors takes far longer.
     near = np.argpartition(((vectors - query) ** 2).sum(axis=1), 10 * K)[: 10 * K]
     squares = ((vectors[near].astype(np.float64) - query) ** 2).sum(axis=1)
     return [int(row) for row in near[np.lexsort((near, squares))[:K]]]

@@ -1,4 +1,4 @@
-"""What looks back: a frame's history, versions compared, old versions opened."""
+"""Histories of frames, versions compared, old versions opened."""
 
 from pathlib import Path
 
@@ -9,27 +9,17 @@ from benchmarks.measure import Measured, Timer
 from benchmarks.ours import dataset_at
 from lakehouse.transactions import finish
 
-__all__ = [
-    "aged",
-    "checkpointed",
-    "compared",
-    "opened_at",
-    "scanned_at",
-    "told",
-    "told_anew",
-]
-
 _EVERY = 50
-"""One version in so many changes a percent of the labels; the others, one frame's."""
+"""One version in so many changes a percent of the labels; others those of one frame."""
 
 _LARGE = 2
-"""Which of them: among the first ten, so that few versions are made as many are."""
+"""Its place among them: below ten, so that the first ten versions have one too."""
 
 
 def aged(root: Path, data: Data, versions: int) -> int:
-    """Make versions, and return the newest of those that changed a percent at once.
+    """Make versions; the newest of those that changed a percent of the labels.
 
-    One frame in particular is changed by as many versions as the large ones are.
+    One frame is changed as often as there are such versions.
     """
     labels, dataset = data.labels(), dataset_at(root)
     often = labels.slice(often_changed(data) * data.per_frame, data.per_frame)
@@ -47,12 +37,12 @@ def aged(root: Path, data: Data, versions: int) -> int:
 
 
 def often_changed(data: Data) -> int:
-    """The number of the frame that changes now and then."""
+    """The number of the frame that `aged` changes again and again."""
     return data.frame_count // 3
 
 
-def told(root: Path, data: Data, rounds: int) -> Measured:
-    """The histories of some frames, one of them changed often."""
+def histories(root: Path, data: Data, rounds: int) -> Measured:
+    """Histories of some frames, one of them changed often; by one connection."""
     dataset, timer = dataset_at(root), Timer()
     dataset.history(data.frames().get_column("frame_id")[0])
     for name in _chosen(data, rounds):
@@ -62,8 +52,8 @@ def told(root: Path, data: Data, rounds: int) -> Measured:
     return Measured(timer.seconds)
 
 
-def told_anew(root: Path, data: Data, rounds: int) -> Measured:
-    """The same, each by a connection of its own."""
+def histories_anew(root: Path, data: Data, rounds: int) -> Measured:
+    """The same, each by a new connection."""
     timer = Timer()
     for name in _chosen(data, rounds):
         with timer():
@@ -79,13 +69,13 @@ def _chosen(data: Data, count: int) -> list[str]:
 
 
 def compared(root: Path, until: int, rounds: int) -> tuple[Measured, Measured]:
-    """A version and the one before it compared: by `diff`, and whole by plain Polars.
+    """Compare a version with the one before it: by `diff`, and whole by plain Polars.
 
-    Each round is a new connection; counts, keys and values must agree.
+    Each round of `diff` is a new connection; keys and values of both must be equal.
     """
-    ours, theirs = Timer(), Timer()
+    by_diff, by_join = Timer(), Timer()
     for _ in range(rounds):
-        with ours():
+        with by_diff():
             diff = dataset_at(root).diff(until - 1, until)
             changed = diff.labels()
             before, after = diff.before(), diff.after()
@@ -93,7 +83,7 @@ def compared(root: Path, until: int, rounds: int) -> tuple[Measured, Measured]:
     old, new = (
         dataset.at(version).labels().select(COLUMNS) for version in (until - 1, until)
     )
-    with theirs():
+    with by_join():
         both = old.join(new, on=KEY, how="full", coalesce=True, suffix="_after")
         differs = pl.any_horizontal(
             pl.col(name).ne_missing(pl.col(f"{name}_after"))
@@ -104,13 +94,13 @@ def compared(root: Path, until: int, rounds: int) -> tuple[Measured, Measured]:
     assert changed.select(KEY).equals(right.select(KEY))
     assert before.select(COLUMNS).equals(right.select(COLUMNS))
     renamed = {f"{name}_after": name for name in COLUMNS if name not in KEY}
-    found = right.select(*KEY, *renamed).rename(renamed)
-    assert after.select(COLUMNS).equals(found)
-    return Measured(ours.seconds), Measured(theirs.seconds)
+    right_after = right.select(*KEY, *renamed).rename(renamed)
+    assert after.select(COLUMNS).equals(right_after)
+    return Measured(by_diff.seconds), Measured(by_join.seconds)
 
 
-def checkpointed(root: Path, rounds: int) -> Measured:
-    """Name versions, one after the other."""
+def checkpoints(root: Path, rounds: int) -> Measured:
+    """Make checkpoints, one after the other."""
     dataset, timer = dataset_at(root), Timer()
     for number in range(rounds):
         with timer():
