@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from lakehouse.aquarium.values import checked_text, refused
 from lakehouse.catalog.project import Project
 from lakehouse.segments import ElementType, Segment, SegmentType
-from lakehouse.segments.home import Place
+from lakehouse.segments.context import Place
 from lakehouse.segments.refs import keys_in
 from lakehouse.segments.rules import BATCH_SIZE
 from lakehouse.versions.snapshot import Snapshot

@@ -1,21 +1,19 @@
-"""Segments: typed groups of frames, labels or inferences that stay as they were.
+"""Segments: typed groups of frames, labels or inferences, frozen at their versions; their staleness.
 
-    kinds        types, states, status; names and choices checked
-    home         the project, as its segments see it
-    table        where elements lie: one small file a change
-    refs         which elements a caller means: ids, or rows with ids
-    sources      from a snapshot to the keys of elements
-    changes      what becomes of elements
-    frozen       rows as they were, from the change log
-    staleness    which elements differ now, and in what
-    thresholds   what a model must reach
-    telling      elements as users see them
-    export       a segment as a file
-    described    the segment's own row; `reading` and `segment` build on it
-    book         the segments of a project
+    segment     the public class: signatures and documentation
+    row         its own row: name, state, thresholds, comments
+    elements    reading its elements: as they were, as they are now, as a file
+    changes     adding, removing, assigning, refreshing elements
+    search      its elements and vectors: similar, candidates
+    staleness   rows at a version, and which differ now, from the change log
+    refs        the elements that a caller names: ids, or rows with ids
+    rules       types, states, status; names, choices and thresholds checked
+    table       the table of elements: one small file a change
+    context     the project as its segments see it, and one segment in it
+    registry    the segments of a project: create, get, list
 
-An element is where it is (dataset, inference set, frame, label) and a version.
-Its row is not copied: the change log has it for ever.
+An element is a place (dataset, inference set, frame, label) and a version. Its
+row is not copied: the change log keeps every row that ever was.
 """
 
 from lakehouse.segments.refs import ElementLike

@@ -1,4 +1,4 @@
-"""The segments of one project: made, found and listed."""
+"""The segments of one project: created, opened by name, and listed."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,15 +11,15 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.single_table import SingleTable, pick
 from lakehouse.model.ids import new_upload_id
 from lakehouse.model.problems import raise_if_any
-from lakehouse.segments.home import Home
+from lakehouse.segments.context import SegmentContext, SegmentHandle
 from lakehouse.segments.row import require_free
 from lakehouse.segments.rules import (
     ELEMENT_TYPES,
     STATES,
     TYPES,
-    choice_faults,
-    name_faults,
-    threshold_faults,
+    choice_problems,
+    name_problems,
+    threshold_problems,
 )
 from lakehouse.segments.segment import Segment
 from lakehouse.segments.table import ElementTable
@@ -30,11 +30,12 @@ class Segments:
     """The segments of a project, in its tables `segments` and `segment_elements`.
 
     Args:
-        store: Where the lake lies.
+        store: The store of the lake.
         project: The project's name.
-        author: Whom changes name.
+        author: The author recorded with changes.
         require_active: Raises if the project is archived.
-        open_collection: By the names of a dataset and of an inference set, if it is one.
+        open_collection: Opens by the names of a dataset and of an inference set, if it
+            is one.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Segments:
         require_active: Callable[[], None],
         open_collection: Callable[[str, str], Collection],
     ) -> None:
-        self._home = Home(
+        self._context = SegmentContext(
             store=store,
             project=project,
             author=author,
@@ -66,7 +67,7 @@ class Segments:
         thresholds: Mapping[str, float] | None,
         exist_ok: bool,
     ) -> Segment:
-        """Make a segment; `project.create_segment` tells the meaning of arguments.
+        """Create a segment; `project.create_segment` documents the arguments.
 
         Raises:
             InvalidInputError: If anything is unusable; all of it is listed.
@@ -76,13 +77,13 @@ class Segments:
         limits = dict(thresholds or {})
         raise_if_any(
             [
-                *name_faults(name),
-                *choice_faults("type", segment_type, TYPES),
-                *choice_faults("element_type", element_type, ELEMENT_TYPES),
-                *threshold_faults(limits, segment_type),
+                *name_problems(name),
+                *choice_problems("type", segment_type, TYPES),
+                *choice_problems("element_type", element_type, ELEMENT_TYPES),
+                *threshold_problems(limits, segment_type),
             ]
         )
-        self._home.require_active()
+        self._context.require_active()
         now = datetime.now(UTC)
         row: dict[str, Any] = {
             "id": new_upload_id(),
@@ -96,17 +97,20 @@ class Segments:
             "comments": [],
             "archived": False,
             "created_at": now,
-            "created_by": self._home.author,
+            "created_by": self._context.author,
             "updated_at": now,
         }
 
+        same = {column: row[column] for column in ("name", "type", "element_type")}
+
         def change(rows: pl.DataFrame) -> pl.DataFrame:
-            if exist_ok and _is_there(rows, row):
+            # Two callers may create one segment at once: the second finds the first's.
+            if exist_ok and rows.filter(**same).height:
                 return rows
             require_free(rows, name)
             return pl.concat([rows, pl.DataFrame([row], schema=rows.schema)])
 
-        self._home.segments.update(change)
+        self._context.segments.update(change)
         return self.get(name)
 
     def get(self, name: str) -> Segment:
@@ -115,7 +119,7 @@ class Segments:
         Raises:
             NotFoundError: If there is none; the nearest name is suggested.
         """
-        rows = self._home.segments.rows()
+        rows = self._context.segments.rows()
         by_id = rows.filter(id=name)
         by_name = not by_id.height or rows.filter(name=name).height
         row = pick(rows, "segment", name) if by_name else by_id.row(0, named=True)
@@ -132,33 +136,27 @@ class Segments:
         """Segments by name; None takes all.
 
         Raises:
-            InvalidInputError: If there is no such state or type; both are told.
+            InvalidInputError: If there is no such state or type; both are reported.
         """
-        asked = (("state", state, STATES), ("type", segment_type, TYPES))
+        choices = (("state", state, STATES), ("type", segment_type, TYPES))
         raise_if_any(
             [
-                fault
-                for field, value, known in asked
+                problem
+                for field, value, known in choices
                 if value is not None
-                for fault in choice_faults(field, value, known)
+                for problem in choice_problems(field, value, known)
             ],
-            lead="No segments can be chosen so.",
+            lead="Segments cannot be listed by these.",
         )
-        rows = self._home.segments.rows().filter(pl.col("archived") <= archived)
+        rows = self._context.segments.rows().filter(pl.col("archived") <= archived)
         if state is not None:
             rows = rows.filter(state=state)
         if segment_type is not None:
             rows = rows.filter(type=segment_type)
         if dataset is not None:
-            mine = self._home.elements.places().filter(dataset=dataset)
-            rows = rows.join(mine, left_on="id", right_on="segment", how="semi")
+            places = self._context.elements.places().filter(dataset=dataset)
+            rows = rows.join(places, left_on="id", right_on="segment", how="semi")
         return [self._segment(row) for row in rows.sort("name").iter_rows(named=True)]
 
     def _segment(self, row: Mapping[str, Any]) -> Segment:
-        return Segment(self._home, row["id"], row["element_type"])
-
-
-def _is_there(rows: pl.DataFrame, row: Mapping[str, Any]) -> bool:
-    """Whether there is a segment of that name, and of those types."""
-    same = {name: row[name] for name in ("name", "type", "element_type")}
-    return bool(rows.filter(**same).height)
+        return Segment(SegmentHandle(self._context, row["id"], row["element_type"]))

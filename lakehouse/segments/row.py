@@ -1,4 +1,4 @@
-"""What a segment is called, what it is for and how far it is: its row in `segments`."""
+"""A segment's own row in the table `segments`: read afresh each time, changed by compare-and-swap."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,251 +8,98 @@ from typing import Any
 import polars as pl
 
 from lakehouse.errors import AlreadyExistsError, ArchivedError, NotFoundError
-from lakehouse.metrics import Metrics
-from lakehouse.model.problems import raise_if_any
-from lakehouse.segments.home import Home
-from lakehouse.segments.rules import (
-    STATES,
-    choice_faults,
-    name_faults,
-    passed,
-    threshold_faults,
-)
-from lakehouse.types import ElementType
+from lakehouse.segments.context import SegmentHandle
 
 
-class Described:
-    """A segment's own row, read afresh each time."""
+def read_row(segment: SegmentHandle) -> dict[str, Any]:
+    """The segment's row as it is now.
 
-    def __init__(self, home: Home, segment_id: str) -> None:
-        self._home = home
-        self.id = segment_id
+    Raises:
+        NotFoundError: If the project has no segment of that id.
+    """
+    return _own_row(segment, segment.context.segments.rows())
 
-    # -------------------------------- READING ------------------------------- #
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return str(self._row()["name"])
+def read_json(segment: SegmentHandle, column: str) -> dict[str, Any]:
+    """A column of the row that holds a JSON object; empty where it is null."""
+    value: dict[str, Any] = json.loads(read_row(segment)[column] or "{}")
+    return value
 
-    @property
-    def type(self) -> str:
-        """What it is for, such as `label_quality`."""
-        return str(self._row()["type"])
 
-    @property
-    def element_type(self) -> ElementType:
-        """What it holds: frame, label or inference."""
-        found: ElementType = self._row()["element_type"]
-        return found
+def comments(segment: SegmentHandle) -> pl.DataFrame:
+    """The comments on the segment, oldest first: `author`, `time`, `text`."""
+    rows = segment.context.segments.rows().filter(id=segment.id)
+    return rows.select(pl.col("comments").explode()).drop_nulls().unnest("comments")
 
-    @property
-    def state(self) -> str:
-        """How far it is: `triage` at first."""
-        return str(self._row()["state"])
 
-    @property
-    def assignee(self) -> str | None:
-        """Who takes care of it."""
-        found: str | None = self._row()["assignee"]
-        return found
+def to_dict(segment: SegmentHandle) -> dict[str, Any]:
+    """The segment as JSON can hold it, without its elements."""
+    row = read_row(segment)
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "project": segment.context.project,
+        "type": row["type"],
+        "element_type": row["element_type"],
+        "state": row["state"],
+        "assignee": row["assignee"],
+        "metadata": json.loads(row["metadata"] or "{}"),
+        "thresholds": json.loads(row["thresholds"] or "{}"),
+        "comments": [
+            comment | {"time": comment["time"].isoformat()}
+            for comment in row["comments"] or []
+        ],
+        "archived": row["archived"],
+        "created_at": row["created_at"].isoformat(),
+        "created_by": row["created_by"],
+        "updated_at": row["updated_at"].isoformat(),
+    }
 
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Its own metadata."""
-        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
-        return found
 
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Metric to the least value that passes."""
-        found: dict[str, float] = json.loads(self._row()["thresholds"] or "{}")
-        return found
+# -------------------------------- CHANGING -------------------------------- #
 
-    @property
-    def comments(self) -> pl.DataFrame:
-        """What people said of the segment, oldest first: `author`, `time`, `text`."""
-        rows = self._home.segments.rows().filter(id=self.id)
-        return rows.select(pl.col("comments").explode()).drop_nulls().unnest("comments")
 
-    @property
-    def is_archived(self) -> bool:
-        """Whether it is archived: readable, and not changed."""
-        return bool(self._row()["archived"])
+def rename(segment: SegmentHandle, name: str) -> None:
+    """Give the segment another name; raises AlreadyExistsError if it is taken."""
 
-    @property
-    def created_at(self) -> datetime:
-        """When it was made, UTC."""
-        at: datetime = self._row()["created_at"]
-        return at
+    def change(rows: pl.DataFrame) -> dict[str, Any]:
+        require_free(rows.filter(pl.col("id") != segment.id), name)
+        return {"name": name}
 
-    @property
-    def created_by(self) -> str | None:
-        """Who made it."""
-        author: str | None = self._row()["created_by"]
-        return author
+    _change(segment, change)
 
-    @property
-    def updated_at(self) -> datetime:
-        """When its description was changed last, UTC; elements have times of their own."""
-        at: datetime = self._row()["updated_at"]
-        return at
 
-    def passes(self, metrics: Metrics | Mapping[str, float | None]) -> pl.DataFrame:
-        """Which thresholds a model reaches.
+def set_fields(segment: SegmentHandle, **fields: object) -> None:
+    """Set columns of the row; nothing is written where they have these values."""
+    _change(segment, lambda _: fields)
 
-        Args:
-            metrics: An evaluation on the frames of the segment, or figures by name.
 
-        Returns:
-            A row a threshold: `metric`, `threshold`, `value`, `passed`. What is
-            undefined, such as the precision of no inferences, does not pass.
+def set_archived(segment: SegmentHandle, *, archived: bool) -> None:
+    """Archive the segment, or undo that."""
+    _change(segment, lambda _: {"archived": archived}, even_archived=True)
 
-        Raises:
-            InvalidInputError: If there are thresholds of figures that there are not.
-        """
-        return passed(self.thresholds, metrics)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What the segment is, as JSON can hold it; elements are left out."""
-        row = self._row()
-        return {
-            "id": row["id"],
-            "name": row["name"],
-            "project": self._home.project,
-            "type": row["type"],
-            "element_type": row["element_type"],
-            "state": row["state"],
-            "assignee": row["assignee"],
-            "metadata": self.metadata,
-            "thresholds": self.thresholds,
-            "comments": [
-                comment | {"time": comment["time"].isoformat()}
-                for comment in row["comments"] or []
-            ],
-            "archived": row["archived"],
-            "created_at": row["created_at"].isoformat(),
-            "created_by": row["created_by"],
-            "updated_at": row["updated_at"].isoformat(),
-        }
+def add_comment(segment: SegmentHandle, text: str) -> None:
+    """Add a comment to the segment itself."""
+    # The time is taken once: the change may run again after a lost race.
+    now = datetime.now(UTC)
+    comment = {"author": segment.context.author, "time": now, "text": text}
 
-    # ------------------------------- CHANGING ------------------------------- #
+    def change(rows: pl.DataFrame) -> dict[str, Any]:
+        before = rows.filter(id=segment.id).row(0, named=True)["comments"] or []
+        return {"comments": [*before, comment]}
 
-    def rename(self, name: str) -> None:
-        """Give it another name; its elements stay.
+    _change(segment, change)
 
-        Raises:
-            InvalidInputError: If the name cannot be one.
-            AlreadyExistsError: If the name is taken.
-        """
-        raise_if_any(name_faults(name))
 
-        def change(rows: pl.DataFrame) -> dict[str, Any]:
-            require_free(rows.filter(pl.col("id") != self.id), name)
-            return {"name": name}
+def require_active(segment: SegmentHandle) -> None:
+    """Refuse changes while the project or the segment is archived.
 
-        self._change(change)
-
-    def set_state(self, state: str) -> None:
-        """Say how far it is.
-
-        Args:
-            state: `triage`, `labeling_campaign_active`, `in_progress`, `in_review`,
-                `resolved`, `ignored`, `backlog` or `cancelled`.
-
-        Raises:
-            InvalidInputError: If it is none of these.
-        """
-        raise_if_any(choice_faults("state", state, STATES))
-        self._change(lambda _: {"state": state})
-
-    def set_assignee(self, assignee: str | None) -> None:
-        """Say who takes care of it."""
-        self._change(lambda _: {"assignee": assignee})
-
-    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Replace its own metadata by anything JSON can hold."""
-        text = json.dumps(dict(metadata))
-        self._change(lambda _: {"metadata": text})
-
-    def set_thresholds(self, thresholds: Mapping[str, float]) -> None:
-        """Replace its thresholds.
-
-        Args:
-            thresholds: Metric to the least value that passes.
-
-        Raises:
-            InvalidInputError: If a value is no number, or the segment is not a split,
-                a regression or a scenario.
-        """
-        raise_if_any(threshold_faults(thresholds, self.type))
-        text = json.dumps(dict(thresholds))
-        self._change(lambda _: {"thresholds": text})
-
-    def archive(self, *, archived: bool = True) -> None:
-        """Hide it from lists and refuse changes to it, or undo that.
-
-        Its elements stay, and are read as before.
-        """
-        self._change(lambda _: {"archived": archived}, even_archived=True)
-
-    def _comment(self, text: str, now: datetime) -> None:
-        said = {"author": self._home.author, "time": now, "text": text}
-
-        def change(rows: pl.DataFrame) -> dict[str, Any]:
-            before = rows.filter(id=self.id).row(0, named=True)["comments"] or []
-            return {"comments": [*before, said]}
-
-        self._change(change)
-
-    # -------------------------------- ITS ROW ------------------------------- #
-
-    def _row(self) -> dict[str, Any]:
-        return self._picked(self._home.segments.rows())
-
-    def _picked(self, rows: pl.DataFrame) -> dict[str, Any]:
-        found = rows.filter(id=self.id)
-        if found.height:
-            return found.row(0, named=True)
-        raise NotFoundError(
-            f"There is no segment {self.id!r} in project {self._home.project!r}.",
-            kind="segment.unknown",
-        )
-
-    def _require_active(self) -> None:
-        self._home.require_active()
-        self._require_open(self._row())
-
-    @staticmethod
-    def _require_open(row: Mapping[str, Any]) -> None:
-        if row["archived"]:
-            raise ArchivedError(
-                f"The segment {row['name']!r} is archived. Undo it with its "
-                "archive(archived=False).",
-                kind="segment.archived",
-            )
-
-    def _change(
-        self,
-        change: Callable[[pl.DataFrame], dict[str, Any]],
-        *,
-        even_archived: bool = False,
-    ) -> None:
-        """Replace fields of the row once, whoever else changes it at the same time."""
-        self._home.require_active()
-        now = datetime.now(UTC)
-
-        def replaced(rows: pl.DataFrame) -> pl.DataFrame:
-            old = self._picked(rows)
-            if not even_archived:
-                self._require_open(old)
-            fields = change(rows)
-            if all(old[name] == value for name, value in fields.items()):
-                return rows
-            new = pl.DataFrame([old | fields | {"updated_at": now}], schema=rows.schema)
-            return pl.concat([rows.filter(pl.col("id") != self.id), new])
-
-        self._home.segments.update(replaced)
+    Raises:
+        ArchivedError: If one of them is.
+    """
+    segment.context.require_active()
+    _require_not_archived(read_row(segment))
 
 
 def require_free(rows: pl.DataFrame, name: str) -> None:
@@ -267,4 +114,54 @@ def require_free(rows: pl.DataFrame, name: str) -> None:
         raise AlreadyExistsError(
             f"There is a segment {name!r} already{archived}. Choose another name.",
             kind="segment.exists",
+        )
+
+
+def _change(
+    segment: SegmentHandle,
+    change: Callable[[pl.DataFrame], dict[str, Any]],
+    *,
+    even_archived: bool = False,
+) -> None:
+    """Replace fields of the row in one compare-and-swap.
+
+    Args:
+        segment: The segment.
+        change: From all rows to the new fields; runs again after a lost race.
+        even_archived: Whether an archived segment may be changed.
+    """
+    segment.context.require_active()
+    now = datetime.now(UTC)
+
+    def with_new_row(rows: pl.DataFrame) -> pl.DataFrame:
+        old = _own_row(segment, rows)
+        # Checked inside the swap: somebody may archive the segment meanwhile.
+        if not even_archived:
+            _require_not_archived(old)
+        fields = change(rows)
+        if all(old[name] == value for name, value in fields.items()):
+            return rows
+        new = pl.DataFrame([old | fields | {"updated_at": now}], schema=rows.schema)
+        return pl.concat([rows.filter(pl.col("id") != segment.id), new])
+
+    segment.context.segments.update(with_new_row)
+
+
+def _own_row(segment: SegmentHandle, rows: pl.DataFrame) -> dict[str, Any]:
+    # By id: names may change, and elements refer to ids.
+    matches = rows.filter(id=segment.id)
+    if matches.height:
+        return matches.row(0, named=True)
+    raise NotFoundError(
+        f"There is no segment {segment.id!r} in project {segment.context.project!r}.",
+        kind="segment.unknown",
+    )
+
+
+def _require_not_archived(row: Mapping[str, Any]) -> None:
+    if row["archived"]:
+        raise ArchivedError(
+            f"The segment {row['name']!r} is archived. Undo it with its "
+            "archive(archived=False).",
+            kind="segment.archived",
         )

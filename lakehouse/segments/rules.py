@@ -1,4 +1,7 @@
-"""What segments can be: types, what they hold, states, and the status of elements."""
+"""What a segment may be: its type, element type and state, its name and thresholds.
+
+The values of the public types stand here, with the checks that refuse others.
+"""
 
 import difflib
 import math
@@ -45,16 +48,25 @@ STATES: Final[tuple[str, ...]] = get_args(SegmentState)
 STATUSES: Final[tuple[str, ...]] = get_args(Status)
 
 BATCH_SIZE: Final = 100
-"""Elements of a batch of a work queue, unless said."""
+"""Elements in a batch of a work queue, where the caller names no size."""
 
 MEASURED: Final = frozenset({"regression", "scenario", "split"})
 """The types that have thresholds: models are measured on their frames."""
 
 
-def choice_faults(field: str, value: object, known: Sequence[str]) -> list[Problem]:
-    """What is wrong with a value that must be one of a few.
+def key_of(element_type: str) -> list[str]:
+    """The columns that identify an element in its collection.
 
-    >>> [str(fault) for fault in choice_faults("state", "resolve", STATES)]
+    >>> key_of("inference")
+    ['frame_id', 'label_id']
+    """
+    return ["frame_id"] if element_type == "frame" else ["frame_id", "label_id"]
+
+
+def choice_problems(field: str, value: object, known: Sequence[str]) -> list[Problem]:
+    """The problem of a value that must be one of a few.
+
+    >>> [str(problem) for problem in choice_problems("state", "resolve", STATES)]
     ["state: 'resolve' is no state of a segment. Did you mean 'resolved'?"]
     """
     if value in known:
@@ -62,14 +74,14 @@ def choice_faults(field: str, value: object, known: Sequence[str]) -> list[Probl
     what = field.replace("_", " ")
     of = "an element" if known is STATUSES else "a segment"
     message = f"{value!r} is no {what} of {of}."
-    hint = nearest(value, known) or f"It is one of {', '.join(known)}."
+    hint = suggestion(value, known) or f"It is one of {', '.join(known)}."
     return [Problem(None, None, field, f"segment.{field}", message, hint)]
 
 
-def name_faults(name: Any) -> list[Problem]:  # noqa: ANN401 - whatever was passed
-    """What is wrong with the name of a segment.
+def name_problems(name: Any) -> list[Problem]:  # noqa: ANN401 - whatever was passed
+    """The problem of a segment's name.
 
-    >>> name_faults("loose boxes")
+    >>> name_problems("loose boxes")
     []
     """
     is_text = isinstance(name, str) and name.strip() == name and name.isprintable()
@@ -80,39 +92,42 @@ def name_faults(name: Any) -> list[Problem]:  # noqa: ANN401 - whatever was pass
     return [Problem(None, None, "name", "segment.name", message, hint)]
 
 
-def nearest(value: object, known: Iterable[str]) -> str:
-    """What may have been meant, as a hint; empty if nothing is near."""
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"Did you mean {near[0]!r}?" if near else ""
+def suggestion(value: object, known: Iterable[str]) -> str:
+    """A hint that suggests the most similar known value; empty if none is similar."""
+    matches = difflib.get_close_matches(str(value), list(known), n=1)
+    return f"Did you mean {matches[0]!r}?" if matches else ""
 
 
-def threshold_faults(
+def threshold_problems(
     thresholds: Mapping[str, Any], segment_type: object
 ) -> list[Problem]:
-    """What is wrong with thresholds.
+    """The problems of thresholds.
 
     Args:
         thresholds: Metric to the least value that passes.
         segment_type: Of the segment that they are for.
     """
-    faults = [
-        _fault(name, f"{value!r} is no number.", "Give the least value that passes.")
+    problems = [
+        _threshold_problem(
+            name, f"{value!r} is no number.", "Give the least value that passes."
+        )
         for name, value in thresholds.items()
+        # True is an int in Python, and no threshold.
         if not isinstance(value, int | float)
         or isinstance(value, bool)
         or not math.isfinite(value)
     ]
     if thresholds and segment_type in TYPES and segment_type not in MEASURED:
-        told = f"A segment of type {segment_type!r} has no thresholds."
-        kinds = ", ".join(sorted(MEASURED))
-        faults.append(_fault("", told, f"They belong to these types: {kinds}."))
-    return faults
+        message = f"A segment of type {segment_type!r} has no thresholds."
+        hint = f"They belong to these types: {', '.join(sorted(MEASURED))}."
+        problems.append(_threshold_problem("", message, hint))
+    return problems
 
 
-def passed(
+def compare_thresholds(
     thresholds: Mapping[str, float], metrics: Metrics | Mapping[str, float | None]
 ) -> pl.DataFrame:
-    """Which thresholds figures reach.
+    """The thresholds that figures reach.
 
     Args:
         thresholds: Metric to the least value that passes.
@@ -128,7 +143,9 @@ def passed(
     figures = _figures(metrics)
     raise_if_any(
         [
-            _fault(name, f"There is no figure {name!r}.", nearest(name, figures))
+            _threshold_problem(
+                name, f"There is no figure {name!r}.", suggestion(name, figures)
+            )
             for name in thresholds
             if name not in figures
         ],
@@ -155,6 +172,6 @@ def _figures(
     return metrics
 
 
-def _fault(name: str, message: str, hint: str) -> Problem:
+def _threshold_problem(name: str, message: str, hint: str) -> Problem:
     path = f"thresholds[{name!r}]" if name else "thresholds"
     return Problem(None, None, path, "segment.thresholds", message, hint)

@@ -1,9 +1,9 @@
-"""Where the elements of all segments of a project lie: one table, `segment_elements`.
+"""The table `segment_elements`: the elements of all segments of a project.
 
 A data file holds elements of one segment. A change writes the elements that it
-adds or changes as one small file, and marks the rows they replace dead in the
-log, so it costs what it changes and not what the segment holds. Once a segment
-has many small files they are joined, behind the change.
+adds or changes as one small file, and marks the rows they replace dead by
+deletion vectors, so it costs what it changes and not what the segment holds.
+Once a segment has many small files, the change joins them afterwards.
 """
 
 from collections.abc import Callable
@@ -23,22 +23,26 @@ from lakehouse.model.contracts import contract
 from lakehouse.model.operations import OLD_AT
 from lakehouse.storage import Store, collect, collect_all
 
+KEY: Final = ("dataset", "inference_set", "frame_id", "label_id")
+"""The columns that identify an element of one segment."""
+
 MOST_FILES: Final = 16
-"""Small files of a segment that are let be."""
+"""Small files of a segment; one more, and a change joins them."""
 
 SMALL_ROWS: Final = 65_536
-"""A file with fewer living rows is small."""
+"""A file with fewer live rows is small."""
 
 _FILE_SHIFT: Final = 32
+"""A row's place is the number of its file, shifted by this, plus its row there."""
 
 
 class Change(NamedTuple):
-    """What becomes of a segment's elements; a key is in one of the two at most."""
+    """A change of a segment's elements; a key is in one of the two tables at most."""
 
     put: pl.DataFrame
-    """Full rows, new or in place of those with their keys."""
+    """Full rows, new or in place of those with the same keys."""
     gone: pl.DataFrame
-    """The keys of rows that go."""
+    """The keys of rows that are removed."""
 
 
 class ElementTable:
@@ -52,7 +56,7 @@ class ElementTable:
         self._writer = TableWriter(
             store, path, self._contract, IndexCache(), durable=True
         )
-        self._read: tuple[object, pl.DataFrame] | None = None
+        self._cached: tuple[object, pl.DataFrame] | None = None
 
     def rows(self, segment: str) -> pl.DataFrame:
         """The elements of a segment, sorted by key."""
@@ -60,58 +64,64 @@ class ElementTable:
         return rows.drop(OLD_AT).sort(self._contract.sort)
 
     def places(self) -> pl.DataFrame:
-        """Which datasets each segment has elements of: `segment`, `dataset`."""
+        """The datasets that each segment has elements of: `segment`, `dataset`."""
         columns = ["segment", "dataset"]
         state = self._log.newest()
         if state is None or not state.files:
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
         parts = [
-            self._living(number, file, state).select(columns).unique()
+            self._live_rows(number, file, state).select(columns).unique()
             for number, file in enumerate(state.files.values())
         ]
         return collect(pl.concat(parts).unique())
 
     def update(self, segment: str, change: Callable[[pl.DataFrame], Change]) -> Change:
-        """Change the elements of a segment, once, and return what was changed.
+        """Change the elements of a segment once, and return the change.
 
         `change` may run several times, each time with the segment's rows read
         afresh; what it raises ends the update with nothing written.
 
         Raises:
-            ConflictError: If others were always first.
+            ConflictError: If other writers were always first.
         """
         for _ in range(MOST_RACES):
             state = self._log.newest()
             rows = self._located(state, segment)
-            made = change(rows.drop(OLD_AT))
-            if not made.put.height and not made.gone.height:
-                return made
-            if self._commit(state, rows, made):
+            changed = change(rows.drop(OLD_AT))
+            if not changed.put.height and not changed.gone.height:
+                return changed
+            if self._commit(state, rows, changed):
                 self._join(segment)
-                return made
+                return changed
         raise ConflictError(
             f"{self._path} was changed by others {MOST_RACES} times in a row. Try again."
         )
 
     def _commit(
-        self, state: TableState | None, rows: pl.DataFrame, made: Change
+        self, state: TableState | None, rows: pl.DataFrame, change: Change
     ) -> bool:
+        """Write one small file and the deletion vectors; False if another writer won."""
         key = list(self._contract.key)
         schema = self._contract.schema()
-        put = made.put.select(pl.col(name).cast(kind) for name, kind in schema.items())
-        going = pl.concat([put.select(key), made.gone.select(key)])
-        old = rows.select(*key, OLD_AT).join(going, on=key, how="semi")
-        images = put.join(old, on=key, how="left")
+        put = change.put.select(
+            pl.col(name).cast(kind) for name, kind in schema.items()
+        )
+        replaced = pl.concat([put.select(key), change.gone.select(key)])
+        old = rows.select(*key, OLD_AT).join(replaced, on=key, how="semi")
+        new_rows = put.join(old, on=key, how="left")
         actions: list[Action] = []
         if state is not None and old.height:
-            actions, images = self._writer.change(
-                state, images, old.get_column(OLD_AT), datetime.now(UTC)
+            actions, new_rows = self._writer.change(
+                state, new_rows, old.get_column(OLD_AT), datetime.now(UTC)
             )
-        actions += self._writer.append(images.drop(OLD_AT))
+        actions += self._writer.append(new_rows.drop(OLD_AT))
         return self._log.commit(state, actions, operation="lakehouse segment")
 
     def _join(self, segment: str) -> None:
-        """Write small files as one when there are many; whoever loses lets it be."""
+        """Write small files as one when there are many.
+
+        A writer that loses this race does not try again: the next change joins them.
+        """
         state = self._log.newest()
         small = [
             (number, file)
@@ -121,10 +131,13 @@ class ElementTable:
         if state is None or len(small) <= MOST_FILES:
             return
         rows = pl.concat(
-            collect_all([self._living(number, file, state) for number, file in small])
+            collect_all(
+                [self._live_rows(number, file, state) for number, file in small]
+            )
         )
         now = datetime.now(UTC)
         adds = self._writer.append(rows.drop(OLD_AT))
+        # The rows stay the same, so readers of changes need not read them again.
         for add in adds:
             add["add"]["dataChange"] = False
         removes = [
@@ -136,27 +149,34 @@ class ElementTable:
     # -------------------------------- READING ------------------------------- #
 
     def _located(self, state: TableState | None, segment: str) -> pl.DataFrame:
-        """The elements of a segment, and where each row lies."""
+        """The elements of a segment, and the place of each row."""
         files = self._files(state, segment)
         if state is None or not files:
             empty = pl.DataFrame(schema=self._contract.schema())
             return empty.with_columns(pl.lit(None, dtype=pl.Int64).alias(OLD_AT))
-        known = segment, [(number, file.identity) for number, file in files]
-        if self._read is None or self._read[0] != known:
-            parts = [self._living(number, file, state) for number, file in files]
-            self._read = known, pl.concat(collect_all(parts))
-        return self._read[1]
+        # The rows read last are kept: most calls on a segment read the same files. The
+        # numbers belong to the key, because the places of rows hold them.
+        key = segment, [(number, file.identity) for number, file in files]
+        if self._cached is None or self._cached[0] != key:
+            parts = [self._live_rows(number, file, state) for number, file in files]
+            self._cached = key, pl.concat(collect_all(parts))
+        return self._cached[1]
 
     @staticmethod
     def _files(state: TableState | None, segment: str) -> list[tuple[int, DataFile]]:
-        """The files of a segment, with their numbers in the state."""
+        """The files of a segment, with their numbers in the state.
+
+        A file holds rows of one segment, so the least key in the statistics names it.
+        """
         if state is None:
             return []
         files = enumerate(state.files.values())
         return [(number, file) for number, file in files if file.min_key == segment]
 
-    def _living(self, number: int, file: DataFile, state: TableState) -> pl.LazyFrame:
-        """The living rows of a file, and where each lies."""
+    def _live_rows(
+        self, number: int, file: DataFile, state: TableState
+    ) -> pl.LazyFrame:
+        """The live rows of a file, and the place of each."""
         path = f"{self._path}/{file.path}"
         rows = self._store.scan([path], state.schema, row_index=PLACE)
         if file.dead_rows:

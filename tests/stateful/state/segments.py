@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import lakehouse
-from tests.unit.segments.told import Told, rows_of
+from tests.unit.segments.expected import ExpectedSegment, rows_of
 
 __all__ = ["SegmentRules"]
 
@@ -19,7 +19,7 @@ class SegmentRules(RuleBasedStateMachine):
     dataset: lakehouse.Dataset
     root: str
     expected: dict[int, int]
-    told: dict[str, Told]
+    expected_segments: dict[str, ExpectedSegment]
 
     def segments(self) -> lakehouse.Project:
         """The project, in a lake opened afresh."""
@@ -29,41 +29,46 @@ class SegmentRules(RuleBasedStateMachine):
     def add_elements(
         self, kind: Literal["frame", "label"], data: st.DataObject
     ) -> None:
-        """As any version has them; what is there stays at its own."""
-        if kind not in self.told:
-            made = self.segments().create_segment(kind, element_type=kind)
-            self.told[kind] = Told(made)
+        """Elements of any version; those the segment has stay at their version."""
+        if kind not in self.expected_segments:
+            created = self.segments().create_segment(kind, element_type=kind)
+            self.expected_segments[kind] = ExpectedSegment(created)
         version = data.draw(st.sampled_from(sorted(self.expected)), "version")
         snapshot = self.dataset.at(version)
-        rows = rows_of(self.told[kind], snapshot)
+        rows = rows_of(self.expected_segments[kind], snapshot)
         if rows:
             some = st.lists(st.sampled_from(range(len(rows))), max_size=3, unique=True)
             chosen = [rows[place] for place in data.draw(some, "elements")]
-            self.told[kind].add(snapshot, chosen)
+            self.expected_segments[kind].add(snapshot, chosen)
 
-    @precondition(lambda self: any(told.rows for told in self.told.values()))
+    @precondition(
+        lambda self: any(expected.rows for expected in self.expected_segments.values())
+    )
     @rule(data=st.data())
     def remove_an_element(self, data: st.DataObject) -> None:
         """It leaves the segment, and the others stay."""
-        told = data.draw(
-            st.sampled_from([one for one in self.told.values() if one.rows]), "segment"
+        expected = data.draw(
+            st.sampled_from(
+                [one for one in self.expected_segments.values() if one.rows]
+            ),
+            "segment",
         )
-        told.remove(data.draw(st.sampled_from(sorted(told.rows)), "element"))
-        told.check()
+        expected.remove(data.draw(st.sampled_from(sorted(expected.rows)), "element"))
+        expected.check()
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.expected_segments)
     @rule(kind=st.sampled_from(KINDS))
     def refresh_elements(self, kind: str) -> None:
-        """What differs is told, and moved."""
-        if kind in self.told:
-            self.told[kind].refresh(self.dataset.latest())
-            self.told[kind].check()
+        """What differs is reported, and moved."""
+        if kind in self.expected_segments:
+            self.expected_segments[kind].refresh(self.dataset.latest())
+            self.expected_segments[kind].check()
 
     def hold_segments(self) -> None:
         """All elements are as they were, to whoever opens the lake."""
-        for kind, told in self.told.items():
-            told.check()
-            told.segment = self.segments().segment(kind)
-            told.check()
-            told.refresh(self.dataset.latest())
-            told.check()
+        for kind, expected in self.expected_segments.items():
+            expected.check()
+            expected.segment = self.segments().segment(kind)
+            expected.check()
+            expected.refresh(self.dataset.latest())
+            expected.check()

@@ -60,7 +60,7 @@ class DatasetMachine(ModelRules, SegmentRules):
         self.undone: set[str] = set()
         self.checkpoints: dict[str, tuple[int, str]] = {}
         self.known = {}
-        self.told = {}
+        self.expected_segments = {}
 
     def settle(self) -> None:
         """Merge what waits."""

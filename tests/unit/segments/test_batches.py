@@ -45,10 +45,10 @@ def test_a_batch_is_filled_up_until_somebody_works_on_it(
     queue.assign_batch("batch_2", "noor")
     queue.add(dataset, frames=names(5, 50), batch_size=4)
 
-    found = sizes(queue)
-    assert list(found)[:3] == ["batch_1", "batch_2", "batch_3"]
-    assert (found["batch_2"], found["batch_3"], found["batch_14"]) == (1, 4, 1)
-    assert list(found)[-1] == "batch_14"
+    counts = sizes(queue)
+    assert list(counts)[:3] == ["batch_1", "batch_2", "batch_3"]
+    assert (counts["batch_2"], counts["batch_3"], counts["batch_14"]) == (1, 4, 1)
+    assert list(counts)[-1] == "batch_14"
 
 
 def test_a_batch_is_queued_then_assigned_then_done(
@@ -59,15 +59,15 @@ def test_a_batch_is_queued_then_assigned_then_done(
     assert queue.assign_batch("batch_1", "noor") == 2
     assert queue.assign_batch("batch_1", "noor") == 0
     queue.set_status(["f000"], "done")
-    told = queue.batches().to_dicts()
-    assert told[0] == {
+    batches = queue.batches().to_dicts()
+    assert batches[0] == {
         "batch": "batch_1",
         "elements": 2,
         "done": 1,
         "assignees": ["noor"],
         "status": "assigned",
     }
-    assert told[1]["status"] == "queued"
+    assert batches[1]["status"] == "queued"
     queue.set_status(["f001"], "done")
     assert queue.batches()["status"].to_list() == ["done", "queued"]
     queue.assign_batch("batch_1", None)
@@ -88,16 +88,16 @@ def test_other_segments_have_batches_when_asked(
     assert sizes(queue) == {"urgent": 2}
 
 
-def test_what_is_no_batch_is_told(
+def test_an_unknown_batch_is_refused_with_the_nearest(
     queue: lakehouse.Segment, dataset: lakehouse.Dataset
 ) -> None:
     queue.add(dataset, frames=names(0, 2))
 
     with pytest.raises(lakehouse.InvalidInputError, match="Did you mean 'batch_1'"):
         queue.assign_batch("batch_2", "noor")
-    for wrong in ({"batch_size": 0}, {"batch_size": 5, "batch": "x"}):
+    for arguments in ({"batch_size": 0}, {"batch_size": 5, "batch": "x"}):
         with pytest.raises(lakehouse.InvalidInputError, match="give batch="):
-            queue.add(dataset, frames=["f009"], **wrong)
+            queue.add(dataset, frames=["f009"], **arguments)
     assert queue.count == 2
 
 

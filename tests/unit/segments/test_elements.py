@@ -1,4 +1,4 @@
-"""Elements stay as they were; what differs now is told; only refresh moves them."""
+"""Elements stay as they were; what differs now is reported; only refresh moves them."""
 
 from datetime import timedelta
 from typing import Any
@@ -63,9 +63,9 @@ def test_frames_labels_and_inferences_have_the_version_when_they_were_added(
         "b": labelled.version,
     }
     assert frames.tracking()["version"].to_list() == [labelled.version] * 2
-    (found,) = inferences.tracking().to_dicts()
-    assert (found["inference_set"], found["version"]) == ("model_a", 2)
-    assert (found["added_by"], found["status"]) == ("mira", "unstarted")
+    (row,) = inferences.tracking().to_dicts()
+    assert (row["inference_set"], row["version"]) == ("model_a", 2)
+    assert (row["added_by"], row["status"]) == ("mira", "unstarted")
 
 
 def test_elements_do_not_follow_the_dataset(
@@ -217,9 +217,9 @@ def test_the_labels_of_frames_are_those_of_their_version(
     labelled.delete(labels=[key("f1", "b")])
     frames.add(labelled, frames=["f2"])
 
-    found = frames.labels().select("frame_id", "label_id").rows()
+    ids = frames.labels().select("frame_id", "label_id").rows()
 
-    assert found == [("f1", "a"), ("f1", "b"), ("f2", "c"), ("f2", "late")]
+    assert ids == [("f1", "a"), ("f1", "b"), ("f2", "c"), ("f2", "late")]
 
 
 def test_a_label_deleted_and_added_again_is_compared_with_what_it_was(
@@ -243,12 +243,12 @@ def test_elements_of_an_archived_dataset_are_read_as_before(
     labelled.archive()
 
     again = lakehouse.connect(store=labelled.collection.store).project("cells")
-    found = again.segment("loose boxes")
+    segment = again.segment("loose boxes")
 
-    assert found.elements().height == 3
-    assert found.out_of_date()["label_id"].to_list() == ["a"]
+    assert segment.elements().height == 3
+    assert segment.out_of_date()["label_id"].to_list() == ["a"]
     assert [one.name for one in project.segments(dataset="hela")] == ["loose boxes"]
-    found.add(labelled)
+    segment.add(labelled)
 
 
 def test_a_segment_holds_elements_of_several_datasets(
@@ -263,8 +263,8 @@ def test_a_segment_holds_elements_of_several_datasets(
     frames.add(other)
     frames.add(model)
 
-    found = frames.elements().select("dataset", "inference_set", "frame_id").rows()
-    assert found == [
+    ids = frames.elements().select("dataset", "inference_set", "frame_id").rows()
+    assert ids == [
         ("hela", None, "f1"),
         ("hela", "model_a", "f1"),
         ("other", None, "f1"),
@@ -318,9 +318,9 @@ def test_elements_outlive_compaction_and_garbage_collection(
         )
         labelled.compact()
 
-    found = labelled.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
+    report = labelled.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    assert found.closed
+    assert report.closed
     assert labelled.collection.is_closed(1)
     assert labels.elements().equals(was)
     assert frames.labels().equals(seen)

@@ -12,7 +12,7 @@ import pytest
 import lakehouse
 from lakehouse.testing.invariants import assert_ledger_linear, assert_sound
 from tests.rows import box, frame
-from tests.unit.segments.told import Told, rows_of
+from tests.unit.segments.expected import ExpectedSegment, rows_of
 
 EDITS = int(os.environ.get("EDITS", "200"))
 NOW = timedelta(0)
@@ -61,19 +61,19 @@ def keep_house(
         one.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
 
-def touch(told: Told, source: Source, draw: random.Random) -> None:
+def touch(expected: ExpectedSegment, source: Source, draw: random.Random) -> None:
     """Add to a segment, and now and then remove from it, or refresh it."""
     version = source.version
     if draw.random() < 0.3:
         version = draw.choice(source.versions()["version"].to_list())
     snapshot = source.at(version)
-    rows = rows_of(told, snapshot)
+    rows = rows_of(expected, snapshot)
     if draw.random() < 0.6 and rows:
-        told.add(snapshot, draw.sample(rows, min(3, len(rows))))
-    if draw.random() < 0.1 and told.rows:
-        told.remove(draw.choice(list(told.rows)))
+        expected.add(snapshot, draw.sample(rows, min(3, len(rows))))
+    if draw.random() < 0.1 and expected.rows:
+        expected.remove(draw.choice(list(expected.rows)))
     if draw.random() < 0.1:
-        told.refresh(source.latest())
+        expected.refresh(source.latest())
 
 
 @pytest.mark.slow
@@ -83,33 +83,44 @@ def test_every_element_reads_as_it_was_added(
     draw = random.Random(20261125)
     dataset.add([frame(f"f{n}") for n in range(8)], [box("f1", "a")])
     model = dataset.create_inference_set("model")
-    segments: list[tuple[Told, Source]] = [
-        (Told(project.create_segment("frames", element_type="frame")), dataset),
-        (Told(project.create_segment("labels", element_type="label")), dataset),
-        (Told(project.create_segment("guesses", element_type="inference")), model),
+    segments: list[tuple[ExpectedSegment, Source]] = [
+        (
+            ExpectedSegment(project.create_segment("frames", element_type="frame")),
+            dataset,
+        ),
+        (
+            ExpectedSegment(project.create_segment("labels", element_type="label")),
+            dataset,
+        ),
+        (
+            ExpectedSegment(
+                project.create_segment("guesses", element_type="inference")
+            ),
+            model,
+        ),
     ]
 
     for number in range(EDITS):
         edit(dataset, model, draw)
-        told, source = draw.choice(segments)
-        touch(told, source, draw)
+        expected, source = draw.choice(segments)
+        touch(expected, source, draw)
         if draw.random() < 0.1:
             keep_house(dataset, model, draw)
         if number % 25 == 0:
-            told.check()
+            expected.check()
     dataset.compact()
     for one in (dataset, model):
         one.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
     again = lakehouse.connect(store=dataset.collection.store).project("cells")
-    for told, source in segments:
-        assert told.rows
-        told.check()
-        told.segment = again.segment(told.segment.id)
-        told.check()
-        told.refresh(source.latest())
-        told.check()
-        assert set(told.segment.out_of_date()["reason"]) <= {"deleted"}
+    for expected, source in segments:
+        assert expected.rows
+        expected.check()
+        expected.segment = again.segment(expected.segment.id)
+        expected.check()
+        expected.refresh(source.latest())
+        expected.check()
+        assert set(expected.segment.out_of_date()["reason"]) <= {"deleted"}
     versions = dataset.versions()["version"].to_list()
     closed = [one for one in versions if dataset.collection.is_closed(one)]
     assert len(closed) > EDITS / 10

@@ -1,4 +1,4 @@
-"""Segments themselves: made, found, moved through states, archived, commented."""
+"""Segments themselves: created, opened, moved through states, archived, commented."""
 
 import csv
 import json
@@ -55,23 +55,23 @@ def test_what_is_archived_is_hidden_and_still_loaded(
 
     assert project.segments() == []
     assert [one.name for one in project.segments(archived=True)] == ["loose boxes"]
-    found = project.segment("loose boxes")
-    assert (found.is_archived, found.state, found.elements().height) == (
+    opened = project.segment("loose boxes")
+    assert (opened.is_archived, opened.state, opened.elements().height) == (
         True,
         "resolved",
         4,
     )
     for refused in (
-        lambda: found.add(labelled),
-        lambda: found.remove(["b"]),
-        lambda: found.set_state("triage"),
-        lambda: found.comment("late"),
-        found.refresh,
+        lambda: opened.add(labelled),
+        lambda: opened.remove(["b"]),
+        lambda: opened.set_state("triage"),
+        lambda: opened.comment("late"),
+        opened.refresh,
     ):
         with pytest.raises(lakehouse.ArchivedError, match="archived=False"):
             refused()
-    found.archive(archived=False)
-    assert found.remove(["b"]) == 1
+    opened.archive(archived=False)
+    assert opened.remove(["b"]) == 1
 
 
 def test_segments_of_an_archived_project_are_read_only(
@@ -109,15 +109,15 @@ def test_names_are_unique_and_change(
         project.create_segment("other", element_type="label")
 
 
-def test_everything_wrong_is_told_at_once(project: lakehouse.Project) -> None:
-    wrong: dict[str, Any] = {
+def test_all_problems_are_reported_at_once(project: lakehouse.Project) -> None:
+    arguments: dict[str, Any] = {
         "type": "label_qualty",
         "element_type": "labels",
         "thresholds": {"AP": "high"},
     }
 
     with pytest.raises(lakehouse.InvalidInputError) as refusal:
-        project.create_segment(" ", **wrong)
+        project.create_segment(" ", **arguments)
 
     paths = [problem.path for problem in refusal.value.problems]
     assert paths == ["name", "type", "element_type", "thresholds['AP']"]
@@ -146,15 +146,15 @@ def test_what_is_kept_of_a_segment_comes_back(
     made.comment("first")
     made.comment("second")
 
-    found = lakehouse.connect(lake.root).project("cells").segment("night")
+    opened = lakehouse.connect(lake.root).project("cells").segment("night")
 
-    assert (found.type, found.element_type) == ("scenario", "frame")
-    assert (found.metadata, found.assignee) == ({"ticket": 8}, None)
-    assert found.thresholds == {"AP": 0.6, "recall": 0.9}
-    assert found.comments["text"].to_list() == ["first", "second"]
-    assert found.comments["author"].to_list() == ["mira", "mira"]
-    assert found.created_by == "mira"
-    assert found.created_at < found.updated_at
+    assert (opened.type, opened.element_type) == ("scenario", "frame")
+    assert (opened.metadata, opened.assignee) == ({"ticket": 8}, None)
+    assert opened.thresholds == {"AP": 0.6, "recall": 0.9}
+    assert opened.comments["text"].to_list() == ["first", "second"]
+    assert opened.comments["author"].to_list() == ["mira", "mira"]
+    assert opened.created_by == "mira"
+    assert opened.created_at < opened.updated_at
     assert [one.name for one in project.segments(type="scenario")] == ["night"]
     assert set(TYPES) > {"scenario"}
 
@@ -169,10 +169,10 @@ def test_thresholds_say_what_a_model_reaches(
     model = labelled.create_inference_set("model_a")
     model.add([box("f1", "x", confidence=0.9)])
 
-    found = segment.passes(model.metrics())
+    rows = segment.passes(model.metrics())
 
-    told = {row["metric"]: row["passed"] for row in found.to_dicts()}
-    assert told == {"precision": True, "recall": False, "AP": True}
+    passed = {row["metric"]: row["passed"] for row in rows.to_dicts()}
+    assert passed == {"precision": True, "recall": False, "AP": True}
     undefined = segment.passes({"precision": None, "recall": 0.6, "AP": 1.0})
     assert undefined["passed"].to_list() == [False, True, True]
     with pytest.raises(lakehouse.InvalidInputError) as refusal:
@@ -241,7 +241,7 @@ def test_what_is_not_there_is_listed_and_nothing_is_written(
     assert segment.add(labelled, labels=[]) == 0
 
 
-def test_unknown_ids_are_told_the_nearest(
+def test_unknown_ids_suggest_the_nearest(
     project: lakehouse.Project, dataset: lakehouse.Dataset
 ) -> None:
     dataset.add([frame("frame_1")], [box("frame_1", "left_eye")])
@@ -304,7 +304,7 @@ def test_work_on_elements_is_tracked(
         "second",
         "noor",
     )
-    assert [said["text"] for said in kept["comments"]] == ["too wide", "still"]
+    assert [comment["text"] for comment in kept["comments"]] == ["too wide", "still"]
     assert kept["added_at"] < kept["updated_at"]
     assert segment.elements()["batch"].to_list() == [
         "first",
@@ -328,9 +328,9 @@ def test_a_segment_is_written_as_json_and_csv(
     assert segment.export(tmp_path / "s.json") == 4
     assert segment.export(tmp_path / "s.csv") == 4
 
-    told = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
-    assert told["segment"]["name"] == "loose boxes"
-    (one,) = [row for row in told["elements"] if row["label_id"] == "b"]
+    exported = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
+    assert exported["segment"]["name"] == "loose boxes"
+    (one,) = [row for row in exported["elements"] if row["label_id"] == "b"]
     assert (one["width"], one["version"], one["status"]) == (3.0, 1, "unstarted")
     assert one["comments"][0]["text"] == "„zu weit“, 3 px"
     assert datetime.fromisoformat(one["added_at"]).tzinfo

@@ -72,14 +72,14 @@ def test_many_small_files_are_joined(lake: lakehouse.Lake) -> None:
     for number in range(3 * MOST_FILES):
         put(table, rows("s1", [f"f{number:02}", "same"], batch=f"b{number}"))
 
-    found = table.rows("s1")
-    assert found.height == 3 * MOST_FILES + 1
-    same = found.filter(frame_id="same")["batch"].to_list()
+    joined = table.rows("s1")
+    assert joined.height == 3 * MOST_FILES + 1
+    same = joined.filter(frame_id="same")["batch"].to_list()
     assert same == [f"b{3 * MOST_FILES - 1}"]
     state = DeltaTable(lake.store.uri(PATH))
     assert len(state.file_uris()) <= MOST_FILES + 2
     afresh = ElementTable(lake.store, PATH)
-    assert afresh.rows("s1").equals(found)
+    assert afresh.rows("s1").equals(joined)
     assert afresh.rows("other").height == 1
     names = lake.store.names(f"{PATH}/_delta_log")
     assert [name for name in names if "checkpoint.parquet" in name]
@@ -91,8 +91,8 @@ def test_a_table_with_many_commits_is_opened_at_its_newest(
     segment = project.create_segment("one", element_type="frame")
     for number in range(45):
         segment.set_metadata({"n": number})
-        found = lakehouse.connect(lake.root).project("cells").segment("one")
-        assert found.metadata == {"n": number}
+        opened = lakehouse.connect(lake.root).project("cells").segment("one")
+        assert opened.metadata == {"n": number}
 
     names = lake.store.names("cells/segments/_delta_log")
     assert len([name for name in names if name.endswith(".checkpoint.parquet")]) == 2
@@ -108,10 +108,10 @@ def test_plain_engines_read_elements_and_cannot_write_them(
     segment.remove(["f002"])
     segment.comment("why", ["f003"])
 
-    found = scanned(lake.store)
-    assert found.height == 59
-    assert found.schema == contract("segment_elements").schema()
-    assert found.filter(status="done")["frame_id"].to_list() == ["f001"]
+    elements = scanned(lake.store)
+    assert elements.height == 59
+    assert elements.schema == contract("segment_elements").schema()
+    assert elements.filter(status="done")["frame_id"].to_list() == ["f001"]
     assert pl.scan_delta(lake.store.uri(PATH), version=0).collect().height == 60
     named = pl.scan_delta(lake.store.uri("cells/segments")).collect()
     assert named["name"].to_list() == ["one"]
@@ -126,8 +126,8 @@ def test_two_writers_add_to_one_segment(
     start = Barrier(3)
 
     def work(writer: int) -> int:
-        mine = lakehouse.connect(lake.root, author=f"w{writer}").project("cells")
-        segment, source = mine.segment("one"), mine.dataset("hela")
+        own = lakehouse.connect(lake.root, author=f"w{writer}").project("cells")
+        segment, source = own.segment("one"), own.dataset("hela")
         start.wait()
         added = 0
         for place in range(0, 60, 3):
@@ -154,9 +154,9 @@ def test_two_writers_make_one_segment(
     start = Barrier(2)
 
     def make(_: int) -> str:
-        mine = lakehouse.connect(lake.root).project("cells")
+        own = lakehouse.connect(lake.root).project("cells")
         start.wait()
-        return mine.create_segment("one", element_type="frame", exist_ok=True).id
+        return own.create_segment("one", element_type="frame", exist_ok=True).id
 
     with ThreadPoolExecutor(2) as pool:
         ids = set(pool.map(make, range(2)))
@@ -211,13 +211,13 @@ def test_segments_live_on_s3(s3_root: str, s3_options: dict[str, str]) -> None:
     segment.set_state("in_review")
 
     again = lakehouse.connect(s3_root, storage_options=s3_options).project("cells")
-    found = again.segment("loose boxes")
-    assert found.state == "in_review"
-    assert found.elements().equals(was)
-    assert found.out_of_date()["reason"].to_list() == ["changed", "deleted"]
-    assert found.refresh() == 1
-    comments = found.tracking()["comments"].to_list()[0]
-    assert [said["text"] for said in comments] == [
+    opened = again.segment("loose boxes")
+    assert opened.state == "in_review"
+    assert opened.elements().equals(was)
+    assert opened.out_of_date()["reason"].to_list() == ["changed", "deleted"]
+    assert opened.refresh() == 1
+    comments = opened.tracking()["comments"].to_list()[0]
+    assert [comment["text"] for comment in comments] == [
         str(n) for n in range(MOST_FILES + 5)
     ]
     names = lake.store.names(f"{PATH}/_delta_log")

@@ -1,16 +1,16 @@
-"""What a segment must give, kept in plain dicts beside it."""
+"""A model of a segment, in plain dicts: the rows that it must give."""
 
 from typing import Any
 
 import lakehouse
 
-__all__ = ["Told", "rows_of"]
+__all__ = ["ExpectedSegment", "rows_of"]
 
 Key = tuple[str, str, str]
 
 
-class Told:
-    """What a segment must give: the rows as they were read when they were added."""
+class ExpectedSegment:
+    """The rows as they were read when they were added, and the versions of each."""
 
     def __init__(self, segment: lakehouse.Segment) -> None:
         self.segment = segment
@@ -34,7 +34,7 @@ class Told:
         del self.rows[key], self.versions[key]
 
     def refresh(self, latest: lakehouse.Snapshot) -> None:
-        """Hold what is out of date against the rows, and move it."""
+        """Compare what is out of date with the rows, and move it."""
         now = {
             (row["frame_id"], row.get("label_id", "")): row
             for row in rows_of(self, latest)
@@ -45,28 +45,28 @@ class Told:
         }
         moved = 0
         for key in list(self.rows):
-            told = stale.get(key[1:])
+            reported = stale.get(key[1:])
             row = now.get(key[1:])
             if row is None:
-                assert told is not None
-                assert told["reason"] == "deleted"
+                assert reported is not None
+                assert reported["reason"] == "deleted"
             elif plain(row) != plain(self.rows[key]):
-                assert told is not None
-                assert told["reason"] == "changed"
-                assert set(told["fields"]) == differing(row, self.rows[key])
-            elif told is not None:
-                assert told["reason"] == "labels changed"
-            if told is not None and row is not None:
+                assert reported is not None
+                assert reported["reason"] == "changed"
+                assert set(reported["fields"]) == differing(row, self.rows[key])
+            elif reported is not None:
+                assert reported["reason"] == "labels changed"
+            if reported is not None and row is not None:
                 moved += 1
                 self.rows[key] = row
                 self.versions[key].append(latest.version)
         assert self.segment.refresh() == moved
 
     def check(self) -> None:
-        found = self.segment.elements()
-        kept = self.segment.tracking()
-        assert found.height == kept.height == len(self.rows)
-        for row, own in zip(found.to_dicts(), kept.to_dicts(), strict=True):
+        elements = self.segment.elements()
+        tracking = self.segment.tracking()
+        assert elements.height == tracking.height == len(self.rows)
+        for row, work in zip(elements.to_dicts(), tracking.to_dicts(), strict=True):
             key = (
                 "model" if row["inference_set"] else "",
                 row["frame_id"],
@@ -74,7 +74,7 @@ class Told:
             )
             wanted = self.rows[key]
             assert {name: row[name] for name in wanted} == wanted
-            assert [*own["earlier"], own["version"]] == self.versions[key]
+            assert [*work["earlier"], work["version"]] == self.versions[key]
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,9 @@ def differing(one: dict[str, Any], two: dict[str, Any]) -> set[str]:
     return {name for name in {*one, *two} if one.get(name) != two.get(name)}
 
 
-def rows_of(told: Told, snapshot: lakehouse.Snapshot) -> list[dict[str, Any]]:
-    of_frames = told.segment.element_type == "frame"
+def rows_of(
+    expected: ExpectedSegment, snapshot: lakehouse.Snapshot
+) -> list[dict[str, Any]]:
+    of_frames = expected.segment.element_type == "frame"
     rows = snapshot.frames() if of_frames else snapshot.labels()
     return rows.collect().to_dicts()
