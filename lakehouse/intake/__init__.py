@@ -1,9 +1,13 @@
-"""The door: rows as users have them become operations.
+"""Rows as sent become operations and problems.
 
-Anything tabular comes in; typed columns, an operation a row, and a list of
-everything wrong go out. Only what makes a call unreadable is refused here (an
-unknown column, a frame without an id); every other fault rejects its frame
-later and leaves the others alone.
+    tabular   anything tabular as columns
+    keys      known columns, usable and unrepeated keys; parts of an upload as one
+    columns   a column as sent → a column as tables hold it
+    nested    sensors, polygons, keypoints and JSON objects, value by value
+    frames, labels   the two kinds of operations, and the checks of each
+
+Only what makes a call unreadable is refused here (an unknown column, a frame
+without an id); every other problem rejects its frame later, and no other.
 """
 
 from lakehouse.intake.frames import frame_operations

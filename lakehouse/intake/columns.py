@@ -1,4 +1,4 @@
-"""Columns as sent become columns as tables have them; what does not fit is told.
+"""Columns as sent become columns as tables have them; what does not fit is a problem.
 
 Whole numbers enter float columns, floats without a fraction whole-number
 columns; nothing else is converted but dates, which may be ISO 8601 text.
@@ -17,22 +17,23 @@ from lakehouse.intake.nested import NESTED
 from lakehouse.intake.tabular import Table, Values, to_utc
 from lakehouse.model.metadata import MetadataType
 from lakehouse.model.operations import CLEAR, MIXED, OP, SENT
-from lakehouse.model.problems import concat_problems, problems_of_rows
+from lakehouse.model.problems import Problems
 
 EMBEDDING: Final = pl.List(pl.Float32)
 """What vectors are stored as."""
 
-_MOST_WHOLE: Final = 2**63 - 1
+_INT64_MAX: Final = 2**63 - 1  # Delta has no larger whole number
 
 
 @dataclass(slots=True)
 class Intake:
-    """A table on its way in: typed columns, and the rows at fault."""
+    """A table on its way in: typed columns, and the problems of its rows."""
 
     keys: pl.DataFrame
     """frame_id, and label_id for labels."""
     columns: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
-    problems: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
+    problems: Problems = field(default_factory=Problems)
+    # Name to a column and its values. Valid while the column is that very object.
     _distinct: dict[str, tuple[pl.Series, frozenset[Any]]] = field(
         default_factory=dict[str, tuple[pl.Series, frozenset[Any]]]
     )
@@ -45,7 +46,7 @@ class Intake:
         return null.new_from_index(0, self.keys.height)
 
     def distinct(self, name: str) -> frozenset[Any]:
-        """The values of a column, found once while it stays the same."""
+        """The values of a column, computed once while it stays the same."""
         column = self.get(name)
         known, values = self._distinct.get(name, (None, frozenset()))
         if known is not column:
@@ -54,10 +55,10 @@ class Intake:
         return values
 
     def take_constant(self, name: str, value: str) -> None:
-        """Take in a column of one value, of which it need not be found that it is one."""
-        made = pl.Series(name, [value]).new_from_index(0, self.keys.height)
-        self.columns[name] = made
-        self._distinct[name] = (made, frozenset([value]))
+        """Take in a column of one value; `distinct` then costs nothing."""
+        column = pl.Series(name, [value]).new_from_index(0, self.keys.height)
+        self.columns[name] = column
+        self._distinct[name] = (column, frozenset([value]))
 
     def add_problems(
         self,
@@ -69,32 +70,31 @@ class Intake:
         *,
         is_warning: bool = False,
     ) -> None:
-        """Note a problem of each row where `where` is true.
+        """Add a problem for each row where `where` is true.
 
         Args:
             where: A truth value a row.
             rule: The code of the rule.
-            message: Text, or a text a row: of all rows, or of those at fault.
+            message: Text, or a text a row: of all rows, or of those where `where`
+                is true.
             hint: What to do.
-            name: The column at fault.
+            name: The column with the bad value.
             is_warning: Whether the frame lands all the same.
         """
+        # Most checks find nothing, and then neither keys nor texts are filtered.
         if not where.any():
             return
         rows = self.keys.filter(where)
-        told = pl.lit(message) if isinstance(message, str) else pl.col("_message")
         if isinstance(message, pl.Series):
             texts = message if len(message) == rows.height else message.filter(where)
             rows = rows.with_columns(texts.alias("_message"))
-        self.problems.append(
-            problems_of_rows(
-                rows,
-                rule=rule,
-                message=told,
-                hint=hint,
-                field=name,
-                severity="warning" if is_warning else "error",
-            )
+        self.problems.add_rows(
+            rows,
+            rule=rule,
+            message=message if isinstance(message, str) else pl.col("_message"),
+            hint=hint,
+            field=name,
+            severity="warning" if is_warning else "error",
         )
 
 
@@ -118,7 +118,7 @@ def typed_column(
 
 
 def _fits(sent: pl.DataType, wanted: pl.DataType) -> bool:
-    """Whether a whole column can be converted without looking at values."""
+    """Whether a whole column can be cast, without a look at each value."""
     if sent == wanted or (sent.is_numeric() and wanted.is_numeric()):
         return True
     if isinstance(wanted, pl.Datetime):
@@ -139,6 +139,7 @@ def _converted(
         values = values.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     made = values.cast(dtype, strict=False)
     if dtype.is_integer() and values.dtype.is_float():
+        # The cast cuts fractions off; a value that has one does not fit.
         made = made.set((made.cast(pl.Float64) != values).fill_null(value=False), None)
     if made.null_count() > values.null_count():
         lost = made.is_null() & values.is_not_null()
@@ -153,7 +154,8 @@ def _normalised(
     dtype: pl.DataType,
     normalise: Callable[[Any], Any],
 ) -> None:
-    """Value by value; a value that does not fit is null, and told."""
+    """Value by value; a value that does not fit becomes null, with a problem."""
+    # A column of vectors in the stored type has nothing to convert, number by number.
     if (
         isinstance(values, pl.Series)
         and values.dtype == dtype
@@ -162,11 +164,11 @@ def _normalised(
         intake.columns[name] = values.alias(name)
         return
     made: list[Any] = []
-    faults: list[str | None] = []
+    messages: list[str | None] = []
     for value in values.to_list() if isinstance(values, pl.Series) else values:
         try:
             made.append(None if _is_null(value) else normalise(value))
-            faults.append(None)
+            messages.append(None)
         except (
             ValueError,
             TypeError,
@@ -175,16 +177,16 @@ def _normalised(
             AttributeError,
         ) as error:
             made.append(None)
-            faults.append(str(error) or repr(value))
-    told = pl.Series(faults, dtype=pl.String)
-    if told.null_count() < len(told):
+            messages.append(str(error) or repr(value))
+    message = pl.Series(messages, dtype=pl.String)
+    if message.null_count() < len(message):
         rule = (
             "sensor.invalid"
             if name in {"sensors", "coordinate_frames"}
             else "value.type"
         )
         hint = f"Send {_plain_name(dtype)}, or leave the field out."
-        intake.add_problems(told.is_not_null(), rule, told, hint, name)
+        intake.add_problems(message.is_not_null(), rule, message, hint, name)
     intake.columns[name] = pl.Series(name, made, dtype=dtype)
 
 
@@ -206,9 +208,10 @@ def _metadata(intake: Intake, name: str, values: Values) -> None:
             "Send text, a number, a truth value, or a list of one kind of them.",
             name,
         )
+    # Its type depends on what the table holds, which only the merge knows.
     texts = [
-        None if wrong or _is_null(value) else json.dumps(value)
-        for value, wrong in zip(values, bad, strict=True)
+        None if is_bad or _is_null(value) else json.dumps(value)
+        for value, is_bad in zip(values, bad, strict=True)
     ]
     intake.columns[MIXED + name] = pl.Series(MIXED + name, texts, dtype=pl.String)
 
@@ -233,6 +236,7 @@ def _plain_metadata(values: pl.Series) -> pl.Series:
 
 def _is_metadata(value: object) -> bool:
     if isinstance(value, list | tuple):
+        # Types, not isinstance: True is an int, and [True, 1] must not pass.
         kinds = {type(item) for item in value}
         return (len(kinds) < 2 or kinds == {int, float}) and all(  # noqa: PLR2004
             _is_metadata(item) and not isinstance(item, list | tuple) for item in value
@@ -240,7 +244,7 @@ def _is_metadata(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) <= _MOST_WHOLE
+        return abs(value) <= _INT64_MAX
     return isinstance(value, str | bool)
 
 
@@ -283,6 +287,7 @@ def _scalar(dtype: pl.DataType) -> Callable[[Any], Any]:
 
 def _accepts(dtype: pl.DataType, value: object) -> object | None:
     """The value as the column has it, or None if it does not fit."""
+    # True is an int to Python, and no number here.
     is_bool = isinstance(value, bool)
     if dtype == pl.Boolean:
         return value if is_bool else None
@@ -293,7 +298,7 @@ def _accepts(dtype: pl.DataType, value: object) -> object | None:
     if dtype.is_float():
         return float(value)
     whole = int(value) if math.isfinite(value) and value == int(value) else None
-    return whole if whole is not None and abs(whole) <= _MOST_WHOLE else None
+    return whole if whole is not None and abs(whole) <= _INT64_MAX else None
 
 
 def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
@@ -306,13 +311,15 @@ def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
 
 
 def check_finite(intake: Intake) -> None:
-    """Blame infinite numbers, which no field may have."""
+    """Infinite numbers, which no field may have."""
     for name, column in intake.columns.items():
-        # One number that is not finite makes the sum so.
+        # One number that is not finite makes the sum so: one pass, and no mask.
         if column.dtype.is_float() and not math.isfinite(column.sum() or 0.0):
             odd = (column.is_infinite() | column.is_nan()).fill_null(value=False)
-            told = f"{name} is not finite."
-            intake.add_problems(odd, "value.range", told, "Send a finite number.", name)
+            message = f"{name} is not finite."
+            intake.add_problems(
+                odd, "value.range", message, "Send a finite number.", name
+            )
 
 
 def with_cleared_fields(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -340,8 +347,8 @@ def _is_null_value(values: pl.Series | list[Any]) -> pl.Series:
 def to_operations(
     rows: pl.DataFrame, intake: Intake, table: Table, op: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Operations and problems; rows at fault carry what was sent."""
-    problems = concat_problems(intake.problems)
+    """Operations and problems; rows with an error carry what was sent."""
+    problems = intake.problems.table()
     rows = rows.with_columns(pl.lit(op).alias(OP))
     if not problems.height:
         return rows, problems
@@ -349,6 +356,8 @@ def to_operations(
     if not errors.height:
         return rows, problems
     key = intake.keys.columns
+    # A value that did not fit is null in its column: the row as sent is what
+    # `upload.errors()` shows it from, and what the user mends.
     bad = (
         rows.select(key)
         .with_row_index("_place")

@@ -17,13 +17,13 @@ from lakehouse.intake.keys import (
     IGNORED,
     UNREADABLE,
     check_columns,
-    check_ids,
+    check_frame_ids,
     frame_ids_of,
 )
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.model.contracts import DATASET, Layout
 from lakehouse.model.operations import IF_EXISTS
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.types import FrameLike
 
 
@@ -46,16 +46,16 @@ def frame_operations(
 
     Raises:
         InvalidInputError: If a column is unknown, or a frame id is missing,
-            unusable or given twice. All such faults are listed.
+            unusable or given twice. All such problems are listed.
     """
     table = _table(data)
     shape = layout.contract("frames")
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
-    raise_if_any(
-        check_columns(table, known, "frames") + check_ids(table, ids, "frames"),
-        UNREADABLE,
-    )
+    unreadable = Problems()
+    check_columns(table, known, "frames", unreadable)
+    check_frame_ids(table, ids, "frames", unreadable)
+    unreadable.raise_if_any(UNREADABLE)
     intake = Intake(ids.to_frame())
     if op != "DELETE":
         schema = shape.schema()
@@ -109,33 +109,35 @@ def _check_place(intake: Intake) -> None:
         ("longitude", longitude, 180),
     ):
         bad = (value.abs() > most).fill_null(value=False)
-        told = f"{name} is not in -{most} to {most}."
-        intake.add_problems(bad, "value.range", told, "Send degrees (EPSG:4326).", name)
+        message = f"{name} is not in -{most} to {most}."
+        intake.add_problems(
+            bad, "value.range", message, "Send degrees (EPSG:4326).", name
+        )
     alone = latitude.is_null() != longitude.is_null()
-    told = "latitude and longitude come together, and one is missing."
+    message = "latitude and longitude come together, and one is missing."
     intake.add_problems(
-        alone, "value.range", told, "Send both, or neither.", "latitude"
+        alone, "value.range", message, "Send both, or neither.", "latitude"
     )
 
 
 def check_vector(intake: Intake) -> None:
-    """Blame vectors that are too short or not finite."""
+    """Vectors have two numbers or more, all finite."""
     if "embedding" not in intake.columns:
         return
     vectors = intake.columns["embedding"]
     short = (vectors.list.len() < 2).fill_null(value=False)  # noqa: PLR2004 - the rule
-    told = "A vector has 2 numbers or more."
+    message = "A vector has 2 numbers or more."
     intake.add_problems(
-        short, "embedding.dimension", told, "Send the whole vector.", "embedding"
+        short, "embedding.dimension", message, "Send the whole vector.", "embedding"
     )
     odd = (
         vectors.list.eval(pl.element().is_finite().not_())
         .list.any()
         .fill_null(value=False)
     )
-    told = "The vector has a number that is not finite."
+    message = "The vector has a number that is not finite."
     intake.add_problems(
-        odd, "value.range", told, "Send finite numbers only.", "embedding"
+        odd, "value.range", message, "Send finite numbers only.", "embedding"
     )
 
 
@@ -147,13 +149,17 @@ def _check_has_image(intake: Intake) -> None:
     lacks = url.is_null()
     if "sensors" in columns:
         lacks = lacks & (columns["sensors"].list.len().fill_null(0) == 0)
-    told = "The frame has no image_url and no sensor."
+    message = "The frame has no image_url and no sensor."
     hint = "Add it again with its image, if it has one."
-    intake.add_problems(lacks, "sensor.missing", told, hint, is_warning=True)
+    intake.add_problems(lacks, "sensor.missing", message, hint, is_warning=True)
 
 
 def _check_image(intake: Intake) -> None:
-    """image_url and the list of sensors must agree."""
+    """image_url and the list of sensors must agree.
+
+    The merge takes image_url from the sensors; one that is on none of them would
+    be lost without a word.
+    """
     columns, url = intake.columns, intake.get("image_url")
     if "sensors" in columns:
         sensors = columns["sensors"]
@@ -164,9 +170,11 @@ def _check_image(intake: Intake) -> None:
             .to_series()
         )
         odd = url.is_not_null() & sensors.is_not_null() & ~agrees.fill_null(value=False)
-        told = "image_url and sensors are both given, and no sensor has that image_url."
+        message = (
+            "image_url and sensors are both given, and no sensor has that image_url."
+        )
         hint = "Give one of them; sensors alone sets image_url."
-        intake.add_problems(odd, "sensor.invalid", told, hint, "image_url")
+        intake.add_problems(odd, "sensor.invalid", message, hint, "image_url")
 
 
 def _check_coordinate_frames(intake: Intake) -> None:
@@ -181,6 +189,8 @@ def _check_coordinate_frames(intake: Intake) -> None:
             columns["coordinate_frames"],
         ]
     )
+    # Per frame: the coordinate frames that sensors name, less those that exist. All
+    # in list operations: frames have a handful of sensors, uploads many frames.
     used = listed.select(
         pl.col("sensors")
         .list.eval(pl.element().struct.field("coordinate_frame"))
@@ -196,12 +206,14 @@ def _check_coordinate_frames(intake: Intake) -> None:
         .list.set_difference(pl.lit(["world"]))
         .alias("unknown")
     ).to_series()
+    # A frame modified without its coordinate_frames keeps the ones stored, which
+    # are not known here.
     bad = (used.list.len() > 0).fill_null(value=False) & columns[
         "coordinate_frames"
     ].is_not_null()
-    told = (
+    message = (
         "Sensors name coordinate frames that the frame does not have: "
         + used.list.join(", ").fill_null("")
     )
     hint = "Add the coordinate frame, or correct its id."
-    intake.add_problems(bad, "sensor.invalid", told + ".", hint, "sensors")
+    intake.add_problems(bad, "sensor.invalid", message + ".", hint, "sensors")

@@ -17,7 +17,7 @@ from lakehouse.intake.keys import (
     IGNORED,
     UNREADABLE,
     check_columns,
-    check_ids,
+    check_frame_ids,
     frame_ids_of,
 )
 from lakehouse.intake.tabular import Table, table_of
@@ -30,7 +30,7 @@ from lakehouse.model.labels import (
     MASK_TYPES,
     UNSURE_TYPES,
 )
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.types import LabelLike
 
 _LENGTHS: Final = {"position": 3, "dimensions": 3, "rotation": 4, "center": 2}
@@ -44,7 +44,7 @@ _INFERRED: Final = (
     ("instance_id", "INSTANCE_LABEL_2D"),
     ("width", "BBOX_2D"),
 )
-"""The geometry that tells the type, where no type is given; the first counts."""
+"""Column of a geometry to the label type it implies; the first that is sent counts."""
 
 
 def label_operations(
@@ -64,15 +64,16 @@ def label_operations(
 
     Raises:
         InvalidInputError: If a column is unknown, or a frame id is missing or
-            unusable. All such faults are listed.
+            unusable. All such problems are listed.
     """
     table = table_of(data)
     shape, what = layout.contract("labels"), layout.folder("labels")
     ids = frame_ids_of(table)
     known = {*shape.logical, "embedding"}
-    raise_if_any(
-        check_columns(table, known, what) + check_ids(table, ids, what), UNREADABLE
-    )
+    unreadable = Problems()
+    check_columns(table, known, what, unreadable)
+    check_frame_ids(table, ids, what, unreadable)
+    unreadable.raise_if_any(UNREADABLE)
     intake = Intake(pl.DataFrame([ids, _label_ids(table)]))
     _check_ids(intake)
     if op != "DELETE":
@@ -111,43 +112,49 @@ def _check_ids(intake: Intake) -> None:
         return
     bad = intake.keys.select(invalid_id_expr("label_id")).to_series()
     shown = intake.keys.get_column("label_id").fill_null("(none)")
-    told = "label_id " + shown + " is missing, no text, or has a forbidden character."
+    message = (
+        "label_id " + shown + " is missing, no text, or has a forbidden character."
+    )
     hint = "A label id is non-empty text without # [ ] ? * , / or control characters."
-    intake.add_problems(bad, "id.invalid", told, hint, "label_id")
+    intake.add_problems(bad, "id.invalid", message, hint, "label_id")
 
 
 def _infer_types(intake: Intake) -> None:
-    """The type of labels that do not say it, by the geometry they have."""
-    columns, height = intake.columns, intake.keys.height
+    """Fill `label_type` where it is not given, by the geometry that is."""
+    columns = intake.columns
     geometry = [(name, kind) for name, kind in _INFERRED if name in columns]
-    said = columns.get("label_type")
-    if geometry and (said is None or said.null_count() == height):
+    given = columns.get("label_type")
+    if geometry and (given is None or given.null_count() == intake.keys.height):
         name, kind = geometry[0]
+        # The usual upload: one geometry, in every row. No query is planned for it.
         if not columns[name].null_count():
             intake.take_constant("label_type", kind)
             return
-    said = columns["label_type"] = intake.get("label_type")
-    if said.null_count():
+    given = columns["label_type"] = intake.get("label_type")
+    if given.null_count():
         rows = pl.DataFrame(
-            [said.alias("_said"), *(columns[name] for name, _ in geometry)]
+            [given.alias("_given"), *(columns[name] for name, _ in geometry)]
         )
         guesses = [
             pl.when(pl.col(name).is_not_null()).then(pl.lit(kind))
             for name, kind in geometry
         ]
-        made = rows.select(
-            pl.coalesce("_said", *guesses).alias("label_type")
-        ).to_series()
-        columns["label_type"] = made
-    kinds = columns["label_type"]
-    if not intake.distinct("label_type").isdisjoint(MASK_TYPES):
-        rows = pl.DataFrame([kinds, intake.get("class_name")])
-        filled = pl.when(pl.col("label_type").is_in(list(MASK_TYPES))).then(
-            pl.col("class_name").fill_null(MASK_CLASS)
-        )
-        columns["class_name"] = rows.select(
-            filled.otherwise(pl.col("class_name")).alias("class_name")
-        ).to_series()
+        inferred = pl.coalesce("_given", *guesses).alias("label_type")
+        columns["label_type"] = rows.select(inferred).to_series()
+    _fill_mask_class(intake)
+
+
+def _fill_mask_class(intake: Intake) -> None:
+    """Whole masks are of no class of the project: theirs is a name of its own."""
+    if intake.distinct("label_type").isdisjoint(MASK_TYPES):
+        return
+    rows = pl.DataFrame([intake.columns["label_type"], intake.get("class_name")])
+    class_name = pl.col("class_name")
+    is_mask = pl.col("label_type").is_in(list(MASK_TYPES))
+    filled = pl.when(is_mask).then(class_name.fill_null(MASK_CLASS))
+    intake.columns["class_name"] = rows.select(
+        filled.otherwise(class_name).alias("class_name")
+    ).to_series()
 
 
 def _check(intake: Intake, op: str) -> None:
@@ -167,9 +174,9 @@ def _check(intake: Intake, op: str) -> None:
     if "resize_mode" in columns:
         mode = columns["resize_mode"]
         bad = mode.is_not_null() & ~mode.is_in(["fill", "None"])
-        told = "resize_mode is 'fill', or nothing."
+        message = "resize_mode is 'fill', or nothing."
         intake.add_problems(
-            bad, "value.range", told, "Leave it out, or send 'fill'.", "resize_mode"
+            bad, "value.range", message, "Leave it out, or send 'fill'.", "resize_mode"
         )
 
 
@@ -177,12 +184,13 @@ def _check_type(intake: Intake, op: str) -> None:
     kinds = intake.columns.get("label_type")
     if kinds is None:
         return
+    # A null among them is not in LABEL_TYPES, so it goes on to the checks.
     if LABEL_TYPES.keys() >= intake.distinct("label_type"):
         return
     bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
-    told = kinds.fill_null("") + " is no label type."
+    message = kinds.fill_null("") + " is no label type."
     hint = f"It is one of {', '.join(LABEL_TYPES)}."
-    intake.add_problems(bad, "label_type.unknown", told, hint, "label_type")
+    intake.add_problems(bad, "label_type.unknown", message, hint, "label_type")
     if op == "ADD" and kinds.null_count():
         text = "The label has neither a label_type nor a geometry that tells it."
         intake.add_problems(
@@ -198,24 +206,31 @@ def _check_complete(intake: Intake) -> None:
         if kind is None:
             continue
         for field in kind.required:
+            # Without a null there is nothing to look for, whatever the types.
             if field in columns and not columns[field].null_count():
                 continue
-            mine = (kinds == name).fill_null(value=False)
+            of_type = (kinds == name).fill_null(value=False)
             lacks = intake.get(field).is_null()
-            told = f"A label of type {name} needs {field}."
+            message = f"A label of type {name} needs {field}."
             hint = "Send the whole geometry, or modify the label instead."
-            intake.add_problems(mine & lacks, "geometry.missing", told, hint, field)
+            intake.add_problems(
+                of_type & lacks, "geometry.missing", message, hint, field
+            )
     if "class_name" in columns and not columns["class_name"].null_count():
         return
     lacks = intake.get("class_name").is_null()
-    told = "The label has no class_name."
+    message = "The label has no class_name."
     intake.add_problems(
-        lacks, "class.missing", told, "Name one of the project's classes.", "class_name"
+        lacks,
+        "class.missing",
+        message,
+        "Name one of the project's classes.",
+        "class_name",
     )
 
 
 def _check_confidence(intake: Intake, op: str) -> None:
-    """An inference says how sure the model is, unless it is a mask or of one."""
+    """An inference has a confidence, unless it is a mask or an instance in one."""
     sure = intake.get("confidence", pl.Float64)
     bad = ~sure.is_between(0, 1).fill_null(value=True)
     shown = "confidence is " + sure.cast(pl.String).fill_null("") + ", not in 0 to 1."
@@ -225,8 +240,8 @@ def _check_confidence(intake: Intake, op: str) -> None:
         kinds = intake.get("label_type")
         exempt = kinds.is_in(list(UNSURE_TYPES)).fill_null(value=False)
         lacks = sure.is_null() & ~exempt
-        told = "The inference has no confidence."
-        intake.add_problems(lacks, "confidence.missing", told, hint, "confidence")
+        message = "The inference has no confidence."
+        intake.add_problems(lacks, "confidence.missing", message, hint, "confidence")
 
 
 def _check_box(intake: Intake) -> None:
@@ -234,10 +249,11 @@ def _check_box(intake: Intake) -> None:
         if name in intake.columns:
             size = intake.columns[name]
             bad = size <= 0
+            # The texts below are made for bad rows only.
             if not bad.any():
                 continue
             bad = bad.fill_null(value=False)
-            told = (
+            message = (
                 f"The box is degenerate: its {name} is "
                 + size.filter(bad).cast(pl.String)
                 + "."
@@ -245,7 +261,7 @@ def _check_box(intake: Intake) -> None:
             hint = (
                 f"Boxes are {', '.join(BOX)} in pixels, with width and height above 0."
             )
-            intake.add_problems(bad, "box.degenerate", told, hint, name)
+            intake.add_problems(bad, "box.degenerate", message, hint, name)
 
 
 def _check_lists(intake: Intake) -> None:
@@ -254,12 +270,16 @@ def _check_lists(intake: Intake) -> None:
             continue
         values = intake.columns[name]
         bad = (values.list.len() != length).fill_null(value=False)
-        told = f"{name} has {length} numbers."
-        intake.add_problems(bad, "value.range", told, f"Send {length} numbers.", name)
+        message = f"{name} has {length} numbers."
+        intake.add_problems(
+            bad, "value.range", message, f"Send {length} numbers.", name
+        )
         odd = (
             values.list.eval(pl.element().is_finite().not_())
             .list.any()
             .fill_null(value=False)
         )
-        told = f"{name} has a number that is not finite."
-        intake.add_problems(odd, "value.range", told, "Send finite numbers only.", name)
+        message = f"{name} has a number that is not finite."
+        intake.add_problems(
+            odd, "value.range", message, "Send finite numbers only.", name
+        )

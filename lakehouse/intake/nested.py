@@ -1,8 +1,8 @@
 """Nested values: sensors, coordinate frames, polygons, keypoints, JSON objects.
 
 Each normaliser takes a value as sent, in the native or the wire spelling, and
-gives it as tables have it; what is wrong raises ValueError in plain words, all
-faults of the value at once.
+returns it as tables hold it. It raises ValueError with all problems of the value
+in one message.
 """
 
 import json
@@ -49,18 +49,18 @@ _CAMERA_MODELS: Final = ("brown_conrady", "fisheye")
 def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     """A list of sensors; ids are unique in it."""
     listed = [_flat(item) for item in _list_of_dicts(value, "sensors")]
-    faults = [
-        fault
+    problems = [
+        problem
         for place, item in enumerate(listed)
-        for fault in _sensor_faults(place, item)
+        for problem in _sensor_problems(place, item)
     ]
     ids = [item["sensor_id"] for item in listed]
-    faults += [
+    problems += [
         f"sensor id {name!r} is there twice"
         for name in sorted({str(i) for i in ids if ids.count(i) > 1})
     ]
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
+    if problems:
+        raise ValueError("; ".join(problems) + ".")
     for item in listed:
         if item["date_captured"] is not None:
             item["date_captured"] = to_utc(item["date_captured"])
@@ -81,47 +81,49 @@ def _flat(item: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _sensor_faults(place: int, item: Mapping[str, Any]) -> list[str]:
+def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
     start = f"sensor {place} ({item['sensor_id']!r})"
     known = SENSOR_TYPES.get(str(item["sensor_type"]))
     if known is None:
         return [
             f"{start} is of type {item['sensor_type']!r}; known: {', '.join(SENSOR_TYPES)}"
         ]
-    faults = [f"{start} lacks {name}" for name in known.required if item[name] is None]
+    problems = [
+        f"{start} lacks {name}" for name in known.required if item[name] is None
+    ]
     if known.one_of and sum(item[name] is not None for name in known.one_of) != 1:
-        faults.append(f"{start} needs exactly one of {' and '.join(known.one_of)}")
+        problems.append(f"{start} needs exactly one of {' and '.join(known.one_of)}")
     allowed = {*known.required, *known.optional, *known.one_of}
     media = (*URL_FIELDS, "width", "height", "overlay_id", "resize_mode")
-    faults += [
+    problems += [
         f"{start} is {known.name} and has {name}"
         for name in media
         if item[name] is not None and name not in allowed
     ]
-    faults += [
+    problems += [
         f"{start}: {name} is {item[name]!r}, not a whole number above 0"
         for name in ("width", "height")
         if item[name] is not None and not _is_size(item[name])
     ]
-    faults += [
+    problems += [
         f"{start}: {name} is {item[name]!r}, not text"
         for name in (*URL_FIELDS, "coordinate_frame", "overlay_id", "resize_mode")
         if item[name] is not None and not isinstance(item[name], str)
     ]
     if problem := id_problem(item["sensor_id"]):
-        faults.append(f"{start}: the id {problem}")
+        problems.append(f"{start}: the id {problem}")
     if item["checksum"] is not None and (bad := checksum_problem(item["checksum"])):
-        faults.append(f"{start}: the checksum {bad}")
+        problems.append(f"{start}: the checksum {bad}")
     if not isinstance(item["mirror_asset"], bool | None):
-        faults.append(
+        problems.append(
             f"{start}: mirror_asset is {item['mirror_asset']!r}, not true or false"
         )
     if item["date_captured"] is not None:
         try:
             to_utc(item["date_captured"])
         except ValueError as error:
-            faults.append(f"{start}: {error}".rstrip("."))
-    return faults
+            problems.append(f"{start}: {error}".rstrip("."))
+    return problems
 
 
 def _is_size(value: object) -> bool:
@@ -142,23 +144,25 @@ def coordinate_frames(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 
 def _coordinate_frame(item: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(item)
-    told = fields.pop("coordinate_frame_metadata", None)
-    metadata = _object(fields.pop("metadata", None) or told or {})
+    wire_metadata = fields.pop("coordinate_frame_metadata", None)
+    metadata = _object(fields.pop("metadata", None) or wire_metadata or {})
     unknown = [name for name in fields if name not in _FRAME_FIELDS]
     if unknown:
         raise ValueError(f"a coordinate frame has no fields {unknown}.")
     parent = fields.get("parent_frame_id") or metadata.pop("parent_frame_id", None)
     name, kind = fields.get("coordinate_frame_id"), fields.get("coordinate_frame_type")
     start = f"coordinate frame {name!r}"
-    faults: list[str] = []
+    problems: list[str] = []
     if problem := id_problem(name):
-        faults.append(f"{start}: the id {problem}")
+        problems.append(f"{start}: the id {problem}")
     if kind not in _FRAME_TYPES:
-        faults.append(f"{start} is of type {kind!r}; known: {', '.join(_FRAME_TYPES)}")
+        problems.append(
+            f"{start} is of type {kind!r}; known: {', '.join(_FRAME_TYPES)}"
+        )
     if kind == "IMAGE_PROJECTION":
-        faults += _camera_faults(start, metadata)
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
+        problems += _camera_problems(start, metadata)
+    if problems:
+        raise ValueError("; ".join(problems) + ".")
     return {
         "coordinate_frame_id": name,
         "coordinate_frame_type": kind,
@@ -167,20 +171,20 @@ def _coordinate_frame(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _camera_faults(start: str, metadata: Mapping[str, Any]) -> list[str]:
-    faults = [
+def _camera_problems(start: str, metadata: Mapping[str, Any]) -> list[str]:
+    problems = [
         f"{start}: {name} is {metadata.get(name)!r}, not a number other than 0"
         for name in ("fx", "fy")
         if not _is_number(metadata.get(name)) or not metadata[name]
     ]
     model = metadata.get("camera_model")
     if model is not None and model not in _CAMERA_MODELS:
-        faults.append(
+        problems.append(
             f"{start}: camera_model is {model!r}; known: {', '.join(_CAMERA_MODELS)}"
         )
     if (metadata.get("cx") is None) != (metadata.get("cy") is None):
-        faults.append(f"{start}: cx and cy come together")
-    return faults
+        problems.append(f"{start}: cx and cy come together")
+    return problems
 
 
 def polygons(value: Any) -> list[list[list[float]]]:  # noqa: ANN401
@@ -201,22 +205,22 @@ def keypoints(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     """Named points; names are text, not empty, and unique."""
     listed = _list_of_dicts(value, "keypoints")
     names = [item.get("name") for item in listed]
-    faults = [
+    problems = [
         f"keypoint {n} has no name"
         for n, name in enumerate(names)
         if not isinstance(name, str) or not name
     ]
-    faults += [
+    problems += [
         f"keypoint {item.get('name')!r}: x or y is not a number"
         for item in listed
         if not _is_number(item.get("x")) or not _is_number(item.get("y"))
     ]
-    faults += [
+    problems += [
         f"keypoint {name!r} is there twice"
         for name in sorted({str(n) for n in names if names.count(n) > 1})
     ]
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
+    if problems:
+        raise ValueError("; ".join(problems) + ".")
     return [
         {"x": float(item["x"]), "y": float(item["y"]), "name": item["name"]}
         for item in listed
@@ -225,34 +229,36 @@ def keypoints(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 
 def json_object(value: Any) -> str | None:  # noqa: ANN401
     """A JSON object as text, keys sorted; an empty one is none."""
-    found = _object(value)
-    return json.dumps(found, sort_keys=True, ensure_ascii=False) if found else None
+    fields = _object(value)
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields else None
 
 
 def custom_metrics(value: Any) -> str | None:  # noqa: ANN401
     """A JSON object as text: name to a number, or to a matrix of numbers."""
-    return _of_values(value, _is_metric, "neither a number nor a matrix of numbers")
+    return _checked_object(
+        value, _is_metric, "neither a number nor a matrix of numbers"
+    )
 
 
 def visualization_assets(value: Any) -> str | None:  # noqa: ANN401
     """A JSON object as text: name to the URL of an image."""
-    return _of_values(value, lambda item: isinstance(item, str), "not text")
+    return _checked_object(value, lambda item: isinstance(item, str), "not text")
 
 
-def _of_values(
+def _checked_object(
     value: Any,  # noqa: ANN401
     fits: Callable[[object], bool],
-    otherwise: str,
+    misfit: str,
 ) -> str | None:
-    found = _object(value)
-    faults = [
-        f"{name!r} is {str(item)[:80]}, {otherwise}"
-        for name, item in found.items()
+    fields = _object(value)
+    problems = [
+        f"{name!r} is {str(item)[:80]}, {misfit}"
+        for name, item in fields.items()
         if not fits(item)
     ]
-    if faults:
-        raise ValueError("; ".join(faults) + ".")
-    return json_object(found)
+    if problems:
+        raise ValueError("; ".join(problems) + ".")
+    return json_object(fields)
 
 
 def _is_metric(value: object) -> bool:
@@ -266,18 +272,19 @@ def _is_metric(value: object) -> bool:
 
 
 def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, Mapping):
+    parsed = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(parsed, Mapping):
         raise ValueError(f"{str(value)[:80]} is no JSON object.")  # noqa: TRY004
-    return {str(name): item for name, item in found.items()}
+    return {str(name): item for name, item in parsed.items()}
 
 
 def _list(value: Any, what: str) -> Sequence[Any]:  # noqa: ANN401
-    found = json.loads(value) if isinstance(value, str) else value
-    found = found.tolist() if hasattr(found, "tolist") else found
-    if not isinstance(found, list | tuple):
+    parsed = json.loads(value) if isinstance(value, str) else value
+    # NumPy arrays and Arrow arrays hand out their values so.
+    parsed = parsed.tolist() if hasattr(parsed, "tolist") else parsed
+    if not isinstance(parsed, list | tuple):
         raise ValueError(f"{what}: {str(value)[:80]} is no list.")  # noqa: TRY004
-    return found
+    return parsed
 
 
 def _list_of_dicts(value: Any, what: str) -> list[Mapping[str, Any]]:  # noqa: ANN401

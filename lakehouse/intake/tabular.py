@@ -98,7 +98,7 @@ def table_of(data: TableLike) -> Table:
 def _of_frame(rows: pl.DataFrame) -> Table:
     floats = [name for name, dtype in rows.schema.items() if dtype.is_float()]
     if floats:
-        # pandas has no other null for numbers
+        # pandas has no other null for numbers, so NaN is one here, from whomever.
         rows = rows.with_columns(pl.col(floats).fill_nan(None))
     return Table({column.name: column for column in rows}, rows.height)
 
@@ -161,7 +161,7 @@ def to_utc(value: object) -> datetime:
     Raises:
         ValueError: If it is no date.
 
-    >>> moment("2026-01-31 12:00:00Z").isoformat()
+    >>> to_utc("2026-01-31 12:00:00Z").isoformat()
     '2026-01-31T12:00:00+00:00'
     """
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -172,5 +172,5 @@ def to_utc(value: object) -> datetime:
         except ValueError:
             raise ValueError(f"{value!r} is no ISO 8601 date.") from None
     if not isinstance(value, datetime):
-        raise ValueError(f"{value!r} is no date.")  # noqa: TRY004 - told as a problem
+        raise ValueError(f"{value!r} is no date.")  # noqa: TRY004 - becomes a problem
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
