@@ -20,6 +20,7 @@ from lakehouse.errors import NotFoundError, Problem, WaitTimeoutError
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import Operations
 from lakehouse.uploads.upload import Upload
+from lakehouse.versions.snapshot import collection_of
 
 _STATES: Final = {
     "DONE": "DONE",
@@ -141,11 +142,10 @@ class DatasetGetters(ProjectCalls):
 
     def _known_ids(self, target: Registered, frame_ids: list[str]) -> list[str]:
         """Those of the ids that are in the latest version, in the order given."""
-        version = target.collection.head().version
+        collection = collection_of(target)
+        version = collection.head().version
         keys = pl.Series("frame_id", frame_ids, dtype=pl.String)
-        rows = target.collection.scan(
-            "frames", version, keys=keys, columns=["frame_id"]
-        )
+        rows = collection.scan("frames", version, keys=keys, columns=["frame_id"])
         found = set(rows.collect().to_series().to_list())
         return [frame_id for frame_id in frame_ids if frame_id in found]
 
@@ -168,8 +168,9 @@ def process_state(target: Registered) -> tuple[str, float]:
 
 def error_logs(target: Registered) -> list[dict[str, Any]]:
     """Every problem of every upload, with the keys of the service's logs."""
-    version = target.collection.head().version
-    rows = target.collection.scan("upload_errors", version).collect()
+    collection = collection_of(target)
+    version = collection.head().version
+    rows = collection.scan("upload_errors", version).collect()
     return [
         row
         | {
@@ -303,8 +304,9 @@ class DatasetUpdates(DatasetGetters):
                 is known.
         """
         target = self._target_of(project_id, dataset_id)
-        version = target.collection.head().version
-        types = target.collection.metadata_types("frames", version)
+        collection = collection_of(target)
+        version = collection.head().version
+        types = collection.metadata_types("frames", version)
         frames = [
             _with_metadata(frame_id, fields, types)
             for frame_id, fields in frame_metadata_updates.items()
@@ -355,15 +357,15 @@ class DatasetUpdates(DatasetGetters):
         named = {} if upload_version is None else {"upload_version": upload_version}
         upload = target.submit(operations, metadata=named)
         status = upload.status
-        what = target.collection.layout.folder("labels")
+        what = collection_of(target).layout.folder("labels")
         say(
-            f"Upload {upload.id} to {target.collection.target}: {status}, "
+            f"Upload {upload.id} to {collection_of(target).target}: {status}, "
             f"{upload.frame_count} frames, {upload.label_count} {what}."
         )
         if status in {"PARTIAL", "FAILED"}:
             say(
                 f"{upload.counts['rejected']} frames were rejected; errors() of the "
-                f"upload, or {_LOGS[target.collection.layout.kind]}(), says why."
+                f"upload, or {_LOGS[collection_of(target).layout.kind]}(), says why."
             )
         return upload
 

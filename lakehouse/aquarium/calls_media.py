@@ -22,6 +22,7 @@ from lakehouse.catalog.project import Project
 from lakehouse.model.contracts import INFERENCE_SET
 from lakehouse.model.ids import NAME_PATTERN
 from lakehouse.model.metadata import PREFIX, MetadataType
+from lakehouse.versions.snapshot import collection_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -229,8 +230,9 @@ class SchemaCalls(MediaCalls):
 
 def _stored(dataset: Dataset) -> dict[str, str]:
     """The metadata fields of labels, by name, and the service's name of their types."""
-    version = dataset.collection.head().version
-    types = dataset.collection.metadata_types("labels", version)
+    collection = collection_of(dataset)
+    version = collection.head().version
+    types = collection.metadata_types("labels", version)
     return {
         name.removeprefix(PREFIX): _type_name(dtype) for name, dtype in types.items()
     }

@@ -21,6 +21,7 @@ from lakehouse.catalog.project import Project
 from lakehouse.catalog.versioned import Mode, Registered
 from lakehouse.errors import InvalidInputError, NotFoundError, Problem
 from lakehouse.model.labels import MASK_CLASS
+from lakehouse.versions.snapshot import collection_of
 
 _MASKS: Final = {
     "2D_SEMSEG": "SEMANTIC_LABEL_URL_2D",
@@ -140,15 +141,15 @@ def require_models(target: Registered, models: Models) -> None:
     Raises:
         InvalidInputError: If both name one, and not the same.
     """
-    version = target.collection.head().version
+    version = collection_of(target).head().version
     for table, given in (
         ("frame_embeddings", models.frames),
         ("label_embeddings", models.labels),
     ):
-        known = target.collection.embedding_spec(table, version).model
+        known = collection_of(target).embedding_spec(table, version).model
         if known is not None and given is not None and known != given:
             raise refused(
-                f"{target.collection.layout.folder(table)} of {target.name!r} are made "
+                f"{collection_of(target).layout.folder(table)} of {target.name!r} are made "
                 f"with {known!r}, not with {given!r}. Vectors of several models cannot "
                 "be compared: send them to another dataset or set.",
                 "embedding.model",
@@ -218,7 +219,7 @@ def require_open(target: Registered, mode: Mode = "STREAMING") -> None:
     target.require_active()
     if mode != "BATCH":
         return
-    kind = target.collection.layout.kind
+    kind = collection_of(target).layout.kind
     what = kind.replace("_", " ").capitalize()
     landed = target.uploads().filter(pl.col("status") != "FAILED").height
     if target.mode != "BATCH" or landed:

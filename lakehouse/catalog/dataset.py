@@ -392,7 +392,7 @@ class Dataset(Writable):
             NotFoundError: If there is no such version.
         """
         return create_checkpoint(
-            self.collection,
+            self._collection,
             name,
             at,
             author=self._settings.author,
@@ -406,7 +406,7 @@ class Dataset(Writable):
         Raises:
             NotFoundError: If there is none.
         """
-        return find_checkpoint(self.collection, name, self._settings.author)
+        return find_checkpoint(self._collection, name, self._settings.author)
 
     def checkpoints(self, *, archived: bool = False) -> pl.DataFrame:
         """The checkpoints by the time of their versions.
@@ -418,7 +418,7 @@ class Dataset(Writable):
             A row each: name, version, its time, author, message, metadata; the
             frames and labels there are; and what uploads did since the one before.
         """
-        return checkpoints_table(self.collection, archived=archived)
+        return checkpoints_table(self._collection, archived=archived)
 
     # --------------------------------- CLONES ------------------------------- #
 
@@ -454,8 +454,8 @@ class Dataset(Writable):
         <Dataset p/copy version 0: 1 frames, 0 labels>
         """
         check_name("dataset", name)
-        version = resolve(self.collection, at)
-        target = self._sibling(name).collection
+        version = resolve(self._collection, at)
+        target = self._sibling_collection(name)
         version = register_clone(
             self._registry,
             target,
@@ -467,7 +467,7 @@ class Dataset(Writable):
         work = None
         if self._settings.inline:
             # Of their own, since another thread reads and writes them.
-            source, made = self.collection.twin(), self._sibling(name).collection
+            source, made = self._collection.twin(), self._sibling_collection(name)
             author = self._settings.author
             work = later(lambda: _cloned(source, made, version, author))
         return Clone(name, target, lambda: self._sibling(name), work)
@@ -497,27 +497,29 @@ class Dataset(Writable):
             StorageError: If the store failed; the same call goes on.
         """
         row = self._row()
-        if not row["clone_of"] or self.collection.ledger.head() is not None:
+        if not row["clone_of"] or self._collection.ledger.head() is not None:
             return False
-        source = self._sibling(row["clone_of"]).collection
+        source = self._sibling_collection(row["clone_of"])
         author = self._settings.author
-        clone_content(source, self.collection, int(row["clone_at"]), author=author)
+        clone_content(source, self._collection, int(row["clone_at"]), author=author)
         return True
 
     def _sibling(self, name: str) -> "Dataset":
         """Another dataset of the project."""
-        mine = self.collection
-        path = f"{mine.path.rpartition('/')[0]}/{name}"
-        there = Collection(mine.store, path, mine.classes, media=mine.media)
         return Dataset(
             self.project_name,
             name,
-            there,
+            self._sibling_collection(name),
             self._registry,
             self._settings,
             goal=self._goal,
             add_classes=self._add_classes,
         )
+
+    def _sibling_collection(self, name: str) -> Collection:
+        own = self._collection
+        path = f"{own.path.rpartition('/')[0]}/{name}"
+        return Collection(own.store, path, own.classes, media=own.media)
 
     # ----------------------------- INFERENCE SETS --------------------------- #
 
@@ -595,7 +597,7 @@ class Dataset(Writable):
         return InferenceSet(
             name,
             self._set_collection(name),
-            self.collection,
+            self._collection,
             self._registry,
             self._settings,
             goal=self._goal,
@@ -612,15 +614,15 @@ class Dataset(Writable):
         if at is None:
             if self._settings.inline:
                 self.merge_pending()
-            if waits_for := awaited(self.collection):
+            if waits_for := awaited(self._collection):
                 return waits_for
-        version = resolve(self.collection, "latest" if at is None else at)
-        take_pin(self.collection, name, version, self._settings.author)
+        version = resolve(self._collection, "latest" if at is None else at)
+        take_pin(self._collection, name, version, self._settings.author)
         return []
 
     def _set_collection(self, name: str) -> Collection:
-        path = f"{self.collection.path}/inference_sets/{name}"
-        collection = self.collection
+        path = f"{self._collection.path}/inference_sets/{name}"
+        collection = self._collection
         return Collection(
             collection.store,
             path,
@@ -652,7 +654,7 @@ class Dataset(Writable):
     def __repr__(self) -> str:
         if not self.is_ready:
             return f"<Dataset {self.project_name}/{self.name}: being cloned>"
-        latest = self.collection.latest()
+        latest = self._collection.latest()
         return (
             f"<Dataset {self.project_name}/{self.name} version {latest.version}: "
             f"{latest.rows['frames']} frames, {latest.rows['labels']} labels>"

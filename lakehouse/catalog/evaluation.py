@@ -21,7 +21,7 @@ from lakehouse.ledger.single_table import SingleTable
 from lakehouse.metrics import Metrics, cached_metrics, evaluate, record_of
 from lakehouse.storage import collect
 from lakehouse.storage.media import Media
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of
 
 _WAY: Final = 1
 """Raised when figures are computed otherwise, so that none computed before is used."""
@@ -97,7 +97,7 @@ def _evaluated(truth: Snapshot, mine: Snapshot, question: Question) -> Metrics:
         truth, mine = truth.filter(among), mine.filter(among)
     seen = collect(mine.frames().select("frame_id")).to_series()
     source = {
-        "inference_set": mine.collection.path,
+        "inference_set": collection_of(mine).path,
         "inferences": mine.version,
         "labels": truth.version,
     }
@@ -106,15 +106,15 @@ def _evaluated(truth: Snapshot, mine: Snapshot, question: Question) -> Metrics:
         **question.options,
     }
     return evaluate(
-        _with_masks_placed(truth.labels(), truth.collection.media),
-        _with_masks_placed(mine.inferences(), mine.collection.media),
+        _with_masks_placed(truth.labels(), collection_of(truth).media),
+        _with_masks_placed(mine.inferences(), collection_of(mine).media),
         truth.frames(),
         task=question.goal.task,  # type: ignore[arg-type]
         iou=question.iou,
         confidence=question.confidence,
         seen=seen.to_list(),
         over=question.over,
-        classes=mine.collection.classes(),
+        classes=collection_of(mine).classes(),
         source=source,
         **options,
     )
@@ -138,7 +138,7 @@ def _key(truth: Snapshot, mine: Snapshot, question: Question) -> str:
         "way": _WAY,
         "labels": [truth.version, truth.fingerprint],
         "inferences": [mine.version, mine.fingerprint],
-        "classes": mine.collection.classes().to_json(),
+        "classes": collection_of(mine).classes().to_json(),
         "question": asdict(question),
     }
     text = json.dumps(told, sort_keys=True)

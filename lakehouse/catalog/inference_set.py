@@ -29,7 +29,7 @@ from lakehouse.uploads.draft import Draft
 from lakehouse.uploads.submit import SubmitOptions
 from lakehouse.uploads.upload import Upload
 from lakehouse.versions.resolve import resolve
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, snapshot_at
 
 Nulls = Literal["keep", "clear"]
 
@@ -65,7 +65,7 @@ class InferenceDraft(Draft):
         if inferences is None:
             return
         self.upsert_labels(inferences)
-        *earlier, mine = self.parts
+        *earlier, mine = self._parts
         if not mine.labels.width:
             return
         given = [
@@ -266,7 +266,7 @@ class InferenceSet(Registered):
         Raises:
             ConflictError: If the set is not pinned yet.
         """
-        return Snapshot.resolve(self._base, self._require_pin())
+        return snapshot_at(self._base, self._require_pin())
 
     # -------------------------------- METRICS ------------------------------- #
 
@@ -312,7 +312,7 @@ class InferenceSet(Registered):
         pin = self._require_pin()
         truth = pin if at is None else resolve(self._base, at)
         return measure(
-            Snapshot.resolve(self._base, truth),
+            snapshot_at(self._base, truth),
             self.at(version),
             Question(
                 self._goal, iou, confidence, frames, options, self._chosen(segment)
@@ -364,7 +364,7 @@ class InferenceSet(Registered):
         return f"{self._base.path.rpartition('/')[2]}/{self.name}"
 
     def __repr__(self) -> str:
-        latest = self.collection.latest()
+        latest = self._collection.latest()
         pinned = "not pinned yet" if self.pin is None else f"pinned to {self.pin}"
         return (
             f"<InferenceSet {self._key} version {latest.version}, {pinned}: "

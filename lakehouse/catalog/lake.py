@@ -35,7 +35,7 @@ from lakehouse.storage.media import Media
 from lakehouse.transactions import Garbage
 from lakehouse.transactions.garbage import GRACE, RETENTION, FolderGarbage
 from lakehouse.versions.lock import Lock, condition_of
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of
 
 FORMAT_VERSION: Final = 1
 """The lake format that this release writes, and the newest it reads."""
@@ -188,7 +188,7 @@ class Lake:
             _check_same(name, old.row(0, named=True), class_map, task)
             return rows
 
-        self.prepare()
+        self._prepare()
         self._projects.update(add)
         return self.project(name)
 
@@ -273,9 +273,9 @@ class Lake:
                 yield f"{project.name}/{name}", name
         for _, one in self.collections(archived=True):
             if isinstance(one, InferenceSet):
-                yield f"{one.collection.path}/metrics", "metrics"
+                yield f"{collection_of(one).path}/metrics", "metrics"
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Make sure that the store can hold a lake; called before every write.
 
         Raises:
@@ -408,7 +408,7 @@ def _versioned(
 
 def _check_version(lock: Lock, found: Dataset | InferenceSet) -> None:
     """Refuse a version whose rows are not those that were locked."""
-    collection = found.collection
+    collection = collection_of(found)
     entry = collection.ledger.read(lock.version)
     wrong = lock.differences(entry, collection.layout)
     if not wrong:

@@ -21,6 +21,7 @@ from lakehouse.segments import ElementType, Segment, Segments, SegmentState, Seg
 from lakehouse.storage import Store
 from lakehouse.uploads.listing import Status, uploads_table
 from lakehouse.uploads.upload import Upload
+from lakehouse.versions.snapshot import collection_of
 
 _NEGATIVE = "binary_classification_negative_class"
 """The field of a project's metadata that names the class of what no model says."""
@@ -261,10 +262,10 @@ class Project:
 
     def _opened(self, dataset: str, inference_set: str) -> Collection:
         """The collection of a dataset, or of one of its inference sets."""
-        found = self.dataset(dataset)
+        opened = self.dataset(dataset)
         if inference_set:
-            return found.inference_set(inference_set).collection
-        return found.collection
+            return collection_of(opened.inference_set(inference_set))
+        return collection_of(opened)
 
     # ------------------------------- SEGMENTS ------------------------------- #
 
@@ -369,7 +370,7 @@ class Project:
         """
         if mode is not None:
             check_mode(mode)
-        found = [(one.collection, one.mode) for one in self._collections()]
+        found = [(collection_of(one), one.mode) for one in self._collections()]
         return uploads_table(found, status=status, mode=mode)
 
     def upload(self, upload_id: str) -> Upload:

@@ -31,7 +31,7 @@ from lakehouse.versions import Diff, diff_between
 from lakehouse.versions.bisect import Bisection, bisect
 from lakehouse.versions.history import frame_history
 from lakehouse.versions.resolve import resolve, versions_table
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, snapshot_at
 
 
 class Versioned(ABC):
@@ -39,7 +39,7 @@ class Versioned(ABC):
 
     def __init__(self, name: str, collection: Collection, settings: Settings) -> None:
         self.name = name
-        self.collection = collection
+        self._collection = collection
         self._settings = settings
 
     @property
@@ -101,18 +101,18 @@ class Versioned(ABC):
             retry_of=retry_of,
             mode=mode,
         )
-        staged, operations = submit(self.collection, submission, progress)
+        staged, operations = submit(self._collection, submission, progress)
         if self._settings.inline:
             at_hand = {staged: operations}
             self._merger(at_hand).run(progress)
-        return Upload(self.collection, staged, self.submit)
+        return Upload(self._collection, staged, self.submit)
 
     # -------------------------------- READING ------------------------------- #
 
     @property
     def version(self) -> int:
         """The newest version."""
-        return self.collection.head().content_version
+        return self._collection.head().content_version
 
     def latest(self) -> Snapshot:
         """The newest version as a snapshot."""
@@ -129,11 +129,11 @@ class Versioned(ABC):
             NotFoundError: If there never was such a version.
             InvalidInputError: If the datetime has no zone.
         """
-        return Snapshot.resolve(self.collection, resolve(self.collection, ref))
+        return snapshot_at(self._collection, resolve(self._collection, ref))
 
     def versions(self) -> pl.DataFrame:
         """All versions, oldest first: time, author, message, uploads, counts."""
-        return versions_table(self.collection)
+        return versions_table(self._collection)
 
     def history(self, frame_id: str, *, label_id: str | None = None) -> pl.DataFrame:
         """Every change to a frame and its labels, oldest first.
@@ -150,7 +150,7 @@ class Versioned(ABC):
         Raises:
             NotFoundError: If the frame, or the label, never was in the dataset.
         """
-        return frame_history(self.collection, frame_id, label_id)
+        return frame_history(self._collection, frame_id, label_id)
 
     def diff(
         self, a: VersionLike | Snapshot, b: VersionLike | Snapshot = "latest"
@@ -187,10 +187,10 @@ class Versioned(ABC):
                 that a clone began with, at version 0.
             table: Whose change log.
         """
-        head = self.collection.head().version
+        head = self._collection.head().version
         return (
-            self.collection.scan(f"{table}_changes", head)
-            .join(upload_versions(self.collection), on="upload_id", how="inner")
+            self._collection.scan(f"{table}_changes", head)
+            .join(upload_versions(self._collection), on="upload_id", how="inner")
             .filter(pl.col("version") > after)
             .drop("row_hash")
         )
@@ -225,7 +225,7 @@ class Versioned(ABC):
         >>> found.bad, found.evaluations.height
         (4, 2)
         """
-        return bisect(self.collection, is_good, good=good, bad=bad)
+        return bisect(self._collection, is_good, good=good, bad=bad)
 
     # -------------------------------- UNDOING ------------------------------- #
 
@@ -251,11 +251,11 @@ class Versioned(ABC):
             ConflictError: If other writers were always first.
         """
         self._require_writable(upload_id)
-        version = resolve(self.collection, ref)
+        version = resolve(self._collection, ref)
         self.merge_pending()
         request = self._request(message or f"restore of version {version}", upload_id)
-        settled = restore(self.collection, version, request)
-        return Upload(self.collection, settled, self.submit)
+        settled = restore(self._collection, version, request)
+        return Upload(self._collection, settled, self.submit)
 
     def revert(
         self,
@@ -285,13 +285,13 @@ class Versioned(ABC):
         """
         self._require_writable(upload_id)
         self.merge_pending()
-        version, uploads = settled_change(self.collection, change)
+        version, uploads = settled_change(self._collection, change)
         named = change.id if isinstance(change, Upload) else change
         request = self._request(message or f"revert of {named}", upload_id)
         settled = revert(
-            self.collection, version, uploads, request, conflicts=conflicts
+            self._collection, version, uploads, request, conflicts=conflicts
         )
-        return Upload(self.collection, settled, self.submit)
+        return Upload(self._collection, settled, self.submit)
 
     def _request(self, message: str, upload_id: str | None) -> Request:
         return Request(
@@ -310,7 +310,7 @@ class Versioned(ABC):
         Raises:
             NotFoundError: If the dataset does not know it.
         """
-        upload = Upload(self.collection, upload_id, self.submit)
+        upload = Upload(self._collection, upload_id, self.submit)
         upload.refresh()
         return upload
 
@@ -327,7 +327,7 @@ class Versioned(ABC):
         Raises:
             InvalidInputError: If there is no such status.
         """
-        return uploads_table([(self.collection, self.mode)], status=status)
+        return uploads_table([(self._collection, self.mode)], status=status)
 
     # -------------------------------- UPKEEP -------------------------------- #
 
@@ -341,12 +341,12 @@ class Versioned(ABC):
             StorageError: If the store failed; what is staged stays staged.
         """
         return [
-            Upload(self.collection, settled, self.submit)
+            Upload(self._collection, settled, self.submit)
             for settled in self._merger().run(progress)
         ]
 
     def _merger(self, at_hand: dict[str, Operations] | None = None) -> Merger:
-        return Merger(self.collection, at_hand, compacts=self._settings.compacts)
+        return Merger(self._collection, at_hand, compacts=self._settings.compacts)
 
     def compact(self) -> Compaction:
         """Write the same rows in fewer files, without dead ones; no version is made.
@@ -360,7 +360,7 @@ class Versioned(ABC):
         Raises:
             StorageError: If the store failed; nothing has changed then.
         """
-        return compact(self.collection, full=True)
+        return compact(self._collection, full=True)
 
     def collect_garbage(
         self,
@@ -388,7 +388,7 @@ class Versioned(ABC):
             StorageError: If the store failed; what is left is found the next time.
         """
         return collect_garbage(
-            self.collection,
+            self._collection,
             retention=retention,
             grace=grace,
             dry_run=dry_run,
@@ -431,19 +431,19 @@ class Versioned(ABC):
         True
         """
         return verify(
-            self.collection, full=full, media=media, progress=progress or silent
+            self._collection, full=full, media=media, progress=progress or silent
         )
 
     @property
     def storage_options(self) -> Mapping[str, str]:
         """The settings that the store is reached with; none for a folder."""
-        return self.collection.store.storage_options
+        return self._collection.store.storage_options
 
     @property
     def is_processing(self) -> bool:
         """Whether acknowledged uploads wait to be merged."""
-        waiting = unsettled(self.collection, self.collection.head().version)
-        return any(map(self.collection.staging.is_acknowledged, waiting))
+        waiting = unsettled(self._collection, self._collection.head().version)
+        return any(map(self._collection.staging.is_acknowledged, waiting))
 
 
 Mode = Literal["STREAMING", "BATCH"]
@@ -508,7 +508,7 @@ class Registered(Versioned):
     @property
     def is_ready(self) -> bool:
         """Whether it can be read; a clone cannot until its files are there."""
-        return not self._row()["clone_of"] or self.collection.ledger.head() is not None
+        return not self._row()["clone_of"] or self._collection.ledger.head() is not None
 
     @property
     def clone_of(self) -> str | None:

@@ -13,7 +13,7 @@ from lakehouse.segments.rules import key_of
 from lakehouse.segments.table import ElementTable
 from lakehouse.storage import Store
 from lakehouse.types import ElementType
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of
 
 
 class Place(NamedTuple):
@@ -50,7 +50,7 @@ class SegmentContext:
 
     def place_of(self, snapshot: Snapshot) -> Place:
         """The place that a snapshot belongs to; raises as `place_at` does."""
-        return self.place_at(snapshot.collection)
+        return self.place_at(collection_of(snapshot))
 
     def place_at(self, collection: Collection) -> Place:
         """The place of a collection in the project.

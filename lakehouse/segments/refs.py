@@ -18,7 +18,7 @@ from lakehouse.model.problems import raise_if_any
 from lakehouse.segments.rules import key_of, suggestion
 from lakehouse.storage import collect
 from lakehouse.types import TableLike
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of, read_version_of
 
 ElementLike = TableLike | pl.Series | Iterable[str]
 """Elements: ids, or rows with `frame_id` and, for labels, `label_id`."""
@@ -259,13 +259,13 @@ def _keys(
         return rows.select(key)
     table = "frames" if element_type == "frame" else "labels"
     keys = None if frames is None else frames.unique()
-    version = snapshot.read_version
-    return content(snapshot.collection, table, version, keys=keys, columns=key)
+    version = read_version_of(snapshot)
+    return content(collection_of(snapshot), table, version, keys=keys, columns=key)
 
 
 def _check_source(snapshot: Snapshot, element_type: str, where: str) -> None:
     wanted = _SOURCES.get(element_type)
-    if wanted is None or snapshot.collection.layout.kind == wanted:
+    if wanted is None or collection_of(snapshot).layout.kind == wanted:
         return
     raise InvalidInputError(
         f"There are no {element_type}s in {where}: labels are in datasets, inferences "

@@ -23,7 +23,7 @@ from lakehouse.similarity.duplicates import nearest_seed
 from lakehouse.similarity.query import metric_problems, require_same_model
 from lakehouse.storage import collect
 from lakehouse.types import ElementType
-from lakehouse.versions.snapshot import HasVersions, Snapshot
+from lakehouse.versions.snapshot import HasVersions, Snapshot, snapshot_at
 
 _SHOWN: Final = 5
 """Elements that a message lists."""
@@ -62,7 +62,7 @@ def similar(
     element = match.row(0, named=True)
     place = Place(element["dataset"], element["inference_set"])
     collection = segment.context.collection(place)
-    latest = Snapshot.resolve(collection, collection.head().content_version)
+    latest = snapshot_at(collection, collection.head().content_version)
     _require_as_added(segment, latest.corpus(segment.element_type), match)
     return latest.similar(
         frame_id=element["frame_id"],

@@ -17,13 +17,14 @@ from lakehouse.model.row_hash import Fingerprint, row_hash
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.rows import exact, plain
 from lakehouse.testing.state import Key, State
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of
 
 
 def assert_ledger_linear(dataset: Versioned) -> None:
     """Entries are numbered without gaps, in the order of time; no upload is in two."""
-    head = dataset.collection.head().version
-    entries = [dataset.collection.ledger.read(version) for version in range(head + 1)]
+    collection = collection_of(dataset)
+    head = collection.head().version
+    entries = [collection.ledger.read(version) for version in range(head + 1)]
     assert [entry.version for entry in entries] == list(range(head + 1))
     times = [entry.time for entry in entries]
     assert all(first < second for first, second in pairwise(times))
@@ -38,7 +39,7 @@ def assert_ledger_linear(dataset: Versioned) -> None:
 
 def assert_sound(snapshot: Snapshot) -> None:
     """Keys are unique, hashes and fingerprints are right, counts are true."""
-    collection = snapshot.collection
+    collection = collection_of(snapshot)
     entry = collection.ledger.read(snapshot.version)
     for table in LIVE_TABLES:
         rows = content(collection, table, snapshot.version).collect()
@@ -89,16 +90,16 @@ def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
 
     Of a version whose files were collected, only that it says so.
     """
-    if snapshot.collection.is_closed(snapshot.version):
+    if collection_of(snapshot).is_closed(snapshot.version):
         with suppress(NotFoundError):
             raise AssertionError(snapshot.tables)
         return
     for table, at in snapshot.tables.items():
         key = list(contract(table).key)
-        options = dict(snapshot.collection.store.storage_options) or None
+        options = dict(collection_of(snapshot).store.storage_options) or None
         scan = pl.scan_delta(at.uri, version=at.version, storage_options=options)
         theirs = scan.sort(key).collect()
-        ours = content(snapshot.collection, table, snapshot.version).collect()
+        ours = content(collection_of(snapshot), table, snapshot.version).collect()
         assert theirs.select(ours.columns).equals(ours.sort(key))
 
 
@@ -114,7 +115,7 @@ def assert_log_replays(dataset: Versioned) -> None:
             last = last.unique(key, keep="last").filter(
                 pl.col("op").ne_missing("DELETE")
             )
-            rows = content(dataset.collection, table, version).drop("row_hash")
+            rows = content(collection_of(dataset), table, version).drop("row_hash")
             live = rows.sort(key).collect()
             assert last.select(live.columns).sort(key).equals(live), (table, version)
 

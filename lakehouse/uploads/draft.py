@@ -23,7 +23,7 @@ class Draft:
 
     def __init__(self, layout: Layout = DATASET) -> None:
         self._layout = layout
-        self.parts: list[Operations] = []
+        self._parts: list[Operations] = []
         """What was drafted, call by call."""
         self.upload: Upload | None = None
         """The upload, once the draft was submitted."""
@@ -87,10 +87,10 @@ class Draft:
             InvalidInputError: If a frame is both added and modified or deleted,
                 or a frame or label is named twice.
         """
-        return combine(self.parts)
+        return combine(self._parts)
 
     def _take(self, part: Operations) -> None:
-        self.parts.append(part)
+        self._parts.append(part)
 
 
 @dataclass(frozen=True, slots=True)

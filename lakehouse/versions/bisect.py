@@ -14,7 +14,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.types import VersionLike
 from lakehouse.versions import Diff, diff_between
 from lakehouse.versions.resolve import resolve, versions_table
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, snapshot_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Bisection:
     """Why."""
     evaluations: pl.DataFrame = field(repr=False)
     """What was looked at, in order: `version`, `is_good`."""
-    collection: Collection = field(repr=False, compare=False)
+    _collection: Collection = field(repr=False, compare=False)
 
     def diff(self) -> Diff:
         """What the bad version changed."""
-        ends = [Snapshot.resolve(self.collection, one) for one in (self.good, self.bad)]
+        ends = [snapshot_at(self._collection, one) for one in (self.good, self.bad)]
         return diff_between(*ends)
 
 
@@ -74,7 +74,7 @@ def bisect(
     low, high = 0, len(versions) - 1
     while high - low > 1:
         middle = (low + high) // 2
-        verdict = bool(is_good(Snapshot.resolve(collection, versions[middle])))
+        verdict = bool(is_good(snapshot_at(collection, versions[middle])))
         looked.append((versions[middle], verdict))
         low, high = (middle, high) if verdict else (low, middle)
     culprit = table.filter(version=versions[high]).row(0, named=True)
@@ -87,5 +87,5 @@ def bisect(
         evaluations=pl.DataFrame(
             looked, schema={"version": pl.Int64, "is_good": pl.Boolean}, orient="row"
         ),
-        collection=collection,
+        _collection=collection,
     )

@@ -22,7 +22,7 @@ from lakehouse.ledger.tags import CHECKPOINT, check_tag_name, checkpoint_row, ta
 from lakehouse.transactions.tags import retag
 from lakehouse.types import VersionLike
 from lakehouse.versions.resolve import resolve, versions_table
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, snapshot_at
 
 _SUMMED: Final = (
     "created", "replaced", "modified", "deleted",
@@ -77,7 +77,7 @@ class Checkpoint:
 
     def snapshot(self) -> Snapshot:
         """The frames and labels that it names."""
-        return Snapshot.resolve(self._collection, self.version)
+        return snapshot_at(self._collection, self.version)
 
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Replace the metadata by anything JSON can hold."""

@@ -31,7 +31,7 @@ from lakehouse.versions.diff_tables import (
     moved_boxes,
     overlaps,
 )
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of, snapshot_at
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -324,19 +324,18 @@ def diff_between(start: Snapshot, end: Snapshot) -> Diff:
     Raises:
         InvalidInputError: If the snapshots are of different collections.
     """
-    if start.collection.path != end.collection.path or (
-        start.collection.store.root != end.collection.store.root
-    ):
+    first, second = collection_of(start), collection_of(end)
+    if first.path != second.path or first.store.root != second.store.root:
         raise InvalidInputError(
-            f"The snapshots are of different datasets: {start.collection.path} and "
-            f"{end.collection.path}. Compare two versions of one.",
+            f"The snapshots are of different datasets: {first.path} and "
+            f"{second.path}. Compare two versions of one.",
             kind="diff.datasets",
         )
     if start.is_filtered or end.is_filtered:
         wholly = {table: compared_wholly(table, start, end) for table in LIVE_TABLES}
         return Diff(start, end, wholly)
     after, until = sorted((start.version, end.version))
-    uploads = uploads_between(start.collection, after, until)
+    uploads = uploads_between(first, after, until)
     return Diff(start, end, _tables(start, end, uploads))
 
 
@@ -349,8 +348,8 @@ def diff_of_upload(collection: Collection, upload_id: str, version: int) -> Diff
         version: The version that settled it.
     """
     entry = collection.ledger.read(max(0, version - 1))
-    start = Snapshot.resolve(collection, entry.content_version)
-    end = Snapshot.resolve(collection, version)
+    start = snapshot_at(collection, entry.content_version)
+    end = snapshot_at(collection, version)
     mine = pl.DataFrame({"upload_id": [upload_id], "version": [version]})
     return Diff(start, end, _tables(start, end, mine), upload_id=upload_id)
 
@@ -359,7 +358,7 @@ def _tables(
     start: Snapshot, end: Snapshot, uploads: pl.DataFrame
 ) -> dict[str, TableDiff]:
     """Each table's difference; equal fingerprints tell that there is none."""
-    ledger = start.collection.ledger
+    ledger = collection_of(start).ledger
     before = ledger.read(start.version).fingerprint
     after = ledger.read(end.version).fingerprint
     return {

@@ -25,7 +25,7 @@ from lakehouse.model.labels import BOX
 from lakehouse.model.operations import OLD_HASH
 from lakehouse.storage import collect
 from lakehouse.versions.history import as_json
-from lakehouse.versions.snapshot import Snapshot
+from lakehouse.versions.snapshot import Snapshot, collection_of, read_version_of
 
 _HASH: Final = "row_hash"
 
@@ -54,12 +54,12 @@ class InLog:
             shape = contract(self.table)
             empty = shape.schema().to_frame()
             return empty.select(*shape.key, _HASH, "upload_id")
-        return last_images(self.snapshot.collection, self.table, self.uploads)
+        return last_images(collection_of(self.snapshot), self.table, self.uploads)
 
     def rows(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The full rows of keys that are there, in no promised order."""
-        collection = self.snapshot.collection
-        state = collection.state(self.table, self.snapshot.read_version)
+        collection = collection_of(self.snapshot)
+        state = collection.state(self.table, read_version_of(self.snapshot))
         images = self.images.join(keys, on=keys.columns, how="semi")
         names = state.schema.names()
         return rows_of_images(collection, self.table, images, names)
@@ -76,7 +76,7 @@ class AtVersion:
 
     def hashes(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Those of some keys that are there, and their `row_hash`."""
-        collection, version = self.snapshot.collection, self.snapshot.version
+        collection, version = collection_of(self.snapshot), self.snapshot.version
         key = list(contract(self.table).key)
         if not keys.height:
             return keys.with_columns(pl.lit(None, dtype=pl.Int64).alias(_HASH))
@@ -91,7 +91,7 @@ class AtVersion:
 
     def rows(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The full rows of keys that are there, in no promised order."""
-        collection, version = self.snapshot.collection, self.snapshot.version
+        collection, version = collection_of(self.snapshot), self.snapshot.version
         # Files found long ago may have been collected since.
         if self._found is None or place_of(collection, version) != self._found[0]:
             return rows_at(collection, self.table, version, keys)
@@ -218,7 +218,7 @@ def _chosen(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     key = list(contract(table).key)
     rows: pl.LazyFrame = getattr(snapshot, table)()
     columns = [*key, "row_hash"]
-    hashes = content(snapshot.collection, table, snapshot.version, columns=columns)
+    hashes = content(collection_of(snapshot), table, snapshot.version, columns=columns)
     return hashes.join(rows.select(key), on=key, how="semi")
 
 

@@ -68,28 +68,13 @@ class Snapshot:
     """Why."""
     fingerprint: str
     """Equal for equal rows, whatever their history: hexadecimal text."""
-    read_version: int
-    """The entry it is read at: the newest with the same content."""
     rows: Mapping[str, int]
     """Rows of each live table."""
-    collection: Collection = field(repr=False, compare=False)
-    frames_where: pl.Expr | None = field(default=None, repr=False, compare=False)
-    labels_where: pl.Expr | None = field(default=None, repr=False, compare=False)
-
-    @classmethod
-    def resolve(cls, collection: Collection, version: int) -> "Snapshot":
-        """The snapshot of a version that is known to exist."""
-        entry = collection.ledger.read(version)
-        return cls(
-            version=version,
-            time=entry.time,
-            author=entry.author,
-            message=entry.message,
-            fingerprint=combined(entry.fingerprint),
-            read_version=collection.same_content(version),
-            rows=MappingProxyType(dict(entry.rows)),
-            collection=collection,
-        )
+    _read_version: int = field(repr=False)
+    """The entry it is read at: the newest with the same content."""
+    _collection: Collection = field(repr=False, compare=False)
+    _frames_where: pl.Expr | None = field(default=None, repr=False, compare=False)
+    _labels_where: pl.Expr | None = field(default=None, repr=False, compare=False)
 
     # --------------------------------- ROWS --------------------------------- #
 
@@ -100,7 +85,7 @@ class Snapshot:
             provenance: Add `version` and `upload_id`: what wrote the row last.
         """
         rows = self._scan("frames", provenance=provenance)
-        return rows if self.frames_where is None else rows.filter(self.frames_where)
+        return rows if self._frames_where is None else rows.filter(self._frames_where)
 
     def labels(self, *, provenance: bool = False) -> pl.LazyFrame:
         """The labels, one row each, in the columns that were sent.
@@ -109,8 +94,8 @@ class Snapshot:
             provenance: Add `version` and `upload_id`: what wrote the row last.
         """
         rows = self._scan("labels", provenance=provenance)
-        if self.labels_where is not None:
-            rows = rows.filter(self.labels_where)
+        if self._labels_where is not None:
+            rows = rows.filter(self._labels_where)
         return self._of_chosen_frames(rows)
 
     def inferences(self, *, provenance: bool = False) -> pl.LazyFrame:
@@ -122,7 +107,7 @@ class Snapshot:
         Raises:
             InvalidInputError: If this is a version of a dataset.
         """
-        if self.collection.layout.kind == "dataset":
+        if self._collection.layout.kind == "dataset":
             raise InvalidInputError(
                 "A dataset has labels, and no inferences: snapshot.labels() reads them. "
                 "Inferences are in the versions of an inference set.",
@@ -140,7 +125,7 @@ class Snapshot:
         rows = self._of_chosen_frames(
             self._scan("label_embeddings", provenance=provenance)
         )
-        if self.labels_where is None:
+        if self._labels_where is None:
             return rows
         keys = ["frame_id", "label_id"]
         return rows.join(self.labels().select(keys), on=keys, how="semi")
@@ -157,20 +142,20 @@ class Snapshot:
         """
         return replace(
             self,
-            frames_where=_both(self.frames_where, frames),
-            labels_where=_both(self.labels_where, labels),
+            _frames_where=_both(self._frames_where, frames),
+            _labels_where=_both(self._labels_where, labels),
         )
 
     def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        if self.frames_where is None:
+        if self._frames_where is None:
             return rows
         return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
 
     def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
-        rows = content(self.collection, table, self.read_version).drop("row_hash")
+        rows = content(self._collection, table, self._read_version).drop("row_hash")
         if not provenance:
             return rows.drop("upload_id")
-        uploads = upload_versions(self.collection)
+        uploads = upload_versions(self._collection)
         return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
 
     # ------------------------------ SIMILARITY ------------------------------ #
@@ -182,12 +167,12 @@ class Snapshot:
             InvalidInputError: If it holds none of these.
         """
         chosen = None
-        if self.labels_where is not None and element_type != "frame":
+        if self._labels_where is not None and element_type != "frame":
             chosen = self.labels().select("frame_id", "label_id")
-        elif self.frames_where is not None:
+        elif self._frames_where is not None:
             chosen = self.frames().select("frame_id")
         return Corpus(
-            self.collection, element_type, self.version, self.read_version, chosen
+            self._collection, element_type, self.version, self._read_version, chosen
         )
 
     def similar(
@@ -243,7 +228,7 @@ class Snapshot:
         """
         query = Query(frame_id, label_id, vector, model, k, metric)
         if element_type is None:
-            element_type = query.element_type_in(self.collection.layout.kind)
+            element_type = query.element_type_in(self._collection.layout.kind)
         return search(self.corpus(element_type), query, within=within, exact=exact)
 
     def duplicates(
@@ -319,7 +304,7 @@ class Snapshot:
     @property
     def is_filtered(self) -> bool:
         """Whether it is a part of its version: see `filter`."""
-        return self.frames_where is not None or self.labels_where is not None
+        return self._frames_where is not None or self._labels_where is not None
 
     @property
     def class_map(self) -> ClassMap:
@@ -328,8 +313,8 @@ class Snapshot:
         Rows keep the name that their class had when they were written, and the id
         that it has for ever.
         """
-        classes: ClassMap = self.collection.classes()
-        said = self.collection.ledger.read(self.version).class_map
+        classes: ClassMap = self._collection.classes()
+        said = self._collection.ledger.read(self.version).class_map
         return classes if said is None else classes.as_of(said)
 
     @property
@@ -339,8 +324,8 @@ class Snapshot:
             table: pl.Schema(
                 {
                     name: dtype
-                    for name, dtype in self.collection.state(
-                        table, self.read_version
+                    for name, dtype in self._collection.state(
+                        table, self._read_version
                     ).schema.items()
                     if name not in _HIDDEN
                 }
@@ -356,8 +341,10 @@ class Snapshot:
             NotFoundError: If garbage collection removed the version's files: plain
                 engines cannot read it any more, `frames()` and `labels()` can.
         """
-        content_version = self.collection.ledger.read(self.read_version).content_version
-        if self.collection.is_closed(content_version):
+        content_version = self._collection.ledger.read(
+            self._read_version
+        ).content_version
+        if self._collection.is_closed(content_version):
             raise NotFoundError(
                 f"The files of version {self.version} were collected. Its rows are in "
                 "the change log: snapshot.frames() and snapshot.labels() read them, and "
@@ -366,8 +353,8 @@ class Snapshot:
             )
         return {
             table: TableAt(
-                self.collection.store.uri(self.collection.table_path(table)),
-                self.read_version,
+                self._collection.store.uri(self._collection.table_path(table)),
+                self._read_version,
             )
             for table in LIVE_TABLES
         }
@@ -385,7 +372,7 @@ class Snapshot:
         Raises:
             InvalidInputError: If a condition calls Python code.
         """
-        collection = self.collection
+        collection = self._collection
         made = lock_of(
             collection.store.root,
             collection.path,
@@ -393,7 +380,7 @@ class Snapshot:
             collection.layout,
             self.fingerprint,
         )
-        conditions = {"frames": self.frames_where, "labels": self.labels_where}
+        conditions = {"frames": self._frames_where, "labels": self._labels_where}
         filters = {
             table: condition_text(condition)
             for table, condition in conditions.items()
@@ -451,8 +438,8 @@ class Snapshot:
             labels=self.labels(),
             frame_embeddings=self.frame_embeddings(),
             label_embeddings=self.label_embeddings(),
-            classes=self.collection.classes(),
-            media=self.collection.media,
+            classes=self._collection.classes(),
+            media=self._collection.media,
         )
         return export(
             source,
@@ -474,8 +461,8 @@ class Snapshot:
 
         frame, labels = self.frame(frame_id)
         title = f"{frame_id}, version {self.version}"
-        classes: ClassMap = self.collection.classes()
-        media = self.collection.media
+        classes: ClassMap = self._collection.classes()
+        media = self._collection.media
         return draw_frame(frame, labels, classes, title=title, media=media)
 
     def frame(self, frame_id: str) -> tuple[dict[str, Any], pl.DataFrame]:
@@ -485,8 +472,8 @@ class Snapshot:
             NotFoundError: If the frame is not in this version.
         """
         keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
-        frames = content(self.collection, "frames", self.read_version, keys=keys)
-        labels = content(self.collection, "labels", self.read_version, keys=keys)
+        frames = content(self._collection, "frames", self._read_version, keys=keys)
+        labels = content(self._collection, "labels", self._read_version, keys=keys)
         found, its = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
         if not found.height:
             raise NotFoundError(
@@ -497,17 +484,32 @@ class Snapshot:
         return found.row(0, named=True), its.sort("label_id")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        where = (self.frames_where, self.labels_where)
+        where = (self._frames_where, self._labels_where)
         rows = dict(self.rows)
         facts = (self.version, self.time, self.author, self.message, self.fingerprint)
         origin = (
-            self.collection.store,
-            self.collection.path,
-            self.collection.classes(),
-            self.collection.layout,
-            self.collection.media,
+            self._collection.store,
+            self._collection.path,
+            self._collection.classes(),
+            self._collection.layout,
+            self._collection.media,
         )
-        return _rebuild, (origin, facts, self.read_version, rows, where)
+        return _rebuild, (origin, facts, self._read_version, rows, where)
+
+
+def snapshot_at(collection: Collection, version: int) -> Snapshot:
+    """The snapshot of a version that is known to exist."""
+    entry = collection.ledger.read(version)
+    return Snapshot(
+        version=version,
+        time=entry.time,
+        author=entry.author,
+        message=entry.message,
+        fingerprint=combined(entry.fingerprint),
+        rows=MappingProxyType(dict(entry.rows)),
+        _read_version=collection.same_content(version),
+        _collection=collection,
+    )
 
 
 def _rebuild(
@@ -526,11 +528,11 @@ def _rebuild(
         author=author,
         message=message,
         fingerprint=fingerprint,
-        read_version=read_version,
+        _read_version=read_version,
         rows=MappingProxyType(rows),
-        collection=collection,
-        frames_where=where[0],
-        labels_where=where[1],
+        _collection=collection,
+        _frames_where=where[0],
+        _labels_where=where[1],
     )
 
 
@@ -544,6 +546,27 @@ def _both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
     if first is None or second is None:
         return second if first is None else first
     return first & second
+
+
+class HasCollection(Protocol):
+    """A snapshot, a dataset or an inference set, as the rooms that read it see it."""
+
+    @property
+    def _collection(self) -> Collection: ...
+
+
+def collection_of(source: HasCollection) -> Collection:
+    """The tables and the ledger behind a snapshot, a dataset or an inference set.
+
+    No public attribute leads there, so the rooms of the package ask here.
+    """
+    # The one place that reaches inside, besides tests.
+    return source._collection  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+def read_version_of(snapshot: Snapshot) -> int:
+    """The entry that a snapshot is read at: the newest with the same content."""
+    return snapshot._read_version  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class HasVersions(Protocol):

@@ -41,7 +41,7 @@ def source(dataset: lakehouse.Dataset) -> lakehouse.Dataset:
     dataset.compact()
     dataset.delete(["f05"])
     dataset.add([frame("g")], [box("g", "a", class_name="debris")])
-    state = dataset.collection.state("labels", dataset.collection.head().version)
+    state = dataset._collection.state("labels", dataset._collection.head().version)
     assert any(file.dead_rows for file in state.files.values())
     return dataset
 
@@ -86,7 +86,7 @@ def test_every_table_of_a_clone_is_read_by_plain_engines(
     clone = source.clone("copy").wait()
 
     for table in COLLECTION_TABLES:
-        uri = clone.collection.store.uri(clone.collection.table_path(table))
+        uri = clone._collection.store.uri(clone._collection.table_path(table))
         rows = pl.scan_delta(uri, version=0).collect()
         if table in {"labels", "labels_changes"}:
             assert rows.height == source.latest().counts["labels"]
@@ -98,7 +98,7 @@ def test_data_files_are_linked_and_none_is_written_again(
     clone = source.clone("copy").wait()
 
     def inodes(dataset: lakehouse.Dataset, table: str) -> set[int]:
-        collection = dataset.collection
+        collection = dataset._collection
         state = collection.state(table, collection.head().version)
         folder = collection.store.uri(collection.table_path(table))
         return {Path(folder, path).stat().st_ino for path in state.files}
@@ -264,10 +264,10 @@ def test_a_name_that_is_taken_is_refused(
 def test_another_collection_in_the_clones_place_is_not_taken_for_it(
     project: lakehouse.Project, source: lakehouse.Dataset
 ) -> None:
-    other = project.create_dataset("other").collection
+    other = project.create_dataset("other")._collection
 
     with pytest.raises(AlreadyExistsError, match="another collection"):
-        clone_content(source.collection, other, 1, author=None)
+        clone_content(source._collection, other, 1, author=None)
 
 
 # ------------------------------- BATCH DATASETS ------------------------------ #

@@ -56,7 +56,7 @@ def assert_all_read(dataset: lakehouse.Dataset, told: dict[int, str]) -> None:
 
 
 def forget_leases(dataset: lakehouse.Dataset) -> None:
-    folder = dataset.collection.store.uri(f"{dataset.collection.path}/leases")
+    folder = dataset._collection.store.uri(f"{dataset._collection.path}/leases")
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -66,8 +66,8 @@ def collect(dataset: lakehouse.Dataset, **options: timedelta) -> lakehouse.Garba
 
 
 def files_of(dataset: lakehouse.Dataset) -> set[str]:
-    store = dataset.collection.store
-    return {file.path for file in store.files(dataset.collection.path)}
+    store = dataset._collection.store
+    return {file.path for file in store.files(dataset._collection.path)}
 
 
 def test_a_dry_run_tells_and_touches_nothing(changed: lakehouse.Dataset) -> None:
@@ -94,10 +94,10 @@ def test_every_version_is_read_as_before(changed: lakehouse.Dataset) -> None:
     found = collect(changed)
 
     assert not found.damaged
-    assert not changed.collection.is_closed(1)
-    assert changed.collection.is_closed(found.closed[0])
+    assert not changed._collection.is_closed(1)
+    assert changed._collection.is_closed(found.closed[0])
     assert_all_read(changed, told)
-    fresh = lakehouse.connect(store=changed.collection.store)
+    fresh = lakehouse.connect(store=changed._collection.store)
     assert_all_read(fresh.project("cells").dataset("hela"), told)
 
 
@@ -141,7 +141,7 @@ def test_nothing_unnamed_remains(changed: lakehouse.Dataset) -> None:
     finish()
 
     assert changed.collect_garbage(retention=NOW, grace=NOW).files == 0
-    collection = changed.collection
+    collection = changed._collection
     named = {
         f"{collection.table_path(table)}/{path}"
         for table in COLLECTION_TABLES
@@ -158,12 +158,12 @@ def test_nothing_unnamed_remains(changed: lakehouse.Dataset) -> None:
 def test_an_archived_checkpoint_lets_its_files_go(changed: lakehouse.Dataset) -> None:
     told = fingerprints(changed)
     collect(changed)
-    assert not changed.collection.is_closed(1)
+    assert not changed._collection.is_closed(1)
 
     changed.get_checkpoint("first").archive()
     collect(changed)
 
-    assert changed.collection.is_closed(1)
+    assert changed._collection.is_closed(1)
     assert changed.at("first").fingerprint == told[1]
     assert_all_read(changed, told)
 
@@ -190,7 +190,7 @@ def test_a_lease_keeps_the_files_of_a_reader(changed: lakehouse.Dataset) -> None
     found = collect(changed)
 
     assert rows.sort("frame_id").collect().equals(wanted)
-    assert changed.collection.is_closed(4) == (4 in found.closed)
+    assert changed._collection.is_closed(4) == (4 in found.closed)
     forget_leases(changed)
     collect(changed)
     assert changed.at(4).labels().sort("frame_id").collect().equals(wanted)
@@ -198,7 +198,7 @@ def test_a_lease_keeps_the_files_of_a_reader(changed: lakehouse.Dataset) -> None
 
 def test_a_lease_that_ran_out_keeps_nothing(changed: lakehouse.Dataset) -> None:
     changed.at(4).labels().collect()
-    collection = changed.collection
+    collection = changed._collection
     (name,) = collection.store.names(f"{collection.path}/leases")
     path = f"{collection.path}/leases/{name}"
     note = collection.store.read(path).replace(b"2026-", b"2020-")
@@ -228,7 +228,7 @@ def age_files(dataset: lakehouse.Dataset) -> None:
     """Let every file there is be a day old."""
     past = time.time() - DAY.total_seconds()
     for path in files_of(dataset):
-        os.utime(dataset.collection.store.uri(path), (past, past))
+        os.utime(dataset._collection.store.uri(path), (past, past))
 
 
 @pytest.mark.parametrize("slow", ["add", "restore", "compact"])
@@ -236,10 +236,10 @@ def test_a_slow_writer_loses_to_the_collection_and_writes_again(
     changed: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
     """It wrote its files, slept through a whole collection, and woke up to decide."""
-    lake = lakehouse.connect(store=changed.collection.store)
+    lake = lakehouse.connect(store=changed._collection.store)
     writer = lake.project("cells").dataset("hela")
     writer.upsert_labels([box("f1", "b"), box("f2", "b")])
-    decide, collected = writer.collection.ledger.decide, list[lakehouse.Garbage]()
+    decide, collected = writer._collection.ledger.decide, list[lakehouse.Garbage]()
 
     def late(entry: object) -> bool:
         if not collected:
@@ -247,7 +247,7 @@ def test_a_slow_writer_loses_to_the_collection_and_writes_again(
             collected.append(collect(changed))
         return decide(entry)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(writer.collection.ledger, "decide", late)
+    monkeypatch.setattr(writer._collection.ledger, "decide", late)
     if slow == "add":
         writer.add([frame("slow")], [box("slow", "a")])
     elif slow == "restore":
@@ -267,16 +267,16 @@ def test_a_checkpoint_made_before_the_entry_keeps_its_version_open(
     changed: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The collector had planned, and the checkpoint came first: it plans again."""
-    lake = lakehouse.connect(store=changed.collection.store)
+    lake = lakehouse.connect(store=changed._collection.store)
     collector = lake.project("cells").dataset("hela")
-    decide, made = collector.collection.ledger.decide, list[lakehouse.Checkpoint]()
+    decide, made = collector._collection.ledger.decide, list[lakehouse.Checkpoint]()
 
     def late(entry: object) -> bool:
         if not made:
             made.append(changed.checkpoint("quick", 4))
         return decide(entry)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(collector.collection.ledger, "decide", late)
+    monkeypatch.setattr(collector._collection.ledger, "decide", late)
 
     found = collect(collector)
 
@@ -289,7 +289,7 @@ def test_a_checkpoint_made_before_the_entry_keeps_its_version_open(
 
 
 def test_what_dead_writers_left_goes(changed: lakehouse.Dataset) -> None:
-    collection = changed.collection
+    collection = changed._collection
     store, top = collection.store, Path(collection.store.uri(collection.path))
     store.put(f"{collection.path}/labels/part-orphan.parquet", b"nobody names me")
     store.put(f"{collection.path}/staging/dead/frames-0.parquet", b"no manifest")
@@ -311,7 +311,7 @@ def test_what_dead_writers_left_goes(changed: lakehouse.Dataset) -> None:
 def test_a_slow_stager_fails_when_its_upload_was_abandoned(
     changed: lakehouse.Dataset,
 ) -> None:
-    collection = changed.collection
+    collection = changed._collection
     collection.store.put(f"{collection.path}/staging/slow/frames-0.parquet", b"half")
     collect(changed)
 
@@ -330,14 +330,14 @@ def test_rejected_rows_stay_for_a_retry_for_thirty_days(
     for path in files_of(changed):
         if "/staging/" in path:
             past = time.time() - timedelta(days=31).total_seconds()
-            os.utime(changed.collection.store.uri(path), (past, past))
+            os.utime(changed._collection.store.uri(path), (past, past))
     collect(changed)
     assert upload.rejected()[0].height == 0
     assert upload.errors().height == 1
 
 
 def test_uploads_that_wait_are_never_garbage(changed: lakehouse.Dataset) -> None:
-    lake = lakehouse.connect(store=changed.collection.store, merge="deferred")
+    lake = lakehouse.connect(store=changed._collection.store, merge="deferred")
     waiting = lake.project("cells").dataset("hela").add([frame("g")])
     age_files(changed)
 

@@ -51,7 +51,7 @@ def summary(metrics: Any) -> dict[str, Any]:
 
 def forget(dataset: lakehouse.Dataset, name: str = "model_a") -> None:
     """Empty the table of what was computed before."""
-    where = Path(dataset.collection.store.root) / dataset.collection.path
+    where = Path(dataset._collection.store.root) / dataset._collection.path
     shutil.rmtree(where / "inference_sets" / name / "metrics", ignore_errors=True)
 
 
@@ -62,7 +62,7 @@ def in_another_process(dataset: lakehouse.Dataset) -> str:
         "dataset = lakehouse.connect(sys.argv[1]).project('cells').dataset('hela')\n"
         "print(repr(dataset.inference_set('model_a').metrics().to_dict()))"
     )
-    root = dataset.collection.store.root
+    root = dataset._collection.store.root
     done = subprocess.run(
         [sys.executable, "-c", script, root], check=True, capture_output=True, text=True
     )
@@ -151,7 +151,7 @@ def test_metrics_of_an_earlier_version_of_the_set(
 
 
 def test_metrics_refuse_while_the_pin_waits(labelled: lakehouse.Dataset) -> None:
-    lake = lakehouse.connect(store=labelled.collection.store, merge="deferred")
+    lake = lakehouse.connect(store=labelled._collection.store, merge="deferred")
     deferred = lake.project("cells").dataset("hela")
     deferred.add([frame("f9")])
 
@@ -164,7 +164,7 @@ def test_metrics_refuse_while_the_pin_waits(labelled: lakehouse.Dataset) -> None
 
 def kept(model: lakehouse.InferenceSet) -> pl.DataFrame:
     """What a table reads of metrics that were computed."""
-    collection = model.collection
+    collection = model._collection
     path = f"{collection.path}/metrics"
     return SingleTable(collection.store, path, "metrics").rows()
 
@@ -227,7 +227,7 @@ def test_plain_engines_read_what_was_computed(
 ) -> None:
     metrics = model.metrics()
 
-    store, path = model.collection.store, model.collection.path
+    store, path = model._collection.store, model._collection.path
     rows = pl.scan_delta(store.uri(f"{path}/metrics")).collect()
     figures = rows["figures"].str.json_path_match("$.tp").cast(pl.Int64)
     assert figures.to_list() == [metrics["tp"]]

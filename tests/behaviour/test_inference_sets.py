@@ -217,7 +217,7 @@ def test_repinning_is_explicit_and_recorded(
 def test_the_pin_waits_for_uploads_acknowledged_before(
     labelled: lakehouse.Dataset,
 ) -> None:
-    lake = lakehouse.connect(store=labelled.collection.store, merge="deferred")
+    lake = lakehouse.connect(store=labelled._collection.store, merge="deferred")
     deferred = lake.project("cells").dataset("hela")
     deferred.add([frame("f3")])
     model = deferred.create_inference_set("early")
@@ -248,7 +248,7 @@ def test_garbage_collection_honours_the_pin(
     found = labelled.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
     assert found.closed
-    assert not labelled.collection.is_closed(1)
+    assert not labelled._collection.is_closed(1)
     assert_plain_engine_agrees(model.ground_truth())
     assert_sound(model.latest())
 

@@ -82,7 +82,7 @@ def test_the_same_restore_again_is_the_same_upload(changed: lakehouse.Dataset) -
 
 
 def test_what_waits_is_merged_before_a_restore(changed: lakehouse.Dataset) -> None:
-    lake = lakehouse.connect(store=changed.collection.store, merge="deferred")
+    lake = lakehouse.connect(store=changed._collection.store, merge="deferred")
     waiting = lake.project("cells").dataset("hela").delete(["f1"])
 
     changed.restore(1)
@@ -172,7 +172,7 @@ def test_a_revert_can_be_reverted(changed: lakehouse.Dataset) -> None:
 
 def test_what_cannot_be_reverted_is_refused(changed: lakehouse.Dataset) -> None:
     changed.checkpoint("x")
-    head = changed.collection.head().version
+    head = changed._collection.head().version
 
     with pytest.raises(lakehouse.InvalidInputError, match="settled no upload"):
         changed.revert(0)
@@ -182,7 +182,7 @@ def test_what_cannot_be_reverted_is_refused(changed: lakehouse.Dataset) -> None:
         changed.revert(99)
     with pytest.raises(lakehouse.NotFoundError, match="no upload 'x'"):
         changed.revert("x")
-    assert changed.collection.head().version == head
+    assert changed._collection.head().version == head
 
 
 @pytest.mark.s3

@@ -137,7 +137,7 @@ def test_declared_metadata_and_models_hold_from_the_start(
     upload = dataset.add([frame("f1", user__n="x"), frame("f2", user__tags=["a"])])
 
     assert rules(upload) == ["metadata.type"]
-    assert dataset.collection.embedding_spec("frame_embeddings", 1).model == "m"
+    assert dataset._collection.embedding_spec("frame_embeddings", 1).model == "m"
 
 
 def test_modifying_an_image_changes_the_sensor_default(
@@ -361,9 +361,11 @@ def test_arrow_lazy_frames_and_files_are_taken(
 def test_an_upload_that_was_never_acknowledged_is_not_waited_for(
     dataset: lakehouse.Dataset,
 ) -> None:
-    staging = f"{dataset.collection.path}/staging/{dataset.collection.staging.new_id()}"
+    staging = (
+        f"{dataset._collection.path}/staging/{dataset._collection.staging.new_id()}"
+    )
     part = pl.DataFrame({"frame_id": ["f1"]})
-    dataset.collection.store.write_table(f"{staging}/frames-0.parquet", part)
+    dataset._collection.store.write_table(f"{staging}/frames-0.parquet", part)
 
     assert not dataset.is_processing
     assert dataset.merge_pending() == []

@@ -83,7 +83,7 @@ def test_every_version_of_every_live_table_is_read_alike(
 @pytest.mark.parametrize("table", COLLECTION_TABLES)
 def test_engines_agree_on_every_table(written: lakehouse.Dataset, table: str) -> None:
     uri = written.latest().tables["frames"].uri.removesuffix("frames") + table
-    version = written.collection.head().version
+    version = written._collection.head().version
 
     heights = {
         read(uri, version).height for read in (by_polars, by_deltalake, by_duckdb)
@@ -117,23 +117,23 @@ def test_deltalake_refuses_to_write_and_removes_nothing(
     written: lakehouse.Dataset, name: str
 ) -> None:
     uri = written.latest().tables["frames"].uri.removesuffix("frames") + name
-    store = written.collection.store
+    store = written._collection.store
     # Without an orphan, vacuum finds nothing to do and never tries to commit.
-    orphan = f"{written.collection.table_path(name)}/part-orphan.parquet"
+    orphan = f"{written._collection.table_path(name)}/part-orphan.parquet"
     store.put(orphan, b"nobody names this file")
-    before = store.files(written.collection.table_path(name))
+    before = store.files(written._collection.table_path(name))
 
     for write in foreign_writes(uri).values():
         with pytest.raises(CommitFailedError):
             write()
 
-    after = store.files(written.collection.table_path(name))
+    after = store.files(written._collection.table_path(name))
     assert set(before) <= set(after)
-    assert written.collection.head().version == DeltaTable(uri).version()
+    assert written._collection.head().version == DeltaTable(uri).version()
 
 
 def test_state_from_a_checkpoint_equals_the_replay(written: lakehouse.Dataset) -> None:
-    collection = written.collection
+    collection = written._collection
     for table in COLLECTION_TABLES:
         path = collection.table_path(table)
         assert collection.store.exists(

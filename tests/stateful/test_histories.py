@@ -71,7 +71,7 @@ def collect(dataset: lakehouse.Dataset, *, keep: bool) -> None:
 
 def orphans(dataset: lakehouse.Dataset) -> set[str]:
     """Files that neither the ledger, a log, an open version nor staging accounts for."""
-    collection = dataset.collection
+    collection = dataset._collection
     head = collection.head().version
     tags = dataset.checkpoints()["version"].to_list()
     numbers = {head, *tags, *(collection.same_content(tag) for tag in tags)}
@@ -120,7 +120,7 @@ def test_every_version_equals_the_model_and_nothing_is_left_over(
     expected = lived(dataset, model, sent, random.Random(number))
     finish()
     shutil.rmtree(
-        root / "lake" / dataset.collection.path / "leases", ignore_errors=True
+        root / "lake" / dataset._collection.path / "leases", ignore_errors=True
     )
     collect(dataset, keep=False)
 

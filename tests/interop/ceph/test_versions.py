@@ -90,7 +90,7 @@ def test_every_version_is_read_after_garbage_collection(
 def test_a_decision_whose_answer_goes_wrong_lands_once(
     changed: lakehouse.Dataset, fail: Fail, name: str, action: str
 ) -> None:
-    head = changed.collection.head().version
+    head = changed._collection.head().version
     calls: dict[str, Callable[[], object]] = {
         "add": lambda: changed.add([frame("g")]),
         "checkpoint": lambda: changed.checkpoint("x"),
@@ -105,7 +105,7 @@ def test_a_decision_whose_answer_goes_wrong_lands_once(
 
     calls[name]()
 
-    assert changed.collection.head().version == head + 1
+    assert changed._collection.head().version == head + 1
     assert_ledger_linear(changed)
     assert_sound(changed.latest())
 

@@ -13,7 +13,7 @@ def test_sql_finds_a_checkpoint_and_reads_it(
     dataset.checkpoint("baseline")
     dataset.upsert_labels([box("f1", "a", width=9.0)])
     dataset.compact()
-    folder = dataset.collection.store.uri(dataset.collection.path)
+    folder = dataset._collection.store.uri(dataset._collection.path)
 
     (found,) = spark.sql(
         f"SELECT version FROM delta.`{folder}/tags` WHERE name = 'baseline'"

@@ -87,9 +87,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
     made: dict[str, range] = {}
     for name, commit in COMMITS.items():
-        before = dataset.collection.head().version
+        before = dataset._collection.head().version
         commit(dataset)
-        made[name] = range(before + 1, dataset.collection.head().version + 1)
+        made[name] = range(before + 1, dataset._collection.head().version + 1)
     return dataset, made
 
 
@@ -113,7 +113,7 @@ def test_change_logs_at_every_version(
     story: Story, table: str, by_spark: ReadAll
 ) -> None:
     dataset, _ = story
-    collection = dataset.collection
+    collection = dataset._collection
     log = f"{table}_changes"
     uri = collection.store.uri(collection.table_path(log))
     found = by_spark((uri, n) for n in range(collection.head().version + 1))
@@ -123,7 +123,7 @@ def test_change_logs_at_every_version(
 
 
 def test_a_checkpoint_was_written(story: Story) -> None:
-    collection = story[0].collection
+    collection = story[0]._collection
     path = collection.table_path("frames")
     names = collection.store.names(f"{path}/_delta_log")
     assert any(name.endswith(".checkpoint.parquet") for name in names)

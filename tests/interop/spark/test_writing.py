@@ -76,14 +76,14 @@ def test_writes_are_refused_and_remove_nothing(
     write: Callable[[Any, str], None],
     spark: Any,
 ) -> None:
-    store, path = written.collection.store, written.collection.table_path(table)
+    store, path = written._collection.store, written._collection.table_path(table)
     uri = store.uri(path)
     orphan = Path(uri) / "part-orphan.parquet"
     orphan.write_bytes(b"nobody names this file")
     for old in Path(uri).glob("*.parquet"):
         os.utime(old, (10**9, 10**9))
     before = store.files(path)
-    head = written.collection.head().version
+    head = written._collection.head().version
 
     changes = write in {overwrite, delete, update} and contract(table).append_only
     reason = APPEND_ONLY if changes else UNKNOWN_FEATURE
@@ -92,7 +92,7 @@ def test_writes_are_refused_and_remove_nothing(
 
     after = store.files(path)
     assert set(before) <= set(after)
-    assert written.collection.head().version == head
+    assert written._collection.head().version == head
     log = {file.path for file in after if "_delta_log/" in file.path}
     lines = {path for path in log if path.endswith(".json")}
     assert lines <= {file.path for file in before}

@@ -111,7 +111,7 @@ def before(root: str) -> None:
     # One of them was changed since.
     segment.add(dataset.at(1), labels=[_key("f1", "a"), _key("f1", "b")])
     # What dead writers left, so that there is garbage of every kind.
-    store, path = dataset.collection.store, dataset.collection.path
+    store, path = dataset._collection.store, dataset._collection.path
     store.put(f"{path}/labels/part-orphan.parquet", b"nobody names this file")
     store.put(f"{path}/staging/dead/frames-0.parquet", b"it has no manifest")
 

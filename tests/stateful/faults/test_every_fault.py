@@ -82,12 +82,12 @@ def assert_mended(root: str, name: str, upload_id: str) -> None:
         copy = lakehouse.connect(root).project("cells").dataset("copy")
         assert_equals_model(copy.latest(), cloned())
         assert copy.verify().is_sound
-        assert copy.collection.ledger.is_published(0)
+        assert copy._collection.ledger.is_published(0)
     if name in MODELS:
         dataset.merge_pending()  # Whoever comes next publishes what was decided.
     for place in (dataset, *dataset.inference_sets()):
-        head = place.collection.head().version
-        assert place.collection.ledger.is_published(head)
+        head = place._collection.head().version
+        assert place._collection.ledger.is_published(head)
     assert_models(dataset, name)
     if name in SEGMENTS:
         assert_segments(lakehouse.connect(root).project("cells"), name)

@@ -191,7 +191,7 @@ class ModelRules(RuleBasedStateMachine):
         truth = found.ground_truth()
         assert_equals_model(truth, self.model.versions[self.expected[known.pin]])
         # Its files stay, so that plain engines read it too.
-        assert not truth.collection.is_closed(truth.version)
+        assert not truth._collection.is_closed(truth.version)
         assert_plain_engine_agrees(truth)
 
     def hold_all(self, dataset: lakehouse.Dataset) -> None:

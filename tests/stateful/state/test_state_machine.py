@@ -150,12 +150,12 @@ class DatasetMachine(ModelRules, SegmentRules):
         if upload_id in self.sent_otherwise:
             return
         self.merge(by_other=False)
-        before = self.dataset.collection.head().version
+        before = self.dataset._collection.head().version
         self.dataset.submit(operations_of(*upload), upload_id=upload_id)
         if _keys(other) != _keys(upload):
             with pytest.raises(InvalidInputError, match="is taken"):
                 self.dataset.submit(operations_of(*other), upload_id=upload_id)
-        assert self.dataset.collection.head().version == before
+        assert self.dataset._collection.head().version == before
         assert not self.dataset.is_processing
 
     @precondition(lambda self: self.retriable())
@@ -258,7 +258,7 @@ class DatasetMachine(ModelRules, SegmentRules):
     def collect_garbage(self, *, leased: bool, keep: bool) -> None:
         """Files that only old versions need go; every version is read as before."""
         if not leased:
-            path = self.dataset.collection.path
+            path = self.dataset._collection.path
             shutil.rmtree(f"{self.root}/{path}/leases", ignore_errors=True)
         retention = timedelta(days=1) if keep else timedelta(0)
         found = self.dataset.collect_garbage(

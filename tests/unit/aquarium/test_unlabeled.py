@@ -79,8 +79,8 @@ def test_vectors_of_frames_and_of_proposals_go_where_they_belong(bench: Any) -> 
     model = bench.dataset.inference_set("proposals")
     (of_label,) = model.latest().label_embeddings().collect().to_dicts()
     assert (of_frame["embedding"], of_label["embedding"]) == ([1, 2], [3, 4])
-    version = model.collection.head().version
-    assert model.collection.embedding_spec("label_embeddings", version).model == "head"
+    version = model._collection.head().version
+    assert model._collection.embedding_spec("label_embeddings", version).model == "head"
 
 
 def test_a_proposal_says_how_sure_it_is(bench: Any) -> None:

@@ -20,7 +20,7 @@ class ExpectedSegment:
     def add(self, snapshot: lakehouse.Snapshot, rows: list[dict[str, Any]]) -> None:
         given: dict[str, Any] = {f"{self.segment.element_type}s": rows}
         added = self.segment.add(snapshot, **given)
-        place = "model" if snapshot.collection.layout.kind != "dataset" else ""
+        place = "model" if snapshot._collection.layout.kind != "dataset" else ""
         before = len(self.rows)
         for row in rows:
             key = (place, row["frame_id"], row.get("label_id", ""))

@@ -67,8 +67,8 @@ def test_elements_are_bit_equal_after_a_thousand_edits(
                 one.compact()
                 one.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    assert dataset.collection.is_closed(added)
-    assert model.collection.is_closed(1)
+    assert dataset._collection.is_closed(added)
+    assert model._collection.is_closed(1)
     again = lakehouse.connect(store=lake.store).project("cells")
     for kind, segment in segments.items():
         assert bits(again.segment(segment.id)) == was[kind]

@@ -242,7 +242,7 @@ def test_elements_of_an_archived_dataset_are_read_as_before(
     labelled.modify(labels=[key("f1", "a") | {"width": 9.0}])
     labelled.archive()
 
-    again = lakehouse.connect(store=labelled.collection.store).project("cells")
+    again = lakehouse.connect(store=labelled._collection.store).project("cells")
     segment = again.segment("loose boxes")
 
     assert segment.elements().height == 3
@@ -321,7 +321,7 @@ def test_elements_outlive_compaction_and_garbage_collection(
     report = labelled.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
     assert report.closed
-    assert labelled.collection.is_closed(1)
+    assert labelled._collection.is_closed(1)
     assert labels.elements().equals(was)
     assert frames.labels().equals(seen)
     assert labels.out_of_date()["fields"].to_list() == [

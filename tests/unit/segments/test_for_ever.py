@@ -112,7 +112,7 @@ def test_every_element_reads_as_it_was_added(
     for one in (dataset, model):
         one.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    again = lakehouse.connect(store=dataset.collection.store).project("cells")
+    again = lakehouse.connect(store=dataset._collection.store).project("cells")
     for expected, source in segments:
         assert expected.rows
         expected.check()
@@ -122,7 +122,7 @@ def test_every_element_reads_as_it_was_added(
         expected.check()
         assert set(expected.segment.out_of_date()["reason"]) <= {"deleted"}
     versions = dataset.versions()["version"].to_list()
-    closed = [one for one in versions if dataset.collection.is_closed(one)]
+    closed = [one for one in versions if dataset._collection.is_closed(one)]
     assert len(closed) > EDITS / 10
     for one in (dataset, model):
         assert_sound(one.latest())

@@ -131,10 +131,10 @@ def test_a_collected_version_is_searched_as_before(placed: lakehouse.Dataset) ->
     placed.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
     vectors._at_hand._kept.clear()
 
-    again = lakehouse.connect(store=placed.collection.store)
+    again = lakehouse.connect(store=placed._collection.store)
     old = again.project("cells").dataset("hela").at(1)
 
-    assert old.collection.is_closed(1)
+    assert old._collection.is_closed(1)
     assert old.similar(frame_id="f1").equals(before)
     assert pickle.loads(pickle.dumps(old)).similar(frame_id="f1").equals(before)
 

@@ -30,8 +30,8 @@ def boxes(numbers: Any, **fields: Any) -> list[dict[str, Any]]:
 
 
 def files(dataset: lakehouse.Dataset) -> list[DataFile]:
-    head = dataset.collection.head().version
-    return list(dataset.collection.state("labels", head).files.values())
+    head = dataset._collection.head().version
+    return list(dataset._collection.state("labels", head).files.values())
 
 
 def widths(dataset: lakehouse.Dataset) -> dict[str, float]:

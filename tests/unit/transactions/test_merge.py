@@ -26,8 +26,8 @@ def boxes(numbers: Any, **fields: Any) -> list[dict[str, Any]]:
 
 
 def files(dataset: lakehouse.Dataset, table: str = "labels") -> list[DataFile]:
-    head = dataset.collection.head().version
-    return list(dataset.collection.state(table, head).files.values())
+    head = dataset._collection.head().version
+    return list(dataset._collection.state(table, head).files.values())
 
 
 def labels(dataset: lakehouse.Dataset) -> pl.DataFrame:
@@ -170,7 +170,7 @@ def test_compaction_stands_back_from_files_that_changed(
 ) -> None:
     other = lakehouse.connect(lake_root).project("cells").dataset("hela")
     dataset.upsert_labels(boxes([7], width=9.0))
-    ledger, raced = dataset.collection.ledger, list[int]()
+    ledger, raced = dataset._collection.ledger, list[int]()
     decide = ledger.decide
 
     def late(entry: Any) -> bool:
@@ -180,7 +180,7 @@ def test_compaction_stands_back_from_files_that_changed(
 
     monkeypatch.setattr(ledger, "decide", late)
 
-    compact(dataset.collection, full=True)
+    compact(dataset._collection, full=True)
 
     assert raced
     assert sorted(labels(dataset)["width"].unique().to_list()) == [3.0, 6.0, 9.0]

@@ -24,7 +24,7 @@ def forge_entry(
     dataset: lakehouse.Dataset, version: int, change: Callable[[list[Line]], None]
 ) -> str:
     """Change an entry, and every log so that it follows; the entry's path."""
-    collection = dataset.collection
+    collection = dataset._collection
     path = f"{collection.path}/ledger/{entry_name(version)}"
     lines = [json.loads(line) for line in collection.store.read(path).splitlines()]
     change(lines)
@@ -44,7 +44,7 @@ def forge_header(dataset: lakehouse.Dataset, version: int, /, **fields: Any) -> 
 
 def file_of(dataset: lakehouse.Dataset, table: str, **having: Any) -> str:
     """The path of the newest file of a table at the head with a row like that."""
-    collection = dataset.collection
+    collection = dataset._collection
     folder = collection.table_path(table)
     names = list(collection.state(table, collection.head().version).files)
     for path in reversed(names):
@@ -60,7 +60,7 @@ def forge_rows(
     change: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> None:
     """Change the rows of one table's file, and every action that adds it."""
-    collection = dataset.collection
+    collection = dataset._collection
     buffer = io.BytesIO()
     before = pl.read_parquet(collection.store.uri(path))
     rows = change(before).cast(before.schema)

@@ -26,7 +26,7 @@ def test_what_is_untouched_is_sound(prepared: Path, *, full: bool) -> None:
 
     assert found.is_sound, found.problems.to_dicts()
     assert not found.notes
-    assert found.checked["entries"] == dataset.collection.head().version + 1 > 12
+    assert found.checked["entries"] == dataset._collection.head().version + 1 > 12
 
 
 @pytest.mark.parametrize("seed", range(TIMES))
@@ -34,7 +34,7 @@ def test_what_is_untouched_is_sound(prepared: Path, *, full: bool) -> None:
 def test_a_corruption_is_named(copied: Path, kind: Kind, seed: int) -> None:
     draw = random.Random(f"{kind} {seed}")
     done = corrupt(
-        opened(copied).collection, kind, draw, tables=TABLES[seed % len(TABLES)]
+        opened(copied)._collection, kind, draw, tables=TABLES[seed % len(TABLES)]
     )
 
     found = opened(copied).verify(full=True)

@@ -39,7 +39,7 @@ def dataset(request: pytest.FixtureRequest, lake_root: str) -> lakehouse.Dataset
 
 def checked(dataset: lakehouse.Dataset, version: int, *, by_log: bool) -> int:
     """Compare every file of every table with the checksum that its action has."""
-    collection, count = dataset.collection, 0
+    collection, count = dataset._collection, 0
     for table in COLLECTION_TABLES:
         path = collection.table_path(table)
         if by_log:
@@ -59,25 +59,25 @@ def checked(dataset: lakehouse.Dataset, version: int, *, by_log: bool) -> int:
 def test_every_data_file_has_its_checksum_in_the_log(
     dataset: lakehouse.Dataset,
 ) -> None:
-    head = dataset.collection.head().version
+    head = dataset._collection.head().version
 
     assert checked(dataset, 3, by_log=True) > 8
     assert checked(dataset, head, by_log=False) > 20
 
 
 def test_checksums_survive_checkpoints(dataset: lakehouse.Dataset) -> None:
-    checkpoint = log_path(dataset.collection.table_path("frames"), 20)
-    assert dataset.collection.store.exists(
+    checkpoint = log_path(dataset._collection.table_path("frames"), 20)
+    assert dataset._collection.store.exists(
         checkpoint.replace(".json", ".checkpoint.parquet")
     )
 
-    assert checked(dataset, dataset.collection.head().version, by_log=True) > 20
+    assert checked(dataset, dataset._collection.head().version, by_log=True) > 20
 
 
 def test_a_store_tells_the_checksum_of_what_lies_there(
     dataset: lakehouse.Dataset,
 ) -> None:
-    store: Store = dataset.collection.store
+    store: Store = dataset._collection.store
     written = store.write_table("t/one.parquet", pl.DataFrame({"a": [1, 2]}))
     data = store.read("t/one.parquet")
 
@@ -90,7 +90,7 @@ def test_a_store_tells_the_checksum_of_what_lies_there(
 def test_every_commit_names_the_digest_of_its_entry(
     dataset: lakehouse.Dataset,
 ) -> None:
-    collection = dataset.collection
+    collection = dataset._collection
     for version in range(collection.head().version + 1):
         data = collection.store.read(f"{collection.path}/ledger/{entry_name(version)}")
         for table in COLLECTION_TABLES:
@@ -105,7 +105,7 @@ def test_publishing_names_the_bytes_that_lie_in_the_store(lake_root: str) -> Non
     lake = lakehouse.connect(lake_root)
     dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
     dataset.add([frame("f1")])
-    collection, store = dataset.collection, open_store(lake_root)
+    collection, store = dataset._collection, open_store(lake_root)
     path = f"{collection.path}/ledger/{entry_name(1)}"
     header, *tables = store.read(path).splitlines()
     said = json.dumps(json.loads(header) | {"added_later": 1}).encode()

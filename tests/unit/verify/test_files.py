@@ -21,7 +21,7 @@ def dataset(copied: Path) -> lakehouse.Dataset:
 
 
 def verified(dataset: lakehouse.Dataset, *, full: bool = True) -> pl.DataFrame:
-    return opened(dataset.collection.store.root).verify(full=full).problems
+    return opened(dataset._collection.store.root).verify(full=full).problems
 
 
 @pytest.mark.parametrize("table", ["labels", "labels_changes", "versions"])
@@ -30,7 +30,7 @@ def test_a_file_that_is_gone(
     dataset: lakehouse.Dataset, table: str, *, full: bool
 ) -> None:
     path = file_of(dataset, table)
-    dataset.collection.store.delete(path)
+    dataset._collection.store.delete(path)
 
     problems = verified(dataset, full=full)
 
@@ -40,7 +40,7 @@ def test_a_file_that_is_gone(
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_file_that_was_cut_short(dataset: lakehouse.Dataset, *, full: bool) -> None:
-    store, path = dataset.collection.store, file_of(dataset, "frames")
+    store, path = dataset._collection.store, file_of(dataset, "frames")
     store.put(path, store.read(path)[:-7])
 
     problems = verified(dataset, full=full)
@@ -52,7 +52,7 @@ def test_a_file_that_was_cut_short(dataset: lakehouse.Dataset, *, full: bool) ->
 def test_the_way_out_names_the_copy_that_is_whole(dataset: lakehouse.Dataset) -> None:
     path = file_of(dataset, "labels", frame_id="f11", width=5.0)
     twin = path.replace("/labels/", "/labels_changes/")
-    store = dataset.collection.store
+    store = dataset._collection.store
     data = store.read(path)
     store.put(path, data[:50] + b"\x00" + data[51:])
 
@@ -69,7 +69,7 @@ def test_a_file_shared_by_a_link_is_damaged_in_both(prepared: Path) -> None:
     dataset = opened(prepared)
     path = file_of(dataset, "labels", frame_id="f11", width=5.0)
     twin = path.replace("/labels/", "/labels_changes/")
-    store = dataset.collection.store
+    store = dataset._collection.store
     place = Path(store.uri(path))
     assert place.samefile(store.uri(twin))
     data = place.read_bytes()
@@ -93,7 +93,7 @@ class BadBlock(LocalStore):
 
 
 def test_a_file_that_the_disk_cannot_read(dataset: lakehouse.Dataset) -> None:
-    lake = lakehouse.connect(store=BadBlock(dataset.collection.store.root))
+    lake = lakehouse.connect(store=BadBlock(dataset._collection.store.root))
 
     problems = lake.project("cells").dataset("hela").verify().problems
 
@@ -103,7 +103,7 @@ def test_a_file_that_the_disk_cannot_read(dataset: lakehouse.Dataset) -> None:
 
 def test_a_store_that_fails_is_no_damage(dataset: lakehouse.Dataset) -> None:
     """A network that fails is not held against the data: the same call may succeed."""
-    root = dataset.collection.store.root
+    root = dataset._collection.store.root
     calls = FaultyStore(open_store(root))
     lakehouse.connect(store=calls).project("cells").dataset("hela").verify()
 
@@ -156,9 +156,9 @@ def test_what_a_report_says(dataset: lakehouse.Dataset) -> None:
     )
     sound.raise_for_problems()
     for table in ("labels", "frames"):
-        dataset.collection.store.delete(file_of(dataset, table))
+        dataset._collection.store.delete(file_of(dataset, table))
 
-    found = opened(dataset.collection.store.root).verify(full=False)
+    found = opened(dataset._collection.store.root).verify(full=False)
 
     assert not found.is_sound
     assert found.to_frame().height == 2

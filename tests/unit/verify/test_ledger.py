@@ -25,7 +25,7 @@ def dataset(copied: Path) -> lakehouse.Dataset:
 def verified(
     dataset: lakehouse.Dataset, *, full: bool = True
 ) -> lakehouse.Verification:
-    return opened(dataset.collection.store.root).verify(full=full)
+    return opened(dataset._collection.store.root).verify(full=full)
 
 
 def only(found: lakehouse.Verification) -> dict[str, Any]:
@@ -35,11 +35,11 @@ def only(found: lakehouse.Verification) -> dict[str, Any]:
 
 
 def entry_path(dataset: lakehouse.Dataset, version: int) -> str:
-    return f"{dataset.collection.path}/ledger/{entry_name(version)}"
+    return f"{dataset._collection.path}/ledger/{entry_name(version)}"
 
 
 def log_of(dataset: lakehouse.Dataset, table: str, version: int) -> str:
-    return log_path(dataset.collection.table_path(table), version)
+    return log_path(dataset._collection.table_path(table), version)
 
 
 @pytest.mark.parametrize("version", [0, 5, HEAD])
@@ -47,7 +47,7 @@ def log_of(dataset: lakehouse.Dataset, table: str, version: int) -> str:
 def test_an_entry_that_is_gone(
     dataset: lakehouse.Dataset, version: int, *, full: bool
 ) -> None:
-    dataset.collection.store.delete(entry_path(dataset, version))
+    dataset._collection.store.delete(entry_path(dataset, version))
 
     problem = only(verified(dataset, full=full))
 
@@ -61,7 +61,7 @@ def test_an_entry_that_is_gone(
 def test_an_entry_that_is_no_entry_any_more(dataset: lakehouse.Dataset) -> None:
     """The logs stand in for it: nothing else is called wrong."""
     for version in (1, 7, HEAD):
-        dataset.collection.store.put(entry_path(dataset, version), b"{}\nnothing")
+        dataset._collection.store.put(entry_path(dataset, version), b"{}\nnothing")
 
     found = verified(dataset).problems
 
@@ -80,9 +80,9 @@ def test_an_entry_of_a_newer_release(dataset: lakehouse.Dataset) -> None:
 
 def forge_entry_format(dataset: lakehouse.Dataset, version: int, number: int) -> None:
     path = entry_path(dataset, version)
-    header, rest = dataset.collection.store.read(path).split(b"\n", 1)
+    header, rest = dataset._collection.store.read(path).split(b"\n", 1)
     said = json.dumps(json.loads(header) | {"format": number}).encode()
-    dataset.collection.store.put(path, said + b"\n" + rest)
+    dataset._collection.store.put(path, said + b"\n" + rest)
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -90,7 +90,7 @@ def forge_entry_format(dataset: lakehouse.Dataset, version: int, number: int) ->
 def test_an_entry_and_one_log_are_told_apart(
     dataset: lakehouse.Dataset, version: int, *, full: bool
 ) -> None:
-    store = dataset.collection.store
+    store = dataset._collection.store
     entry, log = entry_path(dataset, version), log_of(dataset, "labels", version)
     store.put(entry, store.read(entry).replace(b'"mira"', b'"mara"'))
 
@@ -105,7 +105,7 @@ def test_an_entry_and_one_log_are_told_apart(
 
 
 def test_an_entry_and_a_log_that_are_both_altered(dataset: lakehouse.Dataset) -> None:
-    store = dataset.collection.store
+    store = dataset._collection.store
     entry, log = entry_path(dataset, 3), log_of(dataset, "labels", 3)
     store.put(entry, b"not json")
     store.put(log, b"[]\n")
@@ -119,19 +119,19 @@ def test_an_entry_and_a_log_that_are_both_altered(dataset: lakehouse.Dataset) ->
 
 
 def test_a_log_that_lacks_a_commit(dataset: lakehouse.Dataset) -> None:
-    dataset.collection.store.delete(log_of(dataset, "uploads", 4))
+    dataset._collection.store.delete(log_of(dataset, "uploads", 4))
 
     problem = only(verified(dataset))
 
     assert (problem["check"], problem["table"]) == ("log.missing", "uploads")
-    ledger = opened(dataset.collection.store.root).collection.ledger
+    ledger = opened(dataset._collection.store.root)._collection.ledger
     ledger.publish(ledger.read(4))  # as the hint says
     assert verified(dataset).is_sound
 
 
 def test_a_head_that_is_not_published_is_no_fault(dataset: lakehouse.Dataset) -> None:
     for table in COLLECTION_TABLES[3:]:
-        dataset.collection.store.delete(log_of(dataset, table, HEAD))
+        dataset._collection.store.delete(log_of(dataset, table, HEAD))
 
     found = verified(dataset)
 
@@ -141,7 +141,7 @@ def test_a_head_that_is_not_published_is_no_fault(dataset: lakehouse.Dataset) ->
 
 def test_a_commit_that_nobody_decided(dataset: lakehouse.Dataset) -> None:
     path = log_of(dataset, "labels", HEAD + 1)
-    dataset.collection.store.put(path, b'{"commitInfo": {}}\n')
+    dataset._collection.store.put(path, b'{"commitInfo": {}}\n')
 
     problem = only(verified(dataset))
 
@@ -172,7 +172,7 @@ def test_a_header_that_makes_no_sense(
 
 
 def test_an_upload_that_is_settled_twice(dataset: lakehouse.Dataset) -> None:
-    (upload,) = dataset.collection.ledger.read(2).uploads
+    (upload,) = dataset._collection.ledger.read(2).uploads
     forge_header(dataset, 3, uploads=[upload])
 
     found = verified(dataset, full=False).problems
@@ -186,7 +186,7 @@ def test_maintenance_that_changes_content(dataset: lakehouse.Dataset) -> None:
     number = next(
         n
         for n in range(HEAD)
-        if dataset.collection.ledger.read(n).kind == "maintenance"
+        if dataset._collection.ledger.read(n).kind == "maintenance"
     )
     forge_header(dataset, number, rows=dict.fromkeys(LIVE_TABLES, 5))
 
@@ -216,7 +216,7 @@ def test_a_checkpoint_that_says_something_else(dataset: lakehouse.Dataset) -> No
     assert verified(dataset).is_sound
     path = log_of(dataset, "labels", 20).replace(".json", ".checkpoint.parquet")
     other = log_of(dataset, "uploads", 20).replace(".json", ".checkpoint.parquet")
-    store = dataset.collection.store
+    store = dataset._collection.store
     store.put(path, store.read(other))
 
     problem = only(verified(dataset))
@@ -236,7 +236,7 @@ def test_versions_whose_files_were_collected(dataset: lakehouse.Dataset) -> None
     for full in (True, False):
         assert verified(dataset, full=full).is_sound
     closed = collected.closed[-1]
-    entry = dataset.collection.ledger.read(closed)
+    entry = dataset._collection.ledger.read(closed)
     forge_header(
         dataset, closed, fingerprint={**entry.fingerprint, "labels": "cd" * 16}
     )
@@ -248,7 +248,7 @@ def test_versions_whose_files_were_collected(dataset: lakehouse.Dataset) -> None
 
 
 def test_nothing_is_written(dataset: lakehouse.Dataset) -> None:
-    store = open_store(dataset.collection.store.root)
+    store = open_store(dataset._collection.store.root)
     before = [(file.path, file.modified) for file in store.files("")]
 
     dataset.verify()
@@ -257,7 +257,7 @@ def test_nothing_is_written(dataset: lakehouse.Dataset) -> None:
 
 
 def test_a_ledger_that_is_gone_altogether(dataset: lakehouse.Dataset) -> None:
-    store = dataset.collection.store
+    store = dataset._collection.store
     for version in range(HEAD + 1):
         store.delete(entry_path(dataset, version))
 

@@ -22,7 +22,7 @@ def dataset(copied: Path) -> lakehouse.Dataset:
 
 def verified(dataset: lakehouse.Dataset) -> pl.DataFrame:
     """The problems, found by whoever opens the lake now."""
-    root = dataset.collection.store.root
+    root = dataset._collection.store.root
     return opened(root).verify().problems
 
 
@@ -124,7 +124,7 @@ def test_a_fingerprint_that_is_not_its_versions(
     dataset: lakehouse.Dataset, table: str, version: int
 ) -> None:
     """Both live table and change log say otherwise."""
-    entry = dataset.collection.ledger.read(version)
+    entry = dataset._collection.ledger.read(version)
     forge_header(dataset, version, fingerprint={**entry.fingerprint, table: "ab" * 16})
 
     problems = verified(dataset)
@@ -139,7 +139,7 @@ def test_rows_that_are_not_as_many_as_the_entry_says(
 ) -> None:
     forge_header(dataset, 13, rows=dict.fromkeys(LIVE_TABLES, 1))
 
-    quick = opened(dataset.collection.store.root).verify(full=False)
+    quick = opened(dataset._collection.store.root).verify(full=False)
 
     assert quick.problems["check"].to_list().count("live.fingerprint") == 4
     assert "not 1 and" in quick.problems["message"][-1]

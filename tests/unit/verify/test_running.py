@@ -29,7 +29,7 @@ def run(root: Path, *arguments: str) -> Result:
 def damaged(root: Path) -> str:
     dataset = opened(root)
     path = file_of(dataset, "labels", frame_id="f11", width=5.0)
-    dataset.collection.store.put(path, b"nonsense")
+    dataset._collection.store.put(path, b"nonsense")
     return path
 
 
@@ -102,8 +102,8 @@ def test_verification_on_s3(s3_root: str, s3_options: dict[str, str]) -> None:
         found = dataset.verify(full=full)
         assert found.is_sound, found.problems.to_dicts()
 
-    store, table = dataset.collection.store, dataset.collection.table_path("labels")
-    name = next(iter(dataset.collection.state("labels", 4).files))
+    store, table = dataset._collection.store, dataset._collection.table_path("labels")
+    name = next(iter(dataset._collection.state("labels", 4).files))
     data = store.read(f"{table}/{name}")
     store.put(f"{table}/{name}", data[:99] + bytes([data[99] ^ 1]) + data[100:])
 
@@ -160,7 +160,7 @@ def test_inference_sets_are_verified_by_their_own_names(copied: Path) -> None:
     inferences.compact()
     assert inferences.verify().is_sound
     assert opened(copied).verify().is_sound  # with a pin among its tags
-    collection = inferences.collection
+    collection = inferences._collection
     path = f"{collection.table_path('labels')}/"
     path += next(iter(collection.state("labels", collection.head().version).files))
     collection.store.put(path, b"nonsense")

@@ -81,7 +81,7 @@ def test_a_checkpoint_is_no_version(changed: lakehouse.Dataset) -> None:
     changed.checkpoint("x")
 
     assert changed.versions().equals(before)
-    assert changed.at(changed.collection.head().version).version == changed.version
+    assert changed.at(changed._collection.head().version).version == changed.version
 
 
 def test_the_same_call_again_is_fine_and_another_is_refused(
@@ -116,7 +116,7 @@ def test_an_unknown_name_is_told_with_the_nearest(changed: lakehouse.Dataset) ->
 def test_duckdb_reads_a_checkpoint_without_this_package(
     changed: lakehouse.Dataset,
 ) -> None:
-    folder = changed.collection.store.uri(changed.collection.path)
+    folder = changed._collection.store.uri(changed._collection.path)
     connection = duckdb.connect()
     import_extension("delta", con=connection)
     connection.execute("load delta")

@@ -45,8 +45,8 @@ def test_a_lock_says_what_the_content_is(dataset: lakehouse.Dataset) -> None:
     assert (lock["project"], lock["dataset"], lock["version"]) == ("cells", "hela", 2)
     assert (lock["inference_set"], lock["author"]) == (None, "mira")
     assert lock["fingerprint"] == snapshot.fingerprint
-    assert lock["root"] == dataset.collection.store.root
-    entry = dataset.collection.ledger.read(2)
+    assert lock["root"] == dataset._collection.store.root
+    entry = dataset._collection.ledger.read(2)
     assert lock["tables"]["labels"] == {
         "rows": 7,
         "fingerprint": entry.fingerprint["labels"],
@@ -176,7 +176,7 @@ def test_a_lake_that_was_moved_is_named(
     dataset: lakehouse.Dataset, tmp_path: Path
 ) -> None:
     lock, before = dataset.at(2).lock(), rows(dataset.at(2))
-    shutil.move(dataset.collection.store.root, tmp_path / "elsewhere")
+    shutil.move(dataset._collection.store.root, tmp_path / "elsewhere")
 
     with pytest.raises(NotFoundError, match="give open_lock"):
         lakehouse.open_lock(lock)
@@ -187,7 +187,7 @@ def test_a_lake_that_was_moved_is_named(
 def test_a_lock_outlives_compaction_and_collection(dataset: lakehouse.Dataset) -> None:
     lock, before = dataset.at(1).lock(), rows(dataset.at(1))
     dataset.compact()
-    shutil.rmtree(f"{dataset.collection.store.root}/{dataset.collection.path}/leases")
+    shutil.rmtree(f"{dataset._collection.store.root}/{dataset._collection.path}/leases")
     collected = dataset.collect_garbage(
         retention=timedelta(0), grace=timedelta(0), dry_run=False
     )
@@ -244,7 +244,7 @@ def test_an_inference_set_is_locked_too(dataset: lakehouse.Dataset) -> None:
 
 
 def test_the_command_writes_a_lock(dataset: lakehouse.Dataset, tmp_path: Path) -> None:
-    path, root = tmp_path / "hela.lock.json", dataset.collection.store.root
+    path, root = tmp_path / "hela.lock.json", dataset._collection.store.root
 
     result = CliRunner().invoke(
         app, ["--root", root, "--json", "lock", "cells/hela@2", "-o", str(path)]
