@@ -30,6 +30,7 @@ from lakehouse.model.operations import Operations
 from lakehouse.similarity.splits import splits_of
 from lakehouse.transactions.background import later
 from lakehouse.transactions.clone import clone_content
+from lakehouse.transactions.create import create_collection
 from lakehouse.transactions.tags import awaited, take_pin
 from lakehouse.types import (
     FrameLike,
@@ -569,7 +570,8 @@ class Dataset(Writable):
             )
         if not taken:
             waits_for = self._pin(name, at)
-            self._set_collection(name).create(
+            create_collection(
+                self._set_collection(name),
                 frame_metadata=metadata_columns(frame_metadata),
                 label_metadata=metadata_columns(inference_metadata),
                 frame_embedding_model=frame_embedding_model,

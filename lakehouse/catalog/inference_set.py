@@ -234,7 +234,7 @@ class InferenceSet(Registered):
                 version,
                 author=self._settings.author,
                 message=message,
-                told={"metrics": self._moved(before, version)},
+                details={"metrics": self._moved(before, version)},
             )
         return version
 

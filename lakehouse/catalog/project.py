@@ -19,6 +19,7 @@ from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.segments import ElementType, Segment, Segments, SegmentState, SegmentType
 from lakehouse.storage import Store
+from lakehouse.transactions.create import create_collection
 from lakehouse.uploads.listing import Status, uploads_table
 from lakehouse.uploads.upload import Upload
 from lakehouse.versions.snapshot import collection_of
@@ -187,7 +188,8 @@ class Project:
                 kind="dataset.exists",
             )
         if not taken:
-            self._collection(name).create(
+            create_collection(
+                self._collection(name),
                 frame_metadata=metadata_columns(frame_metadata),
                 label_metadata=metadata_columns(label_metadata),
                 frame_embedding_model=frame_embedding_model,

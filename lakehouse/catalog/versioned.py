@@ -19,7 +19,13 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.settled import unsettled
 from lakehouse.ledger.single_table import SingleTable, changed_row, pick
 from lakehouse.model.operations import Operations
-from lakehouse.transactions import Compaction, Garbage, Merger, collect_garbage, compact
+from lakehouse.transactions import (
+    Compaction,
+    Garbage,
+    collect_garbage,
+    compact,
+    merge_pending,
+)
 from lakehouse.transactions.garbage import GRACE, RETENTION
 from lakehouse.transactions.undo import Conflicts, Request, restore, revert
 from lakehouse.types import LiveTable, Progress, VersionLike, silent
@@ -103,8 +109,12 @@ class Versioned(ABC):
         )
         staged, operations = submit(self._collection, submission, progress)
         if self._settings.inline:
-            at_hand = {staged: operations}
-            self._merger(at_hand).run(progress)
+            merge_pending(
+                self._collection,
+                staged={staged: operations},
+                compacts=self._settings.compacts,
+                progress=progress,
+            )
         return Upload(self._collection, staged, self.submit)
 
     # -------------------------------- READING ------------------------------- #
@@ -342,11 +352,10 @@ class Versioned(ABC):
         """
         return [
             Upload(self._collection, settled, self.submit)
-            for settled in self._merger().run(progress)
+            for settled in merge_pending(
+                self._collection, compacts=self._settings.compacts, progress=progress
+            )
         ]
-
-    def _merger(self, at_hand: dict[str, Operations] | None = None) -> Merger:
-        return Merger(self._collection, at_hand, compacts=self._settings.compacts)
 
     def compact(self) -> Compaction:
         """Write the same rows in fewer files, without dead ones; no version is made.

@@ -2,19 +2,15 @@
 
 What a dataset and an inference set have in common. Reading resolves a version
 in the ledger, then the files of each table at that version, and scans those
-files; nothing here writes but `create`. Merging is the neighbour's job
-(`lakehouse.transactions`).
+files. Nothing here writes: that is what `lakehouse.transactions` is for.
 """
 
 import threading
-import uuid
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
 
-from lakehouse.delta.create import creation_actions
 from lakehouse.delta.key_index import IndexCache
 from lakehouse.delta.lookup import Lookup
 from lakehouse.delta.scan import scan_files
@@ -29,11 +25,9 @@ from lakehouse.model.class_map import ClassMap
 from lakehouse.model.contracts import (
     COLLECTION_TABLES,
     DATASET,
-    LIVE_TABLES,
     Contract,
     Layout,
 )
-from lakehouse.model.row_hash import Fingerprint
 from lakehouse.storage import Store
 from lakehouse.storage.media import Media
 
@@ -83,53 +77,6 @@ class Collection:
         twin.lock, twin.indexes = self.lock, self.indexes
         twin.base = self.base
         return twin
-
-    # ------------------------------- CREATION ------------------------------- #
-
-    def create(
-        self,
-        *,
-        frame_metadata: Mapping[str, pl.DataType] | None = None,
-        label_metadata: Mapping[str, pl.DataType] | None = None,
-        frame_embedding_model: str | None = None,
-        label_embedding_model: str | None = None,
-        author: str | None = None,
-    ) -> bool:
-        """Decide version 0, the empty collection; False if it was there already.
-
-        It is decided in the ledger and then published, as every version is.
-        """
-        extras = {"frames": frame_metadata or {}, "labels": label_metadata or {}}
-        models = {
-            "frame_embeddings": frame_embedding_model,
-            "label_embeddings": label_embedding_model,
-        }
-        actions = {
-            table: tuple(
-                creation_actions(
-                    self.table_path(table),
-                    self.contract(table),
-                    extra_columns=extras.get(_live(table), {}),
-                    column_metadata=_model_note(models.get(_live(table))),
-                )
-            )
-            for table in COLLECTION_TABLES
-        }
-        entry = Entry(
-            version=0,
-            kind="create",
-            commit_id=uuid.uuid4().hex,
-            time=datetime.now(UTC),
-            content_version=0,
-            author=author,
-            rows=dict.fromkeys(LIVE_TABLES, 0),
-            fingerprint=dict.fromkeys(LIVE_TABLES, Fingerprint.zero().text),
-            class_map=self.classes().version,
-            actions=actions,
-        )
-        created = self.ledger.head() is None and self.ledger.decide(entry)
-        self.ledger.publish(self.ledger.read(0))
-        return created
 
     # ------------------------------- VERSIONS ------------------------------- #
 
@@ -310,15 +257,6 @@ class Collection:
             dimension=None if dimension is None else int(str(dimension)),
             model=None if model is None else str(model),
         )
-
-
-def _live(table: str) -> str:
-    """The live table whose columns a table has: itself, for all but change logs."""
-    return table.removesuffix("_changes")
-
-
-def _model_note(model: str | None) -> dict[str, dict[str, object]]:
-    return {} if model is None else {"embedding": {"ml.model": model}}
 
 
 def _among(column: str, keys: pl.Series) -> pl.Expr:

@@ -251,7 +251,7 @@ class Staging:
         """The same, with the hashes of parts that are in their table's form."""
         return Operations(**self._parts(manifest))
 
-    def read_together(self, manifests: Sequence[Manifest]) -> dict[str, Operations]:
+    def read_many(self, manifests: Sequence[Manifest]) -> dict[str, Operations]:
         """The rows of several small uploads, read at once; by their ids.
 
         Raises:

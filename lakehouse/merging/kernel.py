@@ -9,16 +9,19 @@ Whether a label id is also on another frame is not looked at: a label is known
 by its frame and its own id together.
 """
 
+from dataclasses import replace
+
 import polars as pl
 
 from lakehouse.merging.checks import frame_problems, label_problems, stale_problems
 from lakehouse.merging.counting import count
 from lakehouse.merging.embeddings import frame_vector_change, label_vector_change
+from lakehouse.merging.evolve import evolve
 from lakehouse.merging.frames import frame_change
 from lakehouse.merging.labels import label_change
 from lakehouse.merging.rows import anti_join
-from lakehouse.merging.types import Current, Outcome, Rules
-from lakehouse.model.operations import IF_EXISTS, OP, Operations
+from lakehouse.merging.types import Current, MergeInputs, Outcome
+from lakehouse.model.operations import IF_EXISTS, OP
 from lakehouse.model.problems import (
     UPLOAD_PROBLEM_SCHEMA,
     concat_problems,
@@ -26,27 +29,25 @@ from lakehouse.model.problems import (
 )
 
 
-def apply(
-    current: Current,
-    operations: Operations,
-    rules: Rules,
-    *,
-    problems: pl.DataFrame,
-    stale: pl.DataFrame,
-    abort: frozenset[str] = frozenset(),
-) -> Outcome:
-    """Apply operations to the rows of the frames they touch.
+def merge(inputs: MergeInputs) -> Outcome:
+    """Decide what the operations of some uploads do to the tables.
+
+    First what crosses frames is settled (types of new fields, length of vectors),
+    then each frame is judged and changed by itself.
+    """
+    rules, operations, problems = evolve(inputs.rules, inputs.operations)
+    problems = concat_problems([problems, inputs.problems], UPLOAD_PROBLEM_SCHEMA)
+    return _apply(replace(inputs, rules=rules, operations=operations), problems)
+
+
+def _apply(inputs: MergeInputs, problems: pl.DataFrame) -> Outcome:
+    """Apply operations, typed by `evolve`, to the rows of the frames they touch.
 
     Args:
-        current: What is there of what they touch.
-        operations: As `evolve` returned them, `upload_id` in every row; a frame
-            is touched by one upload only.
-        rules: As `evolve` returned them.
-        problems: What `evolve` found.
-        stale: `frame_id`, `version` and `author` of frames that changed since
-            the snapshot their upload is based on.
-        abort: Uploads of which nothing lands if anything is wrong.
+        inputs: With the operations and rules as `evolve` returned them.
+        problems: Those that are known before rows are compared.
     """
+    operations, current, rules = inputs.operations, inputs.current, inputs.rules
     frames = _with_op(operations.frames, ["frame_id"])
     labels = _with_op(operations.labels, ["frame_id", "label_id"])
     targets = _targets(frames, labels, current)
@@ -56,11 +57,11 @@ def apply(
             problems,
             frame_problems(targets, rules.layout),
             label_problems(labels, targets, current, rules),
-            stale_problems(targets, stale),
+            stale_problems(targets, inputs.stale),
         ],
         UPLOAD_PROBLEM_SCHEMA,
     )
-    rejected = _rejected(targets, all_problems, abort)
+    rejected = _rejected(targets, all_problems, inputs.abort)
     all_problems = concat_problems(
         [all_problems, _aborted(targets, rejected, all_problems)], UPLOAD_PROBLEM_SCHEMA
     )
@@ -76,7 +77,7 @@ def apply(
         "label_embeddings": label_vector_change(labels, good, current, rules.layout),
     }
     counts = count(targets, operations.labels, rejected, changes)
-    return Outcome(changes, all_problems, counts)
+    return Outcome(changes, all_problems, counts, rules)
 
 
 def _with_op(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:

@@ -1,4 +1,9 @@
-"""What a merge comes to: changes of each table, problems, counts."""
+"""What goes into the merge kernel, and what comes out of it.
+
+`MergeInputs` is all that a merge reads: uploads, the rows that they touch, and the
+rules of the collection. `Outcome` is all that it decides: changes of each table,
+problems, counts, and the rules that hold afterwards.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +12,7 @@ from functools import cache
 import polars as pl
 
 from lakehouse.model.contracts import Layout
-from lakehouse.model.operations import OLD_AT, OLD_HASH
+from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Outcome:
     """Every error and warning, with `upload_id`."""
     counts: pl.DataFrame
     """One row an upload: what became of its frames, and (`label_…`) labels."""
+    rules: "Rules"
+    """The rules afterwards: new metadata fields have types, vectors a dimension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +105,24 @@ class Rules:
     """`user__…` to type, for labels."""
     frame_embedding: EmbeddingSpec = EmbeddingSpec()
     label_embedding: EmbeddingSpec = EmbeddingSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class MergeInputs:
+    """All that a merge stands on: nothing else is read once it is made."""
+
+    operations: Operations
+    """The rows of the uploads that share a version, `upload_id` in every row; a
+    frame is touched by one upload only."""
+    current: Current
+    """What the live tables hold of the frames and labels that the operations touch."""
+    rules: Rules
+    """The rules as they stand at the head."""
+    problems: pl.DataFrame
+    """Problems that only other tables show: frames that the dataset of an inference
+    set does not have."""
+    stale: pl.DataFrame
+    """`frame_id`, `version` and `author` of frames that were changed after the
+    version that their upload is based on."""
+    abort: frozenset[str] = frozenset()
+    """Ids of uploads of which nothing lands if any frame has an error."""

@@ -18,7 +18,7 @@ from typing import Final
 import polars as pl
 
 from lakehouse.delta.create import creation_actions
-from lakehouse.delta.log import Action, data_file_name
+from lakehouse.delta.log import Action, data_file_name, written_paths
 from lakehouse.delta.table_state import DataFile
 from lakehouse.delta.writer import TableWriter
 from lakehouse.errors import AlreadyExistsError, NotFoundError
@@ -27,6 +27,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.model.contracts import APPEND_TABLES, LIVE_TABLES
 from lakehouse.storage import collect
+from lakehouse.transactions.commit import PlannedEntry, commit_first
 
 _ATTEMPTS: Final = 3
 
@@ -40,6 +41,14 @@ class _Files:
     def of(self, table: str) -> list[Action]:
         """Those of one table."""
         return self.adds.setdefault(table, [])
+
+    def paths(self, target: Collection) -> list[str]:
+        """The paths of the files: each has a name of its own, so losers delete theirs."""
+        return [
+            f"{target.table_path(table)}/{path}"
+            for table, adds in self.adds.items()
+            for path in written_paths(adds)
+        ]
 
 
 def clone_content(
@@ -61,11 +70,14 @@ def clone_content(
         StorageError: If the store failed; the same call completes it.
     """
     cloned = source.ledger.read(version)
-    if target.ledger.head() is None:
+
+    def plan() -> PlannedEntry[None]:
         files = _shared(source, target, version)
         files.of("uploads").extend(_uploads(source, target, cloned.content_version))
-        target.ledger.decide(_entry(source, target, cloned, files, author))
-    first = target.ledger.read(0)
+        entry = _entry(source, target, cloned, files, author)
+        return PlannedEntry(entry, None, files.paths(target))
+
+    first = commit_first(target, plan)
     if (first.fingerprint, first.rows) != (cloned.fingerprint, cloned.rows):
         raise AlreadyExistsError(
             f"There is another collection at {target.path} already, so "
@@ -73,7 +85,6 @@ def clone_content(
             "name.",
             kind="dataset.exists",
         )
-    target.ledger.publish(first)
     return first
 
 

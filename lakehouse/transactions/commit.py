@@ -1,7 +1,14 @@
-"""Landing an entry: plan it on the head, decide it, and plan again after a lost race.
+"""The commit loop: every change of a ledger goes through it.
 
-For the entries that are no merges: tags, restores, reverts, collections. Losing
-a race costs a new plan; the files of the old one go, since nothing names them.
+    plan      on the newest entry, once that is published and no other writer has the turn
+    put       the planned entry under the next number, if that is free: this decides
+    publish   copy its actions into the Delta logs of the tables
+    lost      drop or keep the files that the plan wrote, take a turn, plan again
+
+What is durable when: files of a plan are complete before the put, and no reader
+sees them, since nothing names them. The entry is durable once the put returns;
+from then on the change stands, whatever happens to this process. The commits in
+the Delta logs follow from the entry, so any later writer can complete them.
 """
 
 import logging
@@ -12,32 +19,252 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
-from lakehouse.errors import ConflictError, LakehouseError
+from lakehouse.errors import ConflictError, LakehouseError, NotFoundError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry, EntryKind
 
-_publish_log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-LOSSES_BEFORE_TURN: Final = 3
-"""Who lost this often in a row asks the others to wait."""
+Result = TypeVar("Result")
 
 TURN: Final = timedelta(seconds=30)
-"""How long the others wait, at the most."""
+"""How long the other writers wait for the writer that took a turn, at most.
+
+A writer that dies in its turn holds up the others for that long; a plan that
+takes longer has to win its race like any other.
+"""
 
 _POLL_SECONDS: Final = 0.05
+"""Between two looks for the end of another writer's turn: one existence check each."""
+
 _TICK: Final = timedelta(microseconds=1)
+"""The precision of times in entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a writer does when other writers are first."""
+
+    attempts: int | None
+    """So many plans are made before the writer gives up; None: never."""
+    losses_before_turn: int | None
+    """From so many lost races on the others are asked to wait; None: never."""
+    keeps_files: bool
+    """Whether files of a lost plan are kept for the next one, rather than dropped."""
+
+
+MERGE: Final = Policy(attempts=None, losses_before_turn=3, keeps_files=False)
+"""Merges never give up: what they merge was acknowledged to somebody."""
+
+CALL: Final = Policy(attempts=32, losses_before_turn=3, keeps_files=False)
+"""Calls that a caller waits for: tags, restore, revert, garbage collection.
+
+With turns taken from the third loss on, 32 losses mean that something is wrong.
+"""
+
+COMPACTION: Final = Policy(attempts=5, losses_before_turn=None, keeps_files=True)
+"""Compaction yields to everybody: it is no use to anyone that is worth a wait.
+
+What it wrote takes longer than a merge to write, so it stays for the next plan.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEntry(Generic[Result]):
+    """The next entry of a ledger as planned on one head; not decided yet."""
+
+    entry: Entry | None
+    """What is to be put; None where nothing is to be changed."""
+    result: Result
+    """What the planner wants back once the entry stands."""
+    files: Sequence[str] = ()
+    """Paths of the data files that were written for this entry and that it alone names."""
+
+
+def commit(
+    collection: Collection,
+    plan: Callable[[Entry], PlannedEntry[Result]],
+    policy: Policy,
+) -> PlannedEntry[Result]:
+    """Decide and publish the entry that `plan` makes of the head.
+
+    Args:
+        collection: The collection whose ledger changes.
+        plan: From the head to the next entry. It runs again, on a newer head,
+            each time another writer was first. What it raises ends the call.
+        policy: What to do then.
+
+    Returns:
+        The plan that was decided, or that had nothing to change.
+
+    Raises:
+        ConflictError: If other writers were first as often as `policy` allows.
+        StorageError: If the store failed. Where it did not say whether the entry
+            was written, the same call finds out.
+    """
+    writer = secrets.token_hex(8)  # names this call in the turns that it takes
+    losses = 0
+    planned: PlannedEntry[Result] | None = None
+    while policy.attempts is None or losses < policy.attempts:
+        # The first attempt runs beside the other threads of this process. Who lost
+        # keeps them out of the next one: without that, a quick merge in a loop beats
+        # a slow plan for ever, and a turn costs everybody more than a lock.
+        with collection.lock if losses else nullcontext():
+            head = published_head(collection, writer)
+            planned = _plan_on(collection, head, plan)
+            if planned is not None:
+                if planned.entry is None:
+                    return planned
+                # THE DECISION. Nobody may read or write a table's log to find out
+                # who was first: two writers that planned on this head put the same
+                # number, and the store lets one of them. A put whose answer was lost
+                # is read back; the commit id in the entry says whose it is. If even
+                # that fails it raises: the entry may stand, so its files must stay.
+                if collection.ledger.decide(planned.entry):
+                    publish_decided(collection, planned.entry)
+                    return planned
+        # Lost: the number belongs to another writer's entry. The files of the plan
+        # are named by nothing, and after a lost put nothing ever will name them.
+        losses += 1
+        if planned is not None and not policy.keeps_files:
+            _drop_files(collection, planned.files)
+        if policy.losses_before_turn and losses >= policy.losses_before_turn:
+            _take_turn(collection, writer)
+    if planned is not None and policy.keeps_files:
+        _drop_files(collection, planned.files)
+    raise ConflictError(
+        f"Other writers of {collection.path} were first {losses} times in a row. "
+        "Make the same call again."
+    )
+
+
+def commit_first(
+    collection: Collection, plan: Callable[[], PlannedEntry[None]]
+) -> Entry:
+    """Decide and publish entry 0 of a collection that is not there yet.
+
+    There is no head to plan on and no turn to wait for, and one attempt is enough:
+    who loses has the collection that it wanted, made by another writer.
+
+    Args:
+        collection: The collection to be made.
+        plan: Makes entry 0; it runs only where there is none.
+
+    Returns:
+        Entry 0 as it stands in the ledger, whoever put it.
+
+    Raises:
+        StorageError: If the store failed; the same call completes what is missing.
+    """
+    if collection.ledger.head() is None:
+        planned = plan()
+        # Two creators, or two who complete the same clone: one put wins.
+        if planned.entry is not None and not collection.ledger.decide(planned.entry):
+            _drop_files(collection, planned.files)
+    first = collection.ledger.read(0)
+    # Always: a creator that died between its put and here left the logs empty.
+    collection.ledger.publish(first)
+    return first
+
+
+# ----------------------------- STEPS OF THE LOOP ----------------------------- #
+
+
+def published_head(collection: Collection, writer: str) -> Entry:
+    """The newest entry, published; waits while another writer has the turn.
+
+    Args:
+        collection: The collection.
+        writer: Who asks: its own turn is not waited for.
+    """
+    head = collection.head()
+    while _is_turn_of_another(head, writer):
+        time.sleep(_POLL_SECONDS)
+        head = collection.head()
+    # A writer may have died between its put and its publishing. Everybody publishes
+    # the head before putting the next entry, so at most the head is ever missing
+    # from the logs, and no log gets commit N + 1 before commit N.
+    if not collection.ledger.is_published(head.version):
+        collection.ledger.publish(head)
+    return head
+
+
+def _plan_on(
+    collection: Collection, head: Entry, plan: Callable[[Entry], PlannedEntry[Result]]
+) -> PlannedEntry[Result] | None:
+    """The plan on a head; None where files that the head names are gone already."""
+    try:
+        return plan(head)
+    except NotFoundError:
+        # Compaction replaced files of this head and garbage collection removed them
+        # while they were read. Both put entries first, so there is a newer head, and
+        # a plan on this one had lost anyway. Without a newer head it is no race.
+        if collection.head().version > head.version:
+            return None
+        raise
+
+
+def publish_decided(collection: Collection, entry: Entry) -> None:
+    """Publish an entry that stands; a failure is logged and left to the next writer.
+
+    It must not raise: the caller would take the change for undone and make it again.
+    """
+    try:
+        collection.ledger.publish(entry)
+    except LakehouseError as error:
+        _log.warning("entry %s stands; left for later: %s", entry.version, error)
+
+
+def _drop_files(collection: Collection, files: Sequence[str]) -> None:
+    """Delete files that no entry names; garbage collection finds what is left."""
+    try:
+        for path in files:
+            collection.store.delete(path)
+    except LakehouseError as error:
+        _log.warning("left for garbage collection: %s", error)
+
+
+def _take_turn(collection: Collection, writer: str) -> None:
+    """Ask the other writers to wait, by an entry; best effort.
+
+    The turn is a courtesy and no lock: a writer that does not see it, or that
+    planned before it, may still be first. Correctness never depends on it, so
+    losing the race for the turn, or a failing store, changes nothing.
+    """
+    try:
+        head = collection.head()
+        if _is_turn_of_another(head, writer):
+            return
+        turn = next_entry(
+            head, "turn", turn_until=next_time(head) + TURN, turn_of=writer
+        )
+        collection.ledger.publish(head)
+        if collection.ledger.decide(turn):
+            collection.ledger.publish(turn)
+    except LakehouseError as error:
+        _log.warning("no turn on %s: %s", collection.path, error)
+
+
+def _is_turn_of_another(head: Entry, writer: str) -> bool:
+    # The next entry ends a turn, whoever puts it: only the head can hold one.
+    if head.turn_until is None or head.turn_of == writer:
+        return False
+    return datetime.now(UTC) < head.turn_until
+
+
+# ---------------------------------- ENTRIES ---------------------------------- #
 
 
 def next_time(head: Entry) -> datetime:
-    """Now, or a tick after the head where clocks disagree."""
+    """The time of the next entry: now, or a tick after the head where clocks differ."""
     return max(datetime.now(UTC), head.time + _TICK)
 
 
-def following(head: Entry, kind: EntryKind, **fields: Any) -> Entry:  # noqa: ANN401
-    """The entry after `head`, with its content: only what is named differs."""
-    told: dict[str, Any] = {
+def next_entry(head: Entry, kind: EntryKind, **fields: Any) -> Entry:  # noqa: ANN401
+    """The entry after `head`, with the same content but for the fields given."""
+    own: dict[str, Any] = {
         "version": head.version + 1,
         "kind": kind,
         "commit_id": uuid.uuid4().hex,
@@ -50,119 +277,6 @@ def following(head: Entry, kind: EntryKind, **fields: Any) -> Entry:  # noqa: AN
         "turn_until": None,
         "turn_of": None,
         "closed": (),
+        "digest": "",
     }
-    return replace(head, **(told | fields))
-
-
-def publish_standing(collection: Collection, entry: Entry) -> None:
-    """Publish an entry that landed; what fails is left for whoever comes next.
-
-    The entry stands: nothing here may make the caller think otherwise.
-    """
-    try:
-        collection.ledger.publish(entry)
-    except LakehouseError as error:
-        _publish_log.warning(
-            "entry %s stands; left for later: %s", entry.version, error
-        )
-
-
-def take_turn(collection: Collection, name: str) -> None:
-    """Ask the others to wait, unless one of them did first.
-
-    Args:
-        collection: Whose next entry.
-        name: Who asks.
-    """
-    head = collection.head()
-    if is_others_turn(head, name):
-        return
-    until = next_time(head) + TURN
-    turn = following(head, "turn", turn_until=until, turn_of=name)
-    collection.ledger.publish(head)
-    if collection.ledger.decide(turn):
-        collection.ledger.publish(turn)
-
-
-def ready_head(collection: Collection, name: str) -> Entry:
-    """The newest entry, once it is published and no other's turn is on it.
-
-    Every writer publishes the head before it puts the next entry, so at most
-    the head is ever missing from the tables.
-
-    Args:
-        collection: Whose head.
-        name: Whose turn is not waited for.
-    """
-    head = collection.head()
-    while is_others_turn(head, name):
-        time.sleep(_POLL_SECONDS)
-        head = collection.head()
-    if not collection.ledger.is_published(head.version):
-        collection.ledger.publish(head)
-    return head
-
-
-def is_others_turn(head: Entry, name: str) -> bool:
-    """Whether a merger other than `name` was given the next entry."""
-    if head.turn_until is None or head.turn_of == name:
-        return False
-    return datetime.now(UTC) < head.turn_until
-
-
-_log = logging.getLogger(__name__)
-
-_ATTEMPTS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An entry, and the files that were written for it alone."""
-
-    entry: Entry
-    files: Sequence[str] = ()
-
-
-def land(
-    collection: Collection, plan: Callable[[Entry], Planned | None]
-) -> Entry | None:
-    """Decide and publish the entry that `plan` makes of the head.
-
-    Args:
-        collection: Whose ledger.
-        plan: From the head to its next entry; None ends it with nothing written.
-            It runs again, on a newer head, when another writer was first.
-
-    Returns:
-        The entry that landed; None if `plan` had none.
-
-    Raises:
-        ConflictError: If others were always first.
-        StorageError: If the store failed. Where it would not say whether the
-            entry landed, the same call finds out.
-    """
-    name = secrets.token_hex(8)
-    for losses in range(_ATTEMPTS):
-        # Who lost to this process's own writers makes them wait.
-        with collection.lock if losses else nullcontext():
-            planned = plan(ready_head(collection, name))
-            if planned is None:
-                return None
-            if collection.ledger.decide(planned.entry):
-                publish_standing(collection, planned.entry)
-                return planned.entry
-        _drop(collection, planned)
-        if losses + 1 >= LOSSES_BEFORE_TURN:
-            take_turn(collection, name)
-    raise ConflictError(
-        f"Other writers of {collection.path} were first {_ATTEMPTS} times in a row. "
-        "Make the same call again."
-    )
-
-
-def _drop(collection: Collection, planned: Planned) -> None:
-    try:
-        for path in planned.files:
-            collection.store.delete(path)
-    except LakehouseError as error:
-        _log.warning("left for garbage collection: %s", error)
+    return replace(head, **(own | fields))

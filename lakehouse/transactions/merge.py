@@ -1,16 +1,26 @@
-"""The merge: pending uploads become the next version, or are told why not.
+"""The merge: pending uploads become the next version, or are rejected with reasons.
 
-One attempt reads the head, the class map and the touched rows; runs the kernel;
-writes data files; and puts the next ledger entry if absent. Only that put
-decides. Lost it: everything is computed again on the new head, from the same
-staged rows. Won it: the tables are published, best effort, since whoever comes
-next completes that.
+It is three strokes, and each hands one value to the next:
+
+    read_inputs     all reading and no deciding: head and group → `MergeInputs`
+    kernel.merge    all deciding and no reading: `MergeInputs` → `Outcome`
+    commit          `plan_entry` writes files: `Outcome` → `PlannedEntry`, which is put
+
+What these are, in one sentence each:
+
+    head            the newest ledger entry, on which one attempt is planned
+    group           the staged uploads, with their rows, that share the next version
+    MergeInputs     everything that decides what the group does to the tables
+    Outcome         rows to add and to delete in each table, problems, and counts
+    PlannedEntry    the next ledger entry, and the paths of the files written for it
+
+Only the put decides. A merge that lost it reads and decides everything again on
+the new head, from the same staged rows; what it had computed is of no use, since
+the rows that the uploads touch may have changed.
 """
 
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -22,10 +32,9 @@ from lakehouse.ledger.ledger import Entry
 from lakehouse.ledger.prepared import as_sent
 from lakehouse.ledger.settled import distinct, frame_ids, unsettled
 from lakehouse.ledger.tags import pin_row
-from lakehouse.merging.evolve import evolve
-from lakehouse.merging.kernel import apply
+from lakehouse.merging import kernel
 from lakehouse.merging.rows import anti_join, semi_join
-from lakehouse.merging.types import Current, Held, Outcome, Rules
+from lakehouse.merging.types import Current, Held, MergeInputs
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import OP, Operations, all_are
 from lakehouse.model.problems import (
@@ -41,15 +50,15 @@ from lakehouse.transactions.background import (
     sweep,
     sweep_later,
 )
-from lakehouse.transactions.commit import (
-    LOSSES_BEFORE_TURN,
-    next_time,
-    ready_head,
-    take_turn,
-)
-from lakehouse.transactions.pending import Pending, next_group
-from lakehouse.transactions.plan import Plan, plan_entry, upload_rows
+from lakehouse.transactions.commit import MERGE, PlannedEntry, commit
+from lakehouse.transactions.pending import Pending, PendingUploads
+from lakehouse.transactions.plan import plan_entry
 from lakehouse.types import Progress, silent
+
+_log = logging.getLogger(__name__)
+
+_UPLOADS_SWEPT_AT_ONCE: Final = 16
+"""Staging of more settled uploads is removed after the answer, not before it."""
 
 _UNKNOWN: Final = "The dataset never had a frame of that id."
 _UNPINNED: Final = (
@@ -57,8 +66,279 @@ _UNPINNED: Final = (
     "ground truth there and metrics leave it out."
 )
 
+_FRAME: Final = ["frame_id"]
+_LABEL: Final = ["frame_id", "label_id"]
+_NO_LABELS: Final = pl.DataFrame(schema=dict.fromkeys(_LABEL, pl.String))
+_STALE_SCHEMA: Final = pl.Schema(
+    {"frame_id": pl.String, "version": pl.Int64, "author": pl.String}
+)
 
-def base_findings(collection: Collection, operations: Operations) -> pl.DataFrame:
+
+def merge_pending(
+    collection: Collection,
+    *,
+    staged: Mapping[str, Operations] | None = None,
+    compacts: bool = True,
+    progress: Progress = silent,
+) -> list[str]:
+    """Merge what is staged until nothing is left; the ids settled, in order.
+
+    Args:
+        collection: The collection whose uploads are merged.
+        staged: Upload id to rows that the caller staged a moment ago: they need not
+            be read again.
+        compacts: Whether compaction may follow when it is due.
+        progress: Called with `merging`, how many uploads are settled, and of how many.
+
+    Raises:
+        StorageError: If the store failed. Nothing is lost: what is staged stays
+            staged, and the next merge takes it up.
+    """
+    pending = PendingUploads(collection, staged)
+    settled: list[str] = []
+
+    def plan(head: Entry) -> PlannedEntry[list[str]]:
+        group = pending.next_group(head.version)
+        if not group:
+            return PlannedEntry(None, [])
+        if progress is not silent:
+            left = len(unsettled(collection, head.version))
+            progress("merging", len(settled), len(settled) + left)
+        return _plan_group(collection, head, group)
+
+    # Threads of this process that merge the same collection would all do the same
+    # work and all but one lose it, so they queue; the last of them has nothing to do.
+    with collection.lock:
+        while (planned := commit(collection, plan, MERGE)).entry is not None:
+            settled += planned.entry.uploads
+            pending.forget(planned.entry.uploads)
+            _clean_up(collection, planned.entry, complete=planned.result)
+            if compacts:
+                compact_later(collection, planned.entry.version)
+    progress("merging", len(settled), len(settled))
+    return settled
+
+
+def _plan_group(
+    collection: Collection, head: Entry, group: Sequence[Pending]
+) -> PlannedEntry[list[str]]:
+    """The three strokes up to the put; an upload that cannot be merged is FAILED."""
+    try:
+        outcome = kernel.merge(read_inputs(collection, head, group))
+    except (StorageError, MemoryError, NotFoundError):
+        # They say something of the store or the machine, and nothing of the upload.
+        raise
+    except Exception as error:  # noqa: BLE001 - one upload must not block the next
+        if len(group) > 1:
+            # One of them is the cause: the first is merged alone, or fails alone.
+            return _plan_group(collection, head, group[:1])
+        manifest = group[0].manifest
+        _log.exception("upload %s cannot be merged", manifest.upload_id)
+        reason = f"{type(error).__name__}: {error}"
+        group = [Pending(manifest, Operations.empty(), error=reason)]
+        outcome = kernel.merge(read_inputs(collection, head, group))
+    return plan_entry(collection, head, group, outcome)
+
+
+def _clean_up(collection: Collection, entry: Entry, *, complete: Sequence[str]) -> None:
+    """Remove what settled uploads staged; the entry stands, so nothing here raises.
+
+    Args:
+        collection: Where they were staged.
+        entry: The entry that settled them.
+        complete: The uploads of which every row landed; the others keep their
+            staged rows for a retry.
+    """
+    collection.staging.note_settled(list(entry.uploads))
+    try:
+        for upload_id in entry.uploads:
+            if upload_id not in complete:
+                collection.staging.keep_rejected(upload_id)
+        if len(complete) > _UPLOADS_SWEPT_AT_ONCE:
+            sweep_later(collection, complete)
+        else:
+            sweep(collection, complete)
+    except LakehouseError as error:
+        _log.warning("version %s stands; left for later: %s", entry.version, error)
+    index_later(collection)
+    checkpoint_later(collection, entry.version)
+
+
+# --------------------------------- READING --------------------------------- #
+
+
+def read_inputs(
+    collection: Collection, head: Entry, group: Sequence[Pending]
+) -> MergeInputs:
+    """Read everything that decides what a group of uploads does to the tables.
+
+    Args:
+        collection: Whose tables are read.
+        head: The entry at which they are read.
+        group: The uploads; no two of them touch the same frame.
+    """
+    rules = collection.rules(head.version)
+    operations = _operations_of(group, rules.class_ids)
+    return MergeInputs(
+        operations=operations,
+        current=_current_rows(collection, head.version, operations),
+        rules=rules,
+        problems=_problems_of_base(collection, operations),
+        stale=_stale_frames(collection, head.version, group),
+        abort=frozenset(
+            pending.manifest.upload_id
+            for pending in group
+            if pending.manifest.on_error == "abort"
+        ),
+    )
+
+
+def _operations_of(
+    group: Sequence[Pending], class_ids: Mapping[str, int]
+) -> Operations:
+    """The operations of a group as one, each row with its upload's id."""
+    # Large uploads bring the hashes that they were staged with. They still hold where
+    # the class ids in them do; beside uploads without hashes there would be gaps.
+    keeps_hashes = len(group) == 1 and all(
+        class_ids.get(name) == number
+        for name, number in group[0].manifest.classes.items()
+    )
+    parts = {
+        name: [
+            (part if keeps_hashes else as_sent(part)).with_columns(
+                upload_id=pl.lit(pending.manifest.upload_id)
+            )
+            for pending in group
+            if (part := getattr(pending.operations, name)).height
+        ]
+        for name in ("frames", "labels", "problems")
+    }
+    empty = pl.DataFrame(schema=UPLOAD_PROBLEM_SCHEMA)
+    return Operations(
+        frames=_stacked(parts["frames"]),
+        labels=_stacked(parts["labels"]),
+        problems=pl.concat(parts["problems"]) if parts["problems"] else empty,
+    )
+
+
+def _stacked(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    if not parts:
+        return pl.DataFrame()
+    return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
+
+
+def _current_rows(
+    collection: Collection, version: int, operations: Operations
+) -> Current:
+    """What the live tables hold at `version` of what the operations touch."""
+    frames, labels = operations.frames, operations.labels
+    if not frames.height:
+        return _current_of_labels(collection, version, labels)
+    lookup = collection.lookup("frames", version)
+    # A first load names millions of frames: no list of them where nothing can match.
+    touched = (
+        frames[_FRAME].clear() if lookup.is_empty else frame_ids(operations).to_frame()
+    )
+    existing = lookup.keys(touched)
+    modified = semi_join(existing, _keys_of(frames, "MODIFY", _FRAME))
+    # ADD and DELETE of a frame take all its labels out, so all of them are looked up;
+    # labels of other frames are looked up one by one.
+    replaced = pl.concat(
+        [_keys_of(frames, "ADD", _FRAME), _keys_of(frames, "DELETE", _FRAME)]
+    )
+    replaced_frames = semi_join(existing[_FRAME], replaced)
+    surviving_frames = anti_join(existing[_FRAME], replaced_frames)
+    # A frame that is not there has no labels: those sent to it are new, or problems.
+    single_labels = (
+        semi_join(labels[_LABEL], surviving_frames) if labels.height else _NO_LABELS
+    )
+    return Current(
+        frames=Held(existing, lookup.rows(modified)),
+        labels=_current_labels(
+            collection, version, labels, replaced_frames, single_labels
+        ),
+        # MODIFY may clear or replace the one vector of a frame: all frames count.
+        frame_embeddings=_existing_keys(
+            collection, "frame_embeddings", version, existing, None
+        ),
+        label_embeddings=_existing_keys(
+            collection, "label_embeddings", version, replaced_frames, single_labels
+        ),
+    )
+
+
+def _current_of_labels(
+    collection: Collection, version: int, labels: pl.DataFrame
+) -> Current:
+    """The same where no frame is sent.
+
+    A label that exists proves that its frame does, so only the frames of new labels
+    are looked up in `frames`: correcting labels reads no file of that table.
+    """
+    none = pl.DataFrame(schema=dict.fromkeys(_FRAME, pl.String))
+    single_labels = labels[_LABEL] if labels.height else _NO_LABELS
+    current = _current_labels(collection, version, labels, none, single_labels)
+    proven = distinct(current.keys.get_column("frame_id"))
+    rest = single_labels
+    if len(proven):
+        rest = anti_join(single_labels, proven.to_frame())
+    looked_up = collection.lookup("frames", version).keys(
+        distinct(rest.get_column("frame_id")).to_frame()
+    )
+    existing = pl.concat([looked_up, proven.to_frame()], how="diagonal")
+    return Current(
+        frames=Held(existing, pl.DataFrame()),
+        labels=current,
+        frame_embeddings=_existing_keys(
+            collection, "frame_embeddings", version, none, None
+        ),
+        label_embeddings=_existing_keys(
+            collection, "label_embeddings", version, none, single_labels
+        ),
+    )
+
+
+def _current_labels(
+    collection: Collection,
+    version: int,
+    labels: pl.DataFrame,
+    replaced_frames: pl.DataFrame,
+    single_labels: pl.DataFrame,
+) -> Held:
+    """The labels that exist; whole rows only of those that a MODIFY is merged into."""
+    keys = _existing_keys(
+        collection, "labels", version, replaced_frames, single_labels
+    ).keys
+    modified = semi_join(keys, _keys_of(labels, "MODIFY", _LABEL), _LABEL)
+    return Held(keys, collection.lookup("labels", version).rows(modified))
+
+
+def _existing_keys(
+    collection: Collection,
+    table: str,
+    version: int,
+    whole_frames: pl.DataFrame,
+    single_keys: pl.DataFrame | None,
+) -> Held:
+    """The keys that a table holds of whole frames, and of single labels."""
+    lookup = collection.lookup(table, version)
+    keys = lookup.frames(whole_frames.get_column("frame_id"))
+    if single_keys is not None and single_keys.height:
+        keys = pl.concat([keys, lookup.keys(single_keys)])
+    return Held(keys, pl.DataFrame())
+
+
+def _keys_of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:
+    """The keys of the rows with that operation; no query where all rows have it."""
+    if not rows.height:
+        return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
+    if all_are(rows, op):
+        return rows[key]
+    is_op = rows.get_column(OP) == op
+    return rows.filter(is_op)[key] if is_op.any() else rows[key].clear()
+
+
+def _problems_of_base(collection: Collection, operations: Operations) -> pl.DataFrame:
     """Problems of frames that the dataset of an inference set does not have.
 
     Args:
@@ -68,19 +348,21 @@ def base_findings(collection: Collection, operations: Operations) -> pl.DataFram
     base = collection.base
     if base is None:
         return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
-    named = [
+    parts = [
         part.filter(pl.col(OP) != "DELETE").select("frame_id", "upload_id")
         for part in (operations.frames, operations.labels)
         if part.height
     ]
-    if not named:
+    if not parts:
         return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
-    sent = pl.concat(named).unique()
+    sent = pl.concat(parts).unique()
     ids = distinct(sent.get_column("frame_id"))
     head = base.head().version
+    # The change log, not `frames`: inferences on a frame that was deleted since are
+    # about a frame of an older version, which is still there to be compared with.
     ever = base.scan("frames_changes", head, keys=ids, columns=["frame_id"])
     unknown = sent.join(collect(ever.unique()), on="frame_id", how="anti")
-    parts = [
+    problems = [
         problems_of_rows(
             unknown,
             rule="frame.not_in_dataset",
@@ -91,146 +373,21 @@ def base_findings(collection: Collection, operations: Operations) -> pl.DataFram
     pin = pin_row(base, collection.path.rpartition("/")[2])
     if pin is not None:
         version = int(pin["version"])
-        there = content(base, "frames", version, keys=ids, columns=["frame_id"])
+        pinned = content(base, "frames", version, keys=ids, columns=["frame_id"])
         known = sent.join(unknown, on="frame_id", how="anti")
-        parts.append(
+        problems.append(
             problems_of_rows(
-                known.join(collect(there), on="frame_id", how="anti"),
+                known.join(collect(pinned), on="frame_id", how="anti"),
                 rule="frame.not_pinned",
                 message=_UNPINNED,
                 hint="Create another inference set, or repin this one, to measure it.",
                 severity="warning",
             )
         )
-    return concat_problems(parts, UPLOAD_PROBLEM_SCHEMA)
+    return concat_problems(problems, UPLOAD_PROBLEM_SCHEMA)
 
 
-_FRAME: Final = ["frame_id"]
-_LABEL: Final = ["frame_id", "label_id"]
-_NO_LABELS: Final = pl.DataFrame(schema=dict.fromkeys(_LABEL, pl.String))
-_STALE_SCHEMA: Final = pl.Schema(
-    {"frame_id": pl.String, "version": pl.Int64, "author": pl.String}
-)
-
-
-def stamped(group: Sequence[Pending], class_ids: Mapping[str, int]) -> Operations:
-    """The operations of a group as one, each row with its upload's id.
-
-    Hashes made when an upload was staged are kept where it is alone, and its
-    classes have the ids still that it was hashed with.
-    """
-    known = len(group) == 1 and all(
-        class_ids.get(name) == number
-        for name, number in group[0].manifest.classes.items()
-    )
-    parts = {
-        name: [
-            (part if known else as_sent(part)).with_columns(
-                upload_id=pl.lit(pending.manifest.upload_id)
-            )
-            for pending in group
-            if (part := getattr(pending.operations, name)).height
-        ]
-        for name in ("frames", "labels", "problems")
-    }
-    empty = pl.DataFrame(schema=UPLOAD_PROBLEM_SCHEMA)
-    return Operations(
-        frames=_together(parts["frames"]),
-        labels=_together(parts["labels"]),
-        problems=pl.concat(parts["problems"]) if parts["problems"] else empty,
-    )
-
-
-def _together(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    if not parts:
-        return pl.DataFrame()
-    return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
-
-
-def current_rows(
-    collection: Collection, version: int, operations: Operations
-) -> Current:
-    """What the tables hold at `version` of what operations touch."""
-    frames, labels = operations.frames, operations.labels
-    if not frames.height:
-        return _of_labels_alone(collection, version, labels)
-    lookup = collection.lookup("frames", version)
-    touched = (
-        frames[_FRAME].clear() if lookup.is_empty else frame_ids(operations).to_frame()
-    )
-    there = lookup.keys(touched)
-    modified = semi_join(there, _of(frames, "MODIFY", _FRAME))
-    wholly = pl.concat([_of(frames, "ADD", _FRAME), _of(frames, "DELETE", _FRAME)])
-    wholly = semi_join(there[_FRAME], wholly)
-    lasting = anti_join(there[_FRAME], wholly)
-    singly = semi_join(labels[_LABEL], lasting) if labels.height else _NO_LABELS
-    return Current(
-        frames=Held(there, lookup.rows(modified)),
-        labels=_held_labels(collection, version, labels, wholly, singly),
-        frame_embeddings=_keys(collection, "frame_embeddings", version, there, None),
-        label_embeddings=_keys(collection, "label_embeddings", version, wholly, singly),
-    )
-
-
-def _of_labels_alone(
-    collection: Collection, version: int, labels: pl.DataFrame
-) -> Current:
-    """The same where no frame is sent: the frame of a label that is there, is there."""
-    none = pl.DataFrame(schema=dict.fromkeys(_FRAME, pl.String))
-    singly = labels[_LABEL] if labels.height else _NO_LABELS
-    held = _held_labels(collection, version, labels, none, singly)
-    found = distinct(held.keys.get_column("frame_id"))
-    rest = singly if not len(found) else anti_join(singly, found.to_frame())
-    looked_up = collection.lookup("frames", version).keys(
-        distinct(rest.get_column("frame_id")).to_frame()
-    )
-    there = pl.concat([looked_up, found.to_frame()], how="diagonal")
-    return Current(
-        frames=Held(there, pl.DataFrame()),
-        labels=held,
-        frame_embeddings=_keys(collection, "frame_embeddings", version, none, None),
-        label_embeddings=_keys(collection, "label_embeddings", version, none, singly),
-    )
-
-
-def _of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:
-    """The keys of the rows with that operation."""
-    if not rows.height:
-        return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
-    if all_are(rows, op):
-        return rows[key]
-    is_op = rows.get_column(OP) == op
-    return rows.filter(is_op)[key] if is_op.any() else rows[key].clear()
-
-
-def _held_labels(
-    collection: Collection,
-    version: int,
-    labels: pl.DataFrame,
-    wholly: pl.DataFrame,
-    singly: pl.DataFrame,
-) -> Held:
-    keys = _keys(collection, "labels", version, wholly, singly).keys
-    modified = semi_join(keys, _of(labels, "MODIFY", _LABEL), _LABEL)
-    return Held(keys, collection.lookup("labels", version).rows(modified))
-
-
-def _keys(
-    collection: Collection,
-    table: str,
-    version: int,
-    wholly: pl.DataFrame,
-    singly: pl.DataFrame | None,
-) -> Held:
-    """What a table holds of whole frames, and of single labels."""
-    lookup = collection.lookup(table, version)
-    found = lookup.frames(wholly.get_column("frame_id"))
-    if singly is not None and singly.height:
-        found = pl.concat([found, lookup.keys(singly)])
-    return Held(found, pl.DataFrame())
-
-
-def stale_frames(
+def _stale_frames(
     collection: Collection, version: int, group: Sequence[Pending]
 ) -> pl.DataFrame:
     """Frames of uploads with `based_on` that were changed after that version.
@@ -238,12 +395,12 @@ def stale_frames(
     Returns:
         `frame_id`, and the version and author of the newest change.
     """
-    found = [
+    frames = [
         _changed_since(collection, version, pending.manifest.based_on, pending)
         for pending in group
         if pending.manifest.based_on is not None
     ]
-    return pl.concat(found) if found else pl.DataFrame(schema=_STALE_SCHEMA)
+    return pl.concat(frames) if frames else pl.DataFrame(schema=_STALE_SCHEMA)
 
 
 def _changed_since(
@@ -273,134 +430,3 @@ def _changed_since(
         .agg(pl.col("version", "author").last())
         .select(_STALE_SCHEMA.names())
     )
-
-
-_log = logging.getLogger(__name__)
-
-_MANY: Final = 16
-"""So many settled uploads are swept after the answer."""
-
-
-class Merger:
-    """Merges what is staged in one collection, until nothing is left."""
-
-    def __init__(
-        self,
-        collection: Collection,
-        at_hand: dict[str, Operations] | None = None,
-        *,
-        compacts: bool = True,
-    ) -> None:
-        self._collection = collection
-        self._name = secrets.token_hex(8)
-        self._losses = 0
-        self._compacts = compacts
-        self._at_hand = at_hand if at_hand is not None else {}
-
-    def run(self, progress: Progress = silent) -> list[str]:
-        """Merge until nothing is pending; the ids of the uploads settled, in order.
-
-        Args:
-            progress: Told `merging`, how many uploads are settled, and of how many.
-
-        Raises:
-            StorageError: If the store failed. Nothing is lost: what is staged
-                stays staged, and the next merge takes it up.
-        """
-        settled: list[str] = []
-        with self._collection.lock:
-            while True:
-                head = ready_head(self._collection, self._name)
-                group = next_group(self._collection, head.version, self._at_hand)
-                if not group:
-                    progress("merging", len(settled), len(settled))
-                    return settled
-                if progress is not silent:
-                    left = len(unsettled(self._collection, head.version))
-                    progress("merging", len(settled), len(settled) + left)
-                settled += self._merge(head, group)
-
-    def _merge(self, head: Entry, group: Sequence[Pending]) -> list[str]:
-        """One attempt; the ids settled, none when another merger was first."""
-        try:
-            outcome, rules = self._compute(head, group)
-        except NotFoundError:
-            if self._collection.head().version > head.version:
-                return []
-            raise
-        except (StorageError, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one upload must not block the next
-            if len(group) > 1:
-                return self._merge(head, group[:1])
-            _log.exception("upload %s cannot be merged", group[0].manifest.upload_id)
-            reason = f"{type(error).__name__}: {error}"
-            group = [replace(group[0], damage=reason, operations=Operations.empty())]
-            outcome, rules = self._compute(head, group)
-        at = next_time(head)
-        entry, plan = plan_entry(
-            self._collection, head, group, outcome=outcome, rules=rules, at=at
-        )
-        if not self._collection.ledger.decide(entry):
-            self._lost(plan)
-            return []
-        self._won(entry, group, outcome)
-        return list(entry.uploads)
-
-    def _compute(self, head: Entry, group: Sequence[Pending]) -> tuple[Outcome, Rules]:
-        collection = self._collection
-        before = collection.rules(head.version)
-        operations = stamped(group, before.class_ids)
-        rules, operations, problems = evolve(before, operations)
-        problems = concat_problems(
-            [problems, base_findings(collection, operations)], UPLOAD_PROBLEM_SCHEMA
-        )
-        outcome = apply(
-            current_rows(collection, head.version, operations),
-            operations,
-            rules,
-            problems=problems,
-            stale=stale_frames(collection, head.version, group),
-            abort=frozenset(
-                pending.manifest.upload_id
-                for pending in group
-                if pending.manifest.on_error == "abort"
-            ),
-        )
-        return outcome, rules
-
-    def _won(self, entry: Entry, group: Sequence[Pending], outcome: Outcome) -> None:
-        """The version stands. Nothing below may make the caller think otherwise."""
-        self._losses = 0
-        collection = self._collection
-        collection.staging.note_settled(list(entry.uploads))
-        rows = upload_rows(group, outcome, entry.version, entry.time)
-        ended = rows[["upload_id", "status"]].rows()
-        done = [upload_id for upload_id, status in ended if status == "DONE"]
-        try:
-            collection.ledger.publish(entry)
-            for upload_id in entry.uploads:
-                self._at_hand.pop(upload_id, None)
-                if upload_id not in done:
-                    collection.staging.keep_rejected(upload_id)
-            if len(done) > _MANY:
-                sweep_later(collection, done)
-            else:
-                sweep(collection, done)
-        except LakehouseError as error:
-            _log.warning("version %s stands; left for later: %s", entry.version, error)
-        index_later(collection)
-        checkpoint_later(collection, entry.version)
-        if self._compacts:
-            compact_later(collection, entry.version)
-
-    def _lost(self, plan: Plan) -> None:
-        """Another merger was first: drop what was written, and maybe ask for a turn."""
-        self._losses += 1
-        try:
-            for path in plan.written_files(self._collection):
-                self._collection.store.delete(path)
-            if self._losses >= LOSSES_BEFORE_TURN:
-                take_turn(self._collection, self._name)
-        except LakehouseError as error:
-            _log.warning("left for garbage collection: %s", error)

@@ -1,11 +1,10 @@
-"""From the kernel's outcome to the actions of every table's next commit.
+"""From the kernel's outcome to the next ledger entry, with its files written.
 
 Data files are written here; nothing names them until the ledger entry does.
-A live table and its change log share the files of new images.
+A live table and its change log share the files of new rows.
 """
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,6 +22,7 @@ from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.operations import OLD_AT, OLD_HASH
 from lakehouse.model.row_hash import Fingerprint
+from lakehouse.transactions.commit import PlannedEntry, next_entry
 from lakehouse.transactions.pending import Pending
 
 COUNTS: Final = ("created", "replaced", "modified", "deleted", "unchanged", "rejected")
@@ -31,107 +31,27 @@ COUNTS: Final = ("created", "replaced", "modified", "deleted", "unchanged", "rej
 _ALL_COUNTS: Final = (*COUNTS, *(f"label_{name}" for name in COUNTS))
 
 
-def upload_rows(
-    group: Sequence[Pending], outcome: Outcome, version: int, at: datetime
-) -> pl.DataFrame:
-    """One row an upload: how it ended, in which version, with which counts."""
-    counted = {
-        str(row["upload_id"]): row for row in outcome.counts.iter_rows(named=True)
-    }
-    shape = contract("uploads").schema()
-    rows = [
-        _upload_row(pending, counted.get(pending.manifest.upload_id, {}), version, at)
-        for pending in group
-    ]
-    return pl.DataFrame(rows, schema=shape)
-
-
-def _upload_row(
-    pending: Pending, counts: dict[str, Any], version: int, at: datetime
-) -> dict[str, Any]:
-    manifest = pending.manifest
-    return {
-        "upload_id": manifest.upload_id,
-        "status": "FAILED" if pending.damage else _status(counts),
-        "version": version,
-        "mode": manifest.mode,
-        "kind": manifest.kind,
-        "author": manifest.author,
-        "message": manifest.message,
-        "metadata": json.dumps(manifest.metadata) if manifest.metadata else None,
-        "submitted_at": manifest.submitted_at,
-        "settled_at": at,
-        "frame_count": manifest.frame_count,
-        "label_count": manifest.label_count,
-        **{name: int(counts.get(name) or 0) for name in _ALL_COUNTS},
-        "content_hash": manifest.content_hash,
-        "retry_of": manifest.retry_of,
-        "on_error": manifest.on_error,
-        "based_on": manifest.based_on,
-        "error": pending.damage,
-    }
-
-
-def _status(counts: dict[str, Any]) -> str:
-    if not counts.get("rejected"):
-        return "DONE"
-    landed = any(counts.get(name) for name in COUNTS if name != "rejected")
-    return "PARTIAL" if landed else "FAILED"
-
-
-def error_rows(outcome: Outcome) -> pl.DataFrame:
-    """The problems of a merge, errors and warnings, one a row."""
-    return outcome.problems.select(contract("upload_errors").schema().names())
-
-
-def totals(uploads: pl.DataFrame) -> dict[str, int]:
-    """The counts of several uploads added up."""
-    return {name: int(uploads.get_column(name).sum()) for name in _ALL_COUNTS}
-
-
-def version_row(entry: Entry) -> pl.DataFrame:
-    """The header of an entry as a row, for people and SQL."""
-    row = {
-        "version": entry.version,
-        "kind": entry.kind,
-        "time": entry.time,
-        "author": entry.author,
-        "message": entry.message,
-        "uploads": list(entry.uploads),
-        "commit_id": entry.commit_id,
-        "content_version": entry.content_version,
-        "fingerprint": json.dumps(dict(entry.fingerprint)),
-        **{f"{table}_rows": count for table, count in entry.rows.items()},
-        **entry.counts,
-    }
-    shape = contract("versions").schema()
-    return pl.DataFrame([{name: row.get(name) for name in shape}], schema=shape)
-
-
-def shared(values: Sequence[str | None]) -> str | None:
-    """The value if all agree, else those there are, joined."""
-    distinct = list(dict.fromkeys(value for value in values if value is not None))
-    return ", ".join(distinct) if distinct else None
-
-
 @dataclass(slots=True)
-class Plan:
-    """The actions of a commit, table by table, and what they add up to."""
+class _Plan:
+    """The actions of an entry, table by table, and what they add up to."""
 
     actions: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
     rows: dict[str, int] = field(default_factory=dict[str, int])
     fingerprint: dict[str, str] = field(default_factory=dict[str, str])
 
+    def add(self, table: str, actions: Sequence[Action]) -> None:
+        """Add actions of a table, after those that are there."""
+        self.actions.setdefault(table, []).extend(actions)
+
     def append(self, collection: Collection, table: str, rows: pl.DataFrame) -> None:
-        """Plan rows of one of the tables that only grow."""
+        """Write rows of one of the tables that only grow."""
         if rows.height:
-            adds = collection.writer(table).append(rows)
-            self.actions.setdefault(table, []).extend(adds)
+            self.add(table, collection.writer(table).append(rows))
 
     def written_files(self, collection: Collection) -> list[str]:
-        """The paths of the data files that this plan wrote.
+        """The paths of the data files that were written, for when the entry loses.
 
-        A file that only got another deletion vector was there before.
+        A file that only got another deletion vector was there before: it stays.
         """
         return [
             f"{collection.table_path(table)}/{path}"
@@ -141,91 +61,92 @@ class Plan:
 
 
 def plan_entry(
-    collection: Collection,
-    head: Entry,
-    group: Sequence[Pending],
-    *,
-    outcome: Outcome,
-    rules: Rules,
-    at: datetime,
-) -> tuple[Entry, Plan]:
-    """Write the data files of the version after `head`, and plan its commits.
+    collection: Collection, head: Entry, group: Sequence[Pending], outcome: Outcome
+) -> PlannedEntry[list[str]]:
+    """Write the data files of the version after `head`, and plan its entry.
 
     Args:
         collection: Whose tables.
         head: The entry that the outcome was computed on.
         group: The uploads that the version settles.
         outcome: What the kernel decided.
-        rules: The rules after the uploads: new fields become new columns.
-        at: The time of the version.
+
+    Returns:
+        The entry; its `result` are the ids of the uploads of which every row landed.
     """
-    plan = Plan()
+    entry = next_entry(
+        head,
+        "data",
+        content_version=head.version + 1,
+        author=_joined([pending.manifest.author for pending in group]),
+        message=_joined([pending.manifest.message for pending in group]),
+        uploads=tuple(pending.manifest.upload_id for pending in group),
+        class_map=outcome.rules.class_map_version,
+    )
+    plan = _Plan()
     for table in LIVE_TABLES:
         change = outcome.changes.get(table)
+        plan.rows[table] = head.rows[table]
+        plan.fingerprint[table] = head.fingerprint[table]
         if change is not None and change.images.height:
-            _evolve(collection, head.version, table, change.images, rules, plan)
-        _plan_table(
-            collection, head, table, change=change, group=group, plan=plan, at=at
-        )
-    uploads = upload_rows(group, outcome, head.version + 1, at)
+            _evolve(collection, head.version, table, change.images, outcome.rules, plan)
+        if change is not None and (change.images.height or change.deletions.height):
+            _plan_table(collection, head, table, change, group, plan, entry.time)
+    uploads = _upload_rows(group, outcome, entry)
     plan.append(collection, "uploads", uploads)
-    plan.append(collection, "upload_errors", error_rows(outcome))
-    entry = Entry(
-        version=head.version + 1,
-        kind="data",
-        commit_id=uuid.uuid4().hex,
-        time=at,
-        content_version=head.version + 1,
-        author=shared([pending.manifest.author for pending in group]),
-        message=shared([pending.manifest.message for pending in group]),
-        uploads=tuple(pending.manifest.upload_id for pending in group),
-        counts=totals(uploads),
-        rows=plan.rows,
-        fingerprint=plan.fingerprint,
-        collected=head.collected,
-        class_map=rules.class_map_version,
+    plan.append(collection, "upload_errors", _error_rows(outcome))
+    entry = replace(
+        entry, counts=_totals(uploads), rows=plan.rows, fingerprint=plan.fingerprint
     )
+    # Last: its row repeats the counts and fingerprints of the entry.
     plan.append(collection, "versions", version_row(entry))
     actions = {table: tuple(actions) for table, actions in plan.actions.items()}
-    return replace(entry, actions=actions), plan
+    ended = uploads[["upload_id", "status"]].rows()
+    complete = [upload_id for upload_id, status in ended if status == "DONE"]
+    return PlannedEntry(
+        replace(entry, actions=actions), complete, plan.written_files(collection)
+    )
 
 
-def _plan_table(
+# ------------------------------- LIVE TABLES ------------------------------- #
+
+
+def _plan_table(  # noqa: PLR0917 - what one table's part of an entry stands on
     collection: Collection,
     head: Entry,
     table: str,
-    *,
-    change: TableChange | None,
+    change: TableChange,
     group: Sequence[Pending],
-    plan: Plan,
-    at: datetime,
+    plan: _Plan,
+    removed_at: datetime,
 ) -> None:
-    old = Fingerprint.parse(head.fingerprint[table])
-    plan.fingerprint[table] = head.fingerprint[table]
-    plan.rows[table] = head.rows[table]
-    if change is None or not (change.images.height or change.deletions.height):
-        return
+    """Write the files of one live table and of its change log."""
     created = change.images.get_column(OLD_HASH).null_count()
     plan.rows[table] += created - change.deletions.height
-    gone = _known(change, OLD_HASH)
+    # A fingerprint is a sum over rows, so no row that stays is read to get the next.
+    gone = Fingerprint.of(_old_values(change, OLD_HASH))
     new = Fingerprint.of(change.images.get_column("row_hash"))
-    plan.fingerprint[table] = (old - Fingerprint.of(gone) + new).text
+    old = Fingerprint.parse(head.fingerprint[table])
+    plan.fingerprint[table] = (old - gone + new).text
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, group, plan)
     images = drop(change.images, "op", OLD_HASH)
     writer = collection.writer(table)
-    actions, rest = writer.change(state, images, _known(change, OLD_AT), at)
+    places = _old_values(change, OLD_AT)
+    actions, rest = writer.change(state, images, places, removed_at)
     if rest.height == images.height:
+        # No new row went into a file that was written again: the files of the change
+        # log hold just these rows, and one encoding serves both tables.
         log_path = collection.table_path(f"{table}_changes")
         actions += writer.share(log_path, logged)
     elif rest.height:
         actions += writer.append(drop(rest, OLD_AT))
-    plan.actions.setdefault(table, []).extend(actions)
+    plan.add(table, actions)
 
 
-def _known(change: TableChange, name: str) -> pl.Series:
-    """What is told of the old rows of a change; new rows have none."""
+def _old_values(change: TableChange, name: str) -> pl.Series:
+    """The hashes, or the places, of the rows that a change takes out."""
     parts = [part.get_column(name) for part in (change.images, change.deletions)]
     some = [part for part in parts if part.null_count() < len(part)]
     return pl.concat(some).drop_nulls() if some else parts[0].clear()
@@ -250,7 +171,7 @@ def _write_log(
     table: str,
     change: TableChange,
     group: Sequence[Pending],
-    plan: Plan,
+    plan: _Plan,
 ) -> list[Action]:
     """Append the images, and the deletions, to the change log.
 
@@ -259,14 +180,13 @@ def _write_log(
     """
     log = f"{table}_changes"
     writer = collection.writer(log)
-    told = plan.actions.setdefault(log, [])
     if _is_staged(group, table, change.images):
         (pending,) = group
         images = collection.staging.share_images(pending.manifest, table, writer.path)
     else:
         images = writer.append(drop(change.images, OLD_HASH, OLD_AT))
-    told += images
-    told += writer.append(drop(change.deletions, OLD_HASH, OLD_AT))
+    plan.add(log, images)
+    plan.add(log, writer.append(drop(change.deletions, OLD_HASH, OLD_AT)))
     return images
 
 
@@ -284,7 +204,7 @@ def _evolve(  # noqa: PLR0917 - what the two sides of a change are
     table: str,
     images: pl.DataFrame,
     rules: Rules,
-    plan: Plan,
+    plan: _Plan,
 ) -> None:
     """New metadata fields and a first embedding become a metaData action.
 
@@ -315,7 +235,7 @@ def _evolve(  # noqa: PLR0917 - what the two sides of a change are
     for name in (table, f"{table}_changes"):
         state = collection.state(name, version)
         action = metadata_action(state, collection.contract(name), new, notes)
-        plan.actions.setdefault(name, []).append(action)
+        plan.add(name, [action])
 
 
 def _note(spec: EmbeddingSpec) -> dict[str, object]:
@@ -325,3 +245,89 @@ def _note(spec: EmbeddingSpec) -> dict[str, object]:
     if spec.model is not None:
         note["ml.model"] = spec.model
     return note
+
+
+# ---------------------- TABLES ABOUT UPLOADS AND VERSIONS --------------------- #
+
+
+def _upload_rows(
+    group: Sequence[Pending], outcome: Outcome, entry: Entry
+) -> pl.DataFrame:
+    """One row an upload: how it ended, in which version, with which counts."""
+    counted = {
+        str(row["upload_id"]): row for row in outcome.counts.iter_rows(named=True)
+    }
+    shape = contract("uploads").schema()
+    rows = [
+        _upload_row(pending, counted.get(pending.manifest.upload_id, {}), entry)
+        for pending in group
+    ]
+    return pl.DataFrame(rows, schema=shape)
+
+
+def _upload_row(
+    pending: Pending, counts: dict[str, Any], entry: Entry
+) -> dict[str, Any]:
+    manifest = pending.manifest
+    return {
+        "upload_id": manifest.upload_id,
+        "status": "FAILED" if pending.error else _status(counts),
+        "version": entry.version,
+        "mode": manifest.mode,
+        "kind": manifest.kind,
+        "author": manifest.author,
+        "message": manifest.message,
+        "metadata": json.dumps(manifest.metadata) if manifest.metadata else None,
+        "submitted_at": manifest.submitted_at,
+        "settled_at": entry.time,
+        "frame_count": manifest.frame_count,
+        "label_count": manifest.label_count,
+        **{name: int(counts.get(name) or 0) for name in _ALL_COUNTS},
+        "content_hash": manifest.content_hash,
+        "retry_of": manifest.retry_of,
+        "on_error": manifest.on_error,
+        "based_on": manifest.based_on,
+        "error": pending.error,
+    }
+
+
+def _status(counts: dict[str, Any]) -> str:
+    if not counts.get("rejected"):
+        return "DONE"
+    landed = any(counts.get(name) for name in COUNTS if name != "rejected")
+    return "PARTIAL" if landed else "FAILED"
+
+
+def _error_rows(outcome: Outcome) -> pl.DataFrame:
+    """The problems of a merge, errors and warnings, one a row."""
+    return outcome.problems.select(contract("upload_errors").schema().names())
+
+
+def _totals(uploads: pl.DataFrame) -> dict[str, int]:
+    """The counts of several uploads added up."""
+    return {name: int(uploads.get_column(name).sum()) for name in _ALL_COUNTS}
+
+
+def version_row(entry: Entry) -> pl.DataFrame:
+    """The header of an entry as a row, for people and SQL."""
+    row = {
+        "version": entry.version,
+        "kind": entry.kind,
+        "time": entry.time,
+        "author": entry.author,
+        "message": entry.message,
+        "uploads": list(entry.uploads),
+        "commit_id": entry.commit_id,
+        "content_version": entry.content_version,
+        "fingerprint": json.dumps(dict(entry.fingerprint)),
+        **{f"{table}_rows": count for table, count in entry.rows.items()},
+        **entry.counts,
+    }
+    shape = contract("versions").schema()
+    return pl.DataFrame([{name: row.get(name) for name in shape}], schema=shape)
+
+
+def _joined(values: Sequence[str | None]) -> str | None:
+    """The distinct values, joined; None if there is none."""
+    distinct = list(dict.fromkeys(value for value in values if value is not None))
+    return ", ".join(distinct) if distinct else None

@@ -1,4 +1,4 @@
-"""Tagging: the tags table changes by ledger entries, in order with all writes.
+"""Changes of the tags table: checkpoints and pins, by ledger entries of kind `tag`.
 
 Such an entry changes no content, so it is no version. The table is small: each
 change writes all of it again, as one file.
@@ -18,9 +18,10 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.ledger.settled import settled_row, unsettled
 from lakehouse.ledger.tags import PIN, pin_name, pin_row, tags_at
-from lakehouse.transactions.commit import Planned, following, land
+from lakehouse.transactions.commit import CALL, PlannedEntry, commit, next_entry
 
 Change = Callable[[Entry, pl.DataFrame], pl.DataFrame]
+"""From the head entry and all tags to all tags."""
 
 
 def retag(
@@ -28,8 +29,9 @@ def retag(
 ) -> pl.DataFrame:
     """Replace the tags by what `change` makes of the head and the tags there are.
 
-    `change` may run several times, each time on what is there by then; what it
-    raises ends the call with nothing written, and so do tags left as they are.
+    `change` runs again, on newer tags, each time another writer was first, so what it
+    checks holds when the entry stands. What it raises ends the call with nothing
+    written; so do tags that it leaves as they are.
 
     Args:
         collection: Whose tags.
@@ -40,29 +42,28 @@ def retag(
     Returns:
         All tags, as they are afterwards.
     """
-    after = pl.DataFrame()
 
-    def plan(head: Entry) -> Planned | None:
-        nonlocal after
+    def plan(head: Entry) -> PlannedEntry[pl.DataFrame]:
         before = tags_at(collection, head.version)
         after = change(head, before).select(before.columns)
         if after.equals(before):
-            return None
-        entry = following(head, "tag", author=author, message=message)
+            return PlannedEntry(None, before)
+        entry = next_entry(head, "tag", author=author, message=message)
         old = collection.state("tags", head.version).files.values()
-        gone = [remove_action(file.action, timestamp=entry.time) for file in old]
+        removed = [remove_action(file.action, timestamp=entry.time) for file in old]
         added = collection.writer("tags").append(after)
         folder = collection.table_path("tags")
-        actions = {"tags": (*gone, *added)}
-        files = [f"{folder}/{path}" for path in written_paths(added)]
-        return Planned(replace(entry, actions=actions), files)
+        return PlannedEntry(
+            replace(entry, actions={"tags": (*removed, *added)}),
+            after,
+            [f"{folder}/{path}" for path in written_paths(added)],
+        )
 
-    land(collection, plan)
-    return after
+    return commit(collection, plan, CALL).result
 
 
 def awaited(base: Collection) -> list[str]:
-    """The acknowledged uploads that a dataset has not merged yet."""
+    """Ids of the acknowledged uploads that a dataset has not merged yet."""
     waiting = unsettled(base, base.head().version)
     return [one for one in waiting if base.staging.is_acknowledged(one)]
 
@@ -94,7 +95,11 @@ def take_pin(
 def settle_pin(
     base: Collection, inference_set: str, waits_for: Sequence[str], author: str | None
 ) -> dict[str, Any] | None:
-    """The row of a pin, taken now if what it waited for is settled; None if not."""
+    """The row of a pin, taken now if the uploads that it waits for are settled.
+
+    A set that is created while uploads wait is pinned to the version that settles
+    the last of them; until then there is no pin, and None is returned.
+    """
     row = pin_row(base, inference_set)
     if row is not None:
         return row
@@ -114,7 +119,7 @@ def move_pin(
     *,
     author: str | None,
     message: str | None,
-    told: dict[str, Any],
+    details: dict[str, Any],
 ) -> None:
     """Pin an inference set to another version, and note that it was moved.
 
@@ -124,7 +129,7 @@ def move_pin(
         version: The version to pin it to.
         author: Who does it.
         message: Why.
-        told: What else to note of the move: anything JSON can hold.
+        details: More to note of the move: anything JSON can hold.
 
     Raises:
         ConflictError: If the set has no pin yet.
@@ -132,14 +137,14 @@ def move_pin(
     name = pin_name(inference_set)
 
     def move(_: Entry, tags: pl.DataFrame) -> pl.DataFrame:
-        found = tags.filter(name=name)
-        if not found.height:
+        pins = tags.filter(name=name)
+        if not pins.height:
             raise ConflictError(
                 f"Inference set {inference_set!r} is not pinned yet: uploads to its "
                 "dataset wait to be merged.",
                 kind="pin.waits",
             )
-        row = found.row(0, named=True)
+        row = pins.row(0, named=True)
         if row["version"] == version:
             return tags
         note = {
@@ -149,7 +154,7 @@ def move_pin(
             "author": author,
             "message": message,
         }
-        moves = [*json.loads(row["metadata"])["moves"], note | told]
+        moves = [*json.loads(row["metadata"])["moves"], note | details]
         changed = row | {
             "version": version,
             "message": message,
