@@ -4,7 +4,7 @@ BIN := .venv/bin
 SPARK := .spark/jars
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-readers test-spark test-ceph state sequences histories check format bench clean
+.PHONY: help demo test test-slow test-readers test-spark test-ceph state sequences histories protocol check format bench clean
 
 help: ## Show what there is
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ sequences: .venv/.ready ## A thousand random sequences of uploads, read by every
 
 histories: .venv/.ready ## A thousand random histories, each collected and read again
 	HISTORIES=1000 $(BIN)/python -m pytest tests/stateful/test_histories.py -q
+
+protocol: .venv/.ready ## Every order of steps of many writers, mergers and upkeep
+	PROTOCOL=1 $(BIN)/python -m pytest tests/stateful/protocol -q -s
 
 check: .venv/.ready ## Formatting, linting, layers, types, spelling
 	$(BIN)/ruff format --check .
