@@ -83,8 +83,6 @@ FORMATS: Final[tuple[FormatName, ...]] = (
 )  # fmt: skip
 """Every format, for reading and writing."""
 
-_WRITERS: Final = {"coco": "coco_writing", "yolo": "yolo_writing"}
-
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -107,6 +105,5 @@ def format_of(name: str) -> Format:
             f"There is no format {name!r}. There are: {', '.join(FORMATS)}.",
             kind="format.unknown",
         )
-    reading: Any = import_module(f"lakehouse.formats.{name}")
-    writing: Any = import_module(f"lakehouse.formats.{_WRITERS.get(name, name)}")
-    return Format(name, reading.FORM, reading.read, writing.write)
+    module: Any = import_module(f"lakehouse.formats.{name}")
+    return Format(name, module.FORM, module.read, module.write)
