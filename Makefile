@@ -49,11 +49,11 @@ test-ceph: .venv/.ready ## The tests on a real object store (needs Debian packag
 state: .venv/.ready ## The state machine at full size: 500 examples of 30 steps
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/stateful/state -q
 
-sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine
-	SEQUENCES=1000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/stateful/sequences -q
+sequences: .venv/.ready ## A thousand random sequences of uploads, read by every engine (FIRST=123 repeats)
+	SEQUENCES=1000 FIRST=$(or $(FIRST),$(shell date +%s)) $(BIN)/python -m pytest -n 2 --dist worksteal tests/stateful/sequences -q
 
 histories: .venv/.ready ## A thousand random histories, each collected and read again
-	HISTORIES=1000 $(BIN)/python -m pytest tests/stateful/test_histories.py -q
+	HISTORIES=1000 HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/stateful/test_histories.py -q
 
 protocol: .venv/.ready ## Every order of steps of many writers, mergers and upkeep
 	PROTOCOL=1 $(BIN)/python -m pytest tests/stateful/protocol -q -s

@@ -1,10 +1,36 @@
 """Object stores for tests: how to reach one, and buckets of their own."""
 
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
 
 import s3fs
+from moto.s3.responses import S3Response
+from moto.server import ThreadedMotoServer
 
-__all__ = ["new_bucket", "options_of"]
+__all__ = ["new_bucket", "options_of", "running_server"]
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """The endpoint of a moto server in this process."""
+    turn, put = threading.Lock(), S3Response.put_object
+
+    def put_in_turn(response: Any) -> Any:
+        with turn:
+            return put(response)
+
+    # moto looks whether a key is there and then puts it, in a thread for each
+    # request. Of two conditional PUTs of one key both could win, which S3 rules out.
+    with mock.patch.object(S3Response, "put_object", put_in_turn):
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+        server.stop()
 
 
 def options_of(endpoint: str) -> dict[str, str]:
