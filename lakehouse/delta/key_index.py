@@ -5,8 +5,15 @@ hash for each key and each row's `row_hash`, in the file's own order, and finds
 100,000 keys among millions in milliseconds. Two keys that agree in all 128 bits
 would be taken for one; for a billion rows the odds are one in 10^20.
 
-    runs   (first lane, start, count), by the lane's first bits: rows of one frame
-    rows   (second lane, row hash), by place in the file
+    frame hash   64 bits of the key's first column alone, the frame id
+    key hash     64 bits of the whole key
+    run          the rows of one frame, which lie together in a sorted file
+
+    runs   (frame hash, start, count), sorted by the first bits of the hash
+    rows   (key hash, row hash), by place in the file
+
+A key is found by its frame hash first: the bucket of runs that its first bits
+name, the run with that hash in it, the rows of the run, the row with its key hash.
 """
 
 import threading
@@ -14,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,120 +31,182 @@ import polars_hash as plh
 from lakehouse.model.row_hash import FEW_TEXTS, hash_few_texts
 from lakehouse.storage.cache import cached, keep
 
-Lanes = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.uint64]
+"""`uint64[n]`: one hash a key."""
+
 Places = npt.NDArray[np.int64]
+"""`int64[n]`: places of rows in a file, or of keys among the wanted ones, from 0."""
+
+MEMORY_BYTES: Final = 512 * 1024**2
+"""How much of the indexes one cache keeps in memory, at the most."""
 
 _MAGIC: Final = np.uint64(0x6C616B656B657932)  # "lakekey2": the format's name
-_SEED: Final = 0x9E3779B9
-"""Of the hash that tells keys of one first lane apart."""
-_MAPPED_BYTES: Final = 1 << 20
-_NOTHING: Final = np.array([], dtype=np.int64)
+_HEAD_BYTES: Final = 24  # the magic number, the number of runs, the number of rows
+# Of the first column in the key hash: without a seed, the key hash of a key of one
+# column would repeat its frame hash, and the two would be 64 bits and not 128.
+_KEY_SEED: Final = 0x9E3779B9
+_MAPPED_BYTES: Final = 1 << 20  # of a larger file, only the pages looked at are read
+_MOST_BUCKET_BITS: Final = 24  # 16 million buckets: their table is 128 MiB at most
+# Ten million rows are indexed in a third of a second: fewer than these in a few
+# milliseconds, which is not worth a file in the cache folder.
+_SAVED_ROWS: Final = 200_000
+_SCANS_BEFORE_INDEX: Final = 16  # of one file by one process; then its index pays
+_SEARCH_BITS_A_KEY: Final = 5  # 32 entries a key: at most 1 row in 32 is taken in vain
+_SEARCH_LEAST_BITS: Final = 12
+_NO_PLACES: Final = np.array([], dtype=np.int64)
 
 
-def key_lanes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Lanes, Lanes]:
-    """128 bits of hash of each key, the first 64 from its first column alone."""
-    head = key[0]
+class Matches(NamedTuple):
+    """Wanted keys that a file holds, one element each in all three arrays."""
+
+    wanted: Places
+    """Which of the wanted keys it is."""
+    places: Places
+    """In which row of the file it is."""
+    row_hashes: npt.NDArray[np.int64]
+    """The `row_hash` of that row."""
+
+
+def key_hashes(keys: pl.DataFrame, key: Sequence[str]) -> tuple[Hashes, Hashes]:
+    """The frame hash and the key hash of each key.
+
+    Args:
+        keys: The columns of the key, all text; maybe others.
+        key: Their names, the frame id first.
+    """
     if keys.height <= FEW_TEXTS:
-        texts = [keys.get_column(name) for name in key]
-        mixed = hash_few_texts(texts[0], _SEED)
-        for column in texts[1:]:
-            mixed = mixed ^ hash_few_texts(column)
-        return hash_few_texts(texts[0]), mixed
-    second = plh.col(head).nchash.xxh3_64(seed=_SEED).alias("_second")
-    lanes = [plh.col(head).nchash.xxh3_64().alias("_first"), second]
-    lanes += [plh.col(name).nchash.xxh3_64().alias(name) for name in key[1:]]
-    hashed = keys.lazy().select(lanes).collect()
-    mixed = _lane(hashed, "_second")
+        # Planning a query costs more than hashing so few in Python.
+        columns = [keys.get_column(name) for name in key]
+        of_key = hash_few_texts(columns[0], _KEY_SEED)
+        for column in columns[1:]:
+            of_key = of_key ^ hash_few_texts(column)
+        return hash_few_texts(columns[0]), of_key
+    hashes = [
+        plh.col(key[0]).nchash.xxh3_64().alias("_frame"),
+        plh.col(key[0]).nchash.xxh3_64(seed=_KEY_SEED).alias("_key"),
+        *(plh.col(name).nchash.xxh3_64().alias(name) for name in key[1:]),
+    ]
+    hashed = keys.lazy().select(hashes).collect()
+    of_key = _to_uint64(hashed.get_column("_key"))
     for name in key[1:]:
-        mixed = mixed ^ _lane(hashed, name)
-    return _lane(hashed, "_first"), mixed
+        of_key = of_key ^ _to_uint64(hashed.get_column(name))
+    return _to_uint64(hashed.get_column("_frame")), of_key
 
 
-def frame_lane(column: pl.Series) -> Lanes:
-    """The first 64 of them, from the first column of each key."""
+def _frame_hashes(column: pl.Series) -> Hashes:
+    """The first of `key_hashes`, without the cost of the second."""
     if len(column) <= FEW_TEXTS:
         return hash_few_texts(column)
     hashed = column.to_frame().select(plh.col(column.name).nchash.xxh3_64())
-    return _lane(hashed, column.name)
+    return _to_uint64(hashed.to_series())
 
 
-def _lane(hashed: pl.DataFrame, name: str) -> Lanes:
-    lane: npt.NDArray[Any] = hashed.get_column(name).to_numpy()
-    return lane.astype(np.uint64, copy=False)
+def _to_uint64(column: pl.Series) -> Hashes:
+    values: npt.NDArray[Any] = column.to_numpy()
+    return values.astype(np.uint64, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyIndex:
     """The keys of one data file."""
 
-    runs: Lanes
-    """First lanes, by bucket; rows of one frame lie together in a sorted file."""
-    starts: npt.NDArray[np.uint32]
-    counts: npt.NDArray[np.uint32]
-    second: Lanes
-    row_hash: npt.NDArray[np.int64]
+    run_hashes: Hashes
+    """The frame hash of each run, by bucket."""
+    run_starts: npt.NDArray[np.uint32]
+    """The place in the file of each run's first row."""
+    run_counts: npt.NDArray[np.uint32]
+    """How many rows each run has."""
+    key_hashes: Hashes
+    """The key hash of each row of the file, by place."""
+    row_hashes: npt.NDArray[np.int64]
+    """The `row_hash` of each row of the file, by place."""
     shift: np.uint64
-    """How far a lane is shifted to give its bucket."""
-    buckets: npt.NDArray[np.int64]
-    """Where in `runs` each bucket starts: hashes spread evenly, about one a bucket."""
+    """How far a frame hash is shifted right to give its bucket."""
+    bucket_starts: npt.NDArray[np.int64]
+    """Where in `run_hashes` each bucket starts, and where the last ends.
+
+    Hashes spread evenly and there are as many buckets as runs, so a bucket has
+    about one run: a lookup is two reads, where a binary search would be twenty.
+    """
 
     @classmethod
     def of(cls, rows: pl.DataFrame, key: Sequence[str]) -> "KeyIndex":
         """The index of a file with these rows in this order: key and `row_hash`."""
-        first, second = key_lanes(rows, key)
-        height = len(first)
+        of_frame, of_key = key_hashes(rows, key)
+        height = len(of_frame)
+        # A file that is not sorted has more runs than frames, and the index is
+        # as right: a frame is then found in several runs.
         is_start = np.ones(height, dtype=bool)
-        is_start[1:] = first[1:] != first[:-1]
+        is_start[1:] = of_frame[1:] != of_frame[:-1]
         starts = np.flatnonzero(is_start)
         counts = np.diff(np.append(starts, height))
-        order = _by_first_bits(first[starts])
-        runs = first[starts][order]
+        order = _order_by_first_bits(of_frame[starts])
+        run_hashes = of_frame[starts][order]
         return cls(
-            runs,
+            run_hashes,
             starts[order].astype(np.uint32),
             counts[order].astype(np.uint32),
-            second,
+            of_key,
             rows.get_column("row_hash").to_numpy(),
-            *_buckets(runs),
+            *_buckets(run_hashes),
         )
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return 16 * len(self.runs) + 16 * len(self.second)
+        return 16 * len(self.run_hashes) + 16 * len(self.key_hashes)
 
-    def find(self, first: Lanes, second: Lanes) -> tuple[Places, Places]:
-        """Which of the wanted keys are in the file, and in which places."""
-        if not len(first):
-            return _NOTHING, _NOTHING
-        # Labels of one frame come together, so each frame is searched for once.
-        starts = np.flatnonzero(np.append(True, first[1:] != first[:-1]))
-        counts = np.diff(np.append(starts, len(first)))
-        group, held = self.of_frames(first[starts])
-        candidate, wanted = _spread(starts[group], counts[group])
-        places = held[candidate]
-        same = self.second[places] == second[wanted]
-        return wanted[same], places[same]
+    def find(self, of_frame: Hashes, of_key: Hashes) -> Matches:
+        """Which of the wanted keys are in the file, and where.
 
-    def of_frames(self, first: Lanes) -> tuple[Places, Places]:
-        """The rows of whole frames: which wanted frame each is of, and its place."""
-        if not len(self.runs):
-            return _NOTHING, _NOTHING
-        bucket = (first >> self.shift).astype(np.int64)
-        low, high = self.buckets[bucket], self.buckets[bucket + 1]
-        wanted, run = _spread(low, high - low)
-        same = self.runs[run] == first[wanted]
+        Args:
+            of_frame: The wanted keys' frame hashes; equal ones side by side.
+            of_key: The wanted keys' key hashes.
+        """
+        if not len(of_frame):
+            return Matches(_NO_PLACES, _NO_PLACES, self.row_hashes[:0])
+        # Labels of one frame come side by side, so each frame is searched for once.
+        starts = np.flatnonzero(np.append(True, of_frame[1:] != of_frame[:-1]))
+        counts = np.diff(np.append(starts, len(of_frame)))
+        # Every row of a wanted frame is held against every key wanted of it.
+        group, row = self.of_frames(of_frame[starts])
+        pair, wanted = _expand_ranges(starts[group], counts[group])
+        places = row[pair]
+        same = self.key_hashes[places] == of_key[wanted]
+        wanted, places = wanted[same], places[same]
+        return Matches(wanted, places, self.row_hashes[places])
+
+    def of_frames(self, of_frame: Hashes) -> tuple[Places, Places]:
+        """The rows of whole frames.
+
+        Args:
+            of_frame: The wanted frames' hashes.
+
+        Returns:
+            For each row, which wanted frame it is of, and its place in the file.
+        """
+        if not len(self.run_hashes):
+            return _NO_PLACES, _NO_PLACES
+        bucket = (of_frame >> self.shift).astype(np.int64)
+        low, high = self.bucket_starts[bucket], self.bucket_starts[bucket + 1]
+        wanted, run = _expand_ranges(low, high - low)
+        # A bucket is named by the first bits alone; the others are compared here.
+        same = self.run_hashes[run] == of_frame[wanted]
         wanted, run = wanted[same], run[same]
-        held, places = _spread(self.starts[run].astype(np.int64), self.counts[run])
+        held, places = _expand_ranges(
+            self.run_starts[run].astype(np.int64), self.run_counts[run]
+        )
         return wanted[held], places
 
     def save(self, path: Path) -> None:
         """Write the index to a file of its own."""
-        head = np.array([_MAGIC, len(self.runs), len(self.second)], dtype=np.uint64)
+        sizes = [_MAGIC, len(self.run_hashes), len(self.key_hashes)]
+        head = np.array(sizes, dtype=np.uint64)
+        # Arrays of 8 bytes first: a mapped file keeps each of them aligned.
         with path.open("wb") as file:
-            for long in (head, self.runs, self.second, self.row_hash):
+            for long in (head, self.run_hashes, self.key_hashes, self.row_hashes):
                 file.write(long.tobytes())
-            for short in (self.starts, self.counts):
+            for short in (self.run_starts, self.run_counts):
                 file.write(short.tobytes())
 
     @classmethod
@@ -148,160 +217,162 @@ class KeyIndex:
             data: npt.NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
         else:
             data = np.fromfile(path, dtype=np.uint8)
-        if size < 24:  # noqa: PLR2004 - three numbers of eight bytes
+        if size < _HEAD_BYTES:
             return None
-        magic, runs, rows = (int(part) for part in data[:24].view(np.uint64))
-        if magic != _MAGIC or size != 24 + 16 * runs + 16 * rows:
+        magic, runs, rows = (int(part) for part in data[:_HEAD_BYTES].view(np.uint64))
+        # The size follows from the head: a file cut short is not taken.
+        if magic != _MAGIC or size != _HEAD_BYTES + 16 * runs + 16 * rows:
             return None
         parts: list[npt.NDArray[np.uint8]] = []
-        at = 24
+        at = _HEAD_BYTES
         for width in (8 * runs, 8 * rows, 8 * rows, 4 * runs, 4 * runs):
             parts.append(data[at : at + width])
             at += width
+        run_hashes = parts[0].view(np.uint64)
         return cls(
-            parts[0].view(np.uint64),
+            run_hashes,
             parts[3].view(np.uint32),
             parts[4].view(np.uint32),
             parts[1].view(np.uint64),
             parts[2].view(np.int64),
-            *_buckets(parts[0].view(np.uint64)),
+            *_buckets(run_hashes),
         )
 
 
-def _by_first_bits(lanes: Lanes) -> Places:
-    """The order of lanes by their first bits, as many as buckets can have.
+def _order_by_first_bits(hashes: Hashes) -> Places:
+    """The order of hashes by their first bits, as many as buckets can have.
 
-    The places ride in the last bits, so numbers are sorted and not pointers to
+    Their places ride in the last bits, so numbers are sorted and not pointers to
     them: a quarter of the time.
     """
-    bits = np.uint64(len(lanes).bit_length())
-    last = (np.uint64(1) << bits) - np.uint64(1)
-    packed = (lanes & ~last) | np.arange(len(lanes), dtype=np.uint64)
-    return (np.sort(packed) & last).astype(np.int64)
+    bits = np.uint64(len(hashes).bit_length())
+    place_mask = (np.uint64(1) << bits) - np.uint64(1)
+    packed = (hashes & ~place_mask) | np.arange(len(hashes), dtype=np.uint64)
+    return (np.sort(packed) & place_mask).astype(np.int64)
 
 
-def _buckets(runs: Lanes) -> tuple[np.uint64, npt.NDArray[np.int64]]:
-    bits = max(1, min(24, len(runs).bit_length()))
+def _buckets(run_hashes: Hashes) -> tuple[np.uint64, npt.NDArray[np.int64]]:
+    """`KeyIndex.shift` and `bucket_starts` for runs sorted by their first bits."""
+    bits = max(1, min(_MOST_BUCKET_BITS, len(run_hashes).bit_length()))
     shift = np.uint64(64 - bits)
-    held = np.bincount((runs >> shift).astype(np.int64), minlength=1 << bits)
-    return shift, np.concatenate(([0], np.cumsum(held)))
+    sizes = np.bincount((run_hashes >> shift).astype(np.int64), minlength=1 << bits)
+    return shift, np.concatenate(([0], np.cumsum(sizes)))
 
 
-def _spread(
+def _expand_ranges(
     starts: npt.NDArray[Any], counts: npt.NDArray[Any]
 ) -> tuple[Places, Places]:
-    """Every number of each range, and which range it is of."""
+    """Which range each number is of, and every number of each range, in order.
+
+    Starts [7, 3] with counts [2, 3] give [0, 0, 1, 1, 1] and [7, 8, 3, 4, 5].
+    """
     which = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     before = np.cumsum(counts, dtype=np.int64) - counts
     return which, np.arange(len(which), dtype=np.int64) + (starts - before)[which]
 
 
-MEMORY_BYTES: Final = 512 * 1024**2
-"""How much of the indexes is kept in memory, at the most."""
+def search_file(
+    rows: pl.DataFrame, key: Sequence[str], of_frame: Hashes, of_key: Hashes
+) -> Matches:
+    """Which of the wanted keys are among rows, without an index of all of them.
 
-_SAVED_ROWS: Final = 200_000
-_SCANS_BEFORE_INDEX: Final = 16
-
-
-def _name(path: str) -> str:
-    """A data file's own name: tables that share a file share its index."""
-    return path.rsplit("/", 1)[-1]
+    Args:
+        rows: Those of a file, in its order: key and `row_hash`.
+        key: The columns of the key.
+        of_frame: The wanted keys' frame hashes; equal ones side by side.
+        of_key: The wanted keys' key hashes.
+    """
+    # A table of truth values, indexed by the first bits of a frame hash: most rows are
+    # dismissed by one read from it, and the few that are left get an index.
+    bits = max(_SEARCH_LEAST_BITS, len(of_frame).bit_length() + _SEARCH_BITS_A_KEY)
+    shift = np.uint64(64 - bits)
+    is_wanted = np.zeros(1 << bits, dtype=bool)
+    is_wanted[of_frame >> shift] = True
+    near = np.flatnonzero(is_wanted[_frame_hashes(rows.get_column(key[0])) >> shift])
+    matches = KeyIndex.of(rows[near], key).find(of_frame, of_key)
+    return matches._replace(places=near[matches.places])
 
 
 class IndexCache:
-    """The key indexes of data files, by the files' names, which are never used twice."""
+    """The key indexes of data files, in memory and in the local cache folder.
+
+    They are kept by the files' names, which are never used twice, without their
+    folders: tables that share a file share its index.
+    """
 
     def __init__(self) -> None:
-        self._at_hand: OrderedDict[str, KeyIndex] = OrderedDict()
+        # Least recently used first.
+        self._indexes: OrderedDict[str, KeyIndex] = OrderedDict()
         self._bytes = 0
         self._misses: dict[str, int] = {}
-        self._wanted: dict[str, Callable[[], KeyIndex]] = {}
+        self._queue: dict[str, Callable[[], KeyIndex]] = {}
+        # Lookups of several files, and the background thread, come here at once.
         self._lock = threading.Lock()
 
     def get(self, path: str) -> KeyIndex | None:
-        """The index of a data file, if it is at hand."""
-        name = _name(path)
+        """The index of a data file, if it was made before and kept."""
+        name = _file_name(path)
         with self._lock:
-            if name in self._at_hand:
-                self._at_hand.move_to_end(name)
-                return self._at_hand[name]
-        found = cached(f"{name}.keys", KeyIndex.load)
-        if found is not None:
-            self._keep(name, found)
-        return found
+            if name in self._indexes:
+                self._indexes.move_to_end(name)
+                return self._indexes[name]
+        # Read outside of the lock: two threads may both do it, and one result stays.
+        index = cached(f"{name}.keys", KeyIndex.load)
+        if index is not None:
+            self._keep(name, index)
+        return index
 
     def put(self, path: str, index: KeyIndex) -> None:
         """Keep the index of a data file."""
-        self._keep(_name(path), index)
-        if len(index.second) >= _SAVED_ROWS:
-            keep(f"{_name(path)}.keys", index.save)
+        self._keep(_file_name(path), index)
+        if len(index.key_hashes) >= _SAVED_ROWS:
+            keep(f"{_file_name(path)}.keys", index.save)
 
-    def want(self, path: str, make: Callable[[], KeyIndex]) -> bool:
-        """Ask for an index to be made later, by `make_wanted`.
+    def queue(self, path: str, make: Callable[[], KeyIndex]) -> bool:
+        """Ask for an index to be made later, by `make_queued`.
 
         Returns:
-            False if it was asked for before: whoever asks again makes it now.
+            False if it was queued before; it is taken out then, and made by whoever
+            asked again.
         """
         with self._lock:
-            if self._wanted.pop(path, None) is not None:
+            if self._queue.pop(path, None) is not None:
                 return False
-            self._wanted[path] = make
+            self._queue[path] = make
             return True
 
     @property
-    def is_wanted(self) -> bool:
+    def has_queued(self) -> bool:
         """Whether there is anything to make."""
-        return bool(self._wanted)
+        return bool(self._queue)
 
-    def make_wanted(self) -> None:
-        """Make what was asked for; what `make` raises ends it, the rest stays."""
+    def make_queued(self) -> None:
+        """Make the queued indexes; an error of one ends it, the others stay queued."""
         while True:
             with self._lock:
-                if not self._wanted:
+                if not self._queue:
                     return
-                path, make = self._wanted.popitem()
+                path, make = self._queue.popitem()
+            # A writer, or another lookup, may have made it meanwhile.
             if self.get(path) is None:
                 self.put(path, make())
 
-    def is_asked_often(self, path: str) -> bool:
-        """Count that a file without an index is asked; whether it pays to make one."""
+    def count_miss(self, path: str) -> bool:
+        """Count a lookup in a file without an index; whether it pays to make one now."""
         self._misses[path] = self._misses.get(path, 0) + 1
         return self._misses[path] > _SCANS_BEFORE_INDEX
 
     def _keep(self, name: str, index: KeyIndex) -> None:
         with self._lock:
-            if name in self._at_hand:
+            if name in self._indexes:
                 return
-            self._at_hand[name] = index
+            self._indexes[name] = index
             self._bytes += index.size
-            while self._bytes > MEMORY_BYTES and len(self._at_hand) > 1:
-                _, old = self._at_hand.popitem(last=False)
-                self._bytes -= old.size
+            # The newest stays even if it is over the bound alone: it is in use.
+            while self._bytes > MEMORY_BYTES and len(self._indexes) > 1:
+                _, oldest = self._indexes.popitem(last=False)
+                self._bytes -= oldest.size
 
 
-_BITS_A_KEY: Final = 5
-"""Two to the power of this is how many places the table has for each key."""
-_LEAST_BITS: Final = 12
-
-
-def search_file(
-    rows: pl.DataFrame, key: Sequence[str], first: Lanes, second: Lanes
-) -> tuple[Places, Places, npt.NDArray[np.int64]]:
-    """Which of the wanted keys are among rows, in which places, with which hash.
-
-    Args:
-        rows: Those of a file, in its order: key and `row_hash`.
-        key: The columns of the key.
-        first: The wanted keys' lanes, as `key_lanes` gives them; those of one
-            first column lie together.
-        second: The same.
-    """
-    bits = max(_LEAST_BITS, len(first).bit_length() + _BITS_A_KEY)
-    shift = np.uint64(64 - bits)
-    is_wanted = np.zeros(1 << bits, dtype=bool)
-    is_wanted[first >> shift] = True
-    lanes = frame_lane(rows.get_column(key[0]))
-    near = np.flatnonzero(is_wanted[lanes >> shift])
-    index = KeyIndex.of(rows[near], key)
-    which, places = index.find(first, second)
-    return which, near[places], index.row_hash[places]
+def _file_name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

@@ -1,8 +1,14 @@
-"""Looking keys up in a table: what is there, and in which place of which file.
+"""Looking keys up in a table: which are there, and in which row of which file.
 
-Statistics and the sorted keys cut the wanted keys to each file. A file is then
-asked by its key index; a large file that few keys are wanted from, and that has
-no index yet, is scanned, since that costs less than making one.
+    the wanted keys, sorted by frame id
+      → for each data file, the slice of them that its bounds allow
+      → asked of the file, in the cheapest of four ways (`FileKeys.find`)
+      → without the rows that the file's deletion vector names: they are dead
+      → key, `_old_hash` and `_old_at` of each key that is there
+
+A *place* is a row's number in its file, from 0. A row's *location* (`_old_at`) is
+the number of its file in the state, times 2^32, plus its place. *Hashes* of keys
+are those of `key_index`: 64 bits of the frame id, and 64 of the whole key.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +22,12 @@ import numpy.typing as npt
 import polars as pl
 
 from lakehouse.delta.key_index import (
+    Hashes,
     IndexCache,
     KeyIndex,
-    Lanes,
+    Matches,
     Places,
-    key_lanes,
+    key_hashes,
     search_file,
 )
 from lakehouse.delta.scan import PLACE
@@ -29,97 +36,43 @@ from lakehouse.model.contracts import Contract
 from lakehouse.model.operations import OLD_AT, OLD_HASH
 from lakehouse.storage import Store, collect, collect_all
 
-_FEW_KEYS: Final = 64
+# Up to so many keys of a large file are scanned for: Parquet's own statistics then
+# leave few row groups to read, and an index would cost a read of all of them.
+_SCAN_KEYS: Final = 64
+# Smaller files are indexed whatever is wanted of them. Ten million rows take a third
+# of a second, so these about half a millisecond: less than a scan takes to plan.
 _SMALL_FILE_ROWS: Final = 16_384
+# Where one row in so many is wanted, a search would look at most rows closely, so
+# the index is made at once.
 _DENSE: Final = 8
-"""Where one row in so many is wanted, a search looks at most rows closely."""
+_FILE_SHIFT: Final = 32  # bits of a location that are the place: files have < 2^32 rows
+_THREADS: Final = 2  # Polars and NumPy release the interpreter's lock meanwhile
 
-Found = tuple[Places, Places, npt.NDArray[np.int64]]
-
-
-class FileKeys:
-    """The keys of the data files of one table."""
-
-    def __init__(
-        self, store: Store, schema: pl.Schema, key: Sequence[str], cache: IndexCache
-    ) -> None:
-        self._store = store
-        self._schema = schema
-        self._key = key
-        self._cache = cache
-
-    def find(self, path: str, rows: int, first: Lanes, second: Lanes) -> Found | None:
-        """Which of the wanted keys a file holds: which, their places, their hashes.
-
-        Args:
-            path: The file.
-            rows: How many it has.
-            first: The wanted keys' lanes, as `key_lanes` gives them.
-            second: The same.
-
-        Returns:
-            None where it is cheaper to scan the file.
-        """
-        worth_a_search = (
-            rows > _SMALL_FILE_ROWS and _FEW_KEYS < len(first) < rows / _DENSE
-        )
-        index = self._cache.get(path)
-        if index is None and worth_a_search:
-            if self._cache.want(path, partial(self._made, path)):
-                return search_file(self._read(path), self._key, first, second)
-            index = self._made_now(path)
-        elif index is None:
-            index = self._made_if_it_pays(path, rows, len(first))
-        if index is None:
-            return None
-        which, places = index.find(first, second)
-        return which, places, index.row_hash[places]
-
-    def index(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
-        """The file's index, made now if that pays for so many wanted keys."""
-        index = self._cache.get(path)
-        return index or self._made_if_it_pays(path, rows, wanted)
-
-    def _made_if_it_pays(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
-        few = wanted <= _FEW_KEYS and rows > _SMALL_FILE_ROWS
-        if few and not self._cache.is_asked_often(path):
-            return None
-        return self._made_now(path)
-
-    def _made_now(self, path: str) -> KeyIndex:
-        index = self._made(path)
-        self._cache.put(path, index)
-        return index
-
-    def _made(self, path: str) -> KeyIndex:
-        return KeyIndex.of(self._read(path), self._key)
-
-    def _read(self, path: str) -> pl.DataFrame:
-        rows = self._store.scan([path], self._schema)
-        return collect(rows.select(*self._key, "row_hash"))
-
-
-_FILE_SHIFT: Final = 32
-_THREADS: Final = 2
-
-_Told = TypeVar("_Told")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A file, and the wanted keys that its bounds allow."""
+class _Candidate:
+    """A data file, and the wanted keys that it may hold by its bounds."""
 
     number: int
+    """Of the file, in the order of the state's files."""
     file: DataFile
     start: int
-    length: int
+    """The first of those keys, among all wanted ones, which are sorted."""
+    stop: int
+    """One past the last of them."""
 
 
 class Lookup:
     """Looks keys up in one table at one version.
 
-    A row's location (`_old_at`) is its file's number in the state, times 2^32,
-    plus its place in the file.
+    Args:
+        store: Where the table lies.
+        table_path: Its folder.
+        state: Its files at the version.
+        contract: Its contract; the frame id is the first column of the key.
+        cache: The key indexes that there are, and takes those made here.
     """
 
     def __init__(
@@ -148,52 +101,64 @@ class Lookup:
             wanted: The columns of the key; each key once.
         """
         if not self._state.files or not wanted.height:
-            return self._nothing()
+            return self._none()
         wanted = _sorted(wanted[self._key], self._key[0])
-        lanes = key_lanes(wanted, self._key)
+        # Hashed once for all files: each takes its slice of the arrays.
+        of_frame, of_key = key_hashes(wanted, self._key)
 
-        def find(asked: _Asked) -> pl.DataFrame | None:
-            """What a file's keys say; None if it is to be scanned."""
-            mine = slice(asked.start, asked.start + asked.length)
-            told = self._files.find(
-                self._path_of(asked), asked.file.rows, *(lane[mine] for lane in lanes)
+        def find(candidate: _Candidate) -> pl.DataFrame | None:
+            """The keys that the file has; None if it is to be scanned."""
+            part = slice(candidate.start, candidate.stop)
+            matches = self._files.find(
+                self._path_of(candidate),
+                candidate.file.rows,
+                of_frame[part],
+                of_key[part],
             )
-            if told is None:
+            if matches is None:
                 return None
-            which, places, hashes = told
-            alive = _living(asked.file, places)
-            rows = wanted[which[alive] + asked.start]
-            return _located(rows, hashes[alive], asked, places[alive])
+            live = _live(candidate.file, matches.places)
+            # A match counts from the start of its slice, `wanted` from the first key.
+            keys = wanted[matches.wanted[live] + candidate.start]
+            places, hashes = matches.places[live], matches.row_hashes[live]
+            return _located(keys, hashes, candidate, places)
 
-        asked = list(self._asked(wanted.get_column(self._key[0])))
-        told = _side_by_side(find, asked)
-        found = [part for part in told if part is not None and part.height]
-        rest = [one for one, part in zip(asked, told, strict=True) if part is None]
-        found += self._scanned(rest, wanted, self._key)
-        return pl.concat(found) if found else self._nothing()
+        candidates = list(self._candidates(wanted.get_column(self._key[0])))
+        located = _in_parallel(find, candidates)
+        parts = [part for part in located if part is not None and part.height]
+        unanswered = [
+            candidate
+            for candidate, part in zip(candidates, located, strict=True)
+            if part is None
+        ]
+        # All scans together: Polars reads their files side by side.
+        parts += self._scan(unanswered, wanted, self._key)
+        return pl.concat(parts) if parts else self._none()
 
     def frames(self, frame_ids: pl.Series) -> pl.DataFrame:
         """Every row of some frames: key, `_old_hash`, `_old_at`."""
         if not self._state.files or not len(frame_ids):
-            return self._nothing()
-        name = self._key[0]
-        wanted = _sorted(frame_ids.alias(name).to_frame(), name)
+            return self._none()
+        frame_id = self._key[0]
+        wanted = _sorted(frame_ids.alias(frame_id).to_frame(), frame_id)
         if len(self._key) == 1:
             return self.keys(wanted)
-        lane = key_lanes(wanted, [name])[0]
+        of_frame, _ = key_hashes(wanted, [frame_id])
 
-        def may_hold(asked: _Asked) -> bool:
-            index = self._files.index(
-                self._path_of(asked), asked.file.rows, asked.length
-            )
-            mine = lane[asked.start : asked.start + asked.length]
-            return index is None or len(index.of_frames(mine)[0]) > 0
+        def may_hold(candidate: _Candidate) -> bool:
+            path, rows = self._path_of(candidate), candidate.file.rows
+            count = candidate.stop - candidate.start
+            index = self._files.index(path, rows, count)
+            part = of_frame[candidate.start : candidate.stop]
+            return index is None or len(index.of_frames(part)[0]) > 0
 
-        asked = list(self._asked(wanted.get_column(name)))
-        held = _side_by_side(may_hold, asked)
-        holding = [one for one, holds in zip(asked, held, strict=True) if holds]
-        found = self._scanned(holding, wanted, [name])
-        return pl.concat(found) if found else self._nothing()
+        candidates = list(self._candidates(wanted.get_column(frame_id)))
+        holds = _in_parallel(may_hold, candidates)
+        # Hashes lead to rows, not to their label ids, so files that hold a frame are
+        # read; the index only spares the files that hold none of them.
+        holding = [one for one, does in zip(candidates, holds, strict=True) if does]
+        parts = self._scan(holding, wanted, [frame_id])
+        return pl.concat(parts) if parts else self._none()
 
     def rows(self, located: pl.DataFrame) -> pl.DataFrame:
         """The full rows of located keys.
@@ -204,104 +169,193 @@ class Lookup:
         if not located.height:
             return pl.DataFrame(schema=self._state.schema)
         files = list(self._state.files.values())
-        lazy: list[pl.LazyFrame] = []
-        first = pl.col(self._key[0])
-        for number, places, mine in _grouped(located):
-            ids = mine.get_column(self._key[0])
+        frame_id = pl.col(self._key[0])
+        scans: list[pl.LazyFrame] = []
+        for number, places, keys in _by_file(located):
+            ids = keys.get_column(self._key[0])
+            # Places alone prune nothing; bounds of the sorted ids skip row groups.
+            in_bounds = frame_id.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
             rows = self._store.scan(
                 [f"{self._path}/{files[number].path}"],
                 self._state.schema,
                 row_index=PLACE,
             )
-            in_range = first.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
-            lazy.append(
-                rows.filter(in_range, pl.col(PLACE).is_in(places.implode())).drop(PLACE)
-            )
-        return pl.concat(collect_all(lazy))
+            at_places = pl.col(PLACE).is_in(places.implode())
+            scans.append(rows.filter(in_bounds, at_places).drop(PLACE))
+        return pl.concat(collect_all(scans))
 
-    def _asked(self, wanted: pl.Series) -> Iterator[_Asked]:
-        """The files that may hold some of the sorted keys, and which those are."""
-        height = len(wanted)
+    def _candidates(self, frame_ids: pl.Series) -> Iterator[_Candidate]:
+        """The files that may hold some of the wanted keys, by their sorted frame ids."""
+        height = len(frame_ids)
         if not height:
             return
-        least, most = wanted[0], wanted[-1]
+        least, most = frame_ids[0], frame_ids[-1]
         for number, file in enumerate(self._state.files.values()):
             low, high = file.min_key, file.max_key
             if low is None or high is None:
-                yield _Asked(number, file, 0, height)
+                yield _Candidate(number, file, 0, height)
             elif low <= most and least <= high:
-                start = wanted.search_sorted(low, side="left") if least < low else 0
-                end = wanted.search_sorted(high, side="right")
-                if end > start:
-                    yield _Asked(number, file, start, end - start)
+                start = frame_ids.search_sorted(low, side="left") if least < low else 0
+                stop = frame_ids.search_sorted(high, side="right")
+                # The bounds overlap, and yet all wanted keys may lie beside the file's.
+                if stop > start:
+                    yield _Candidate(number, file, start, stop)
 
-    def _path_of(self, asked: _Asked) -> str:
-        return f"{self._path}/{asked.file.path}"
+    def _path_of(self, candidate: _Candidate) -> str:
+        return f"{self._path}/{candidate.file.path}"
 
-    def _scanned(
-        self, asked: list[_Asked], wanted: pl.DataFrame, on: list[str]
+    def _scan(
+        self, candidates: list[_Candidate], wanted: pl.DataFrame, on: list[str]
     ) -> list[pl.DataFrame]:
-        """What files say that are read instead of looked up."""
+        """The located keys of files that are read instead of looked up.
+
+        Args:
+            candidates: The files.
+            wanted: Whole keys, or frame ids.
+            on: The columns of `wanted`.
+        """
         columns = [*self._key, "row_hash", PLACE]
-        lazy: list[pl.LazyFrame] = []
-        for one in asked:
-            ids = wanted.get_column(self._key[0]).slice(one.start, one.length)
-            rows = self._store.scan(
-                [self._path_of(one)], self._state.schema, row_index=PLACE
+        frame_id = pl.col(self._key[0])
+        scans: list[pl.LazyFrame] = []
+        for candidate in candidates:
+            count = candidate.stop - candidate.start
+            ids = wanted.get_column(self._key[0]).slice(candidate.start, count)
+            # Parquet's statistics skip row groups by bounds, and not by a set.
+            in_bounds = frame_id.is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
+            in_frames = frame_id.is_in(ids.unique().implode())
+            scan = self._store.scan(
+                [self._path_of(candidate)], self._state.schema, row_index=PLACE
             )
-            first = pl.col(self._key[0])
-            in_range = first.is_between(pl.lit(ids[0]), pl.lit(ids[-1]))
-            among = first.is_in(ids.unique().implode())
-            lazy.append(rows.filter(in_range, among).select(columns))
-        found: list[pl.DataFrame] = []
-        read = collect_all(lazy) if lazy else list[pl.DataFrame]()
-        for one, mine in zip(asked, read, strict=True):
-            if len(on) > 1:
-                mine = mine.join(wanted, on=on, how="semi")  # noqa: PLW2901
-            places = mine.get_column(PLACE).to_numpy().astype(np.int64)
-            alive = _living(one.file, places)
-            mine = mine[alive]  # noqa: PLW2901
-            hashes = mine.get_column("row_hash").to_numpy()
-            found.append(_located(mine.select(self._key), hashes, one, places[alive]))
-        return found
+            scans.append(scan.filter(in_bounds, in_frames).select(columns))
+        tables = collect_all(scans) if scans else []
+        parts: list[pl.DataFrame] = []
+        for candidate, table in zip(candidates, tables, strict=True):
+            rows = table.join(wanted, on=on, how="semi") if len(on) > 1 else table
+            places = rows.get_column(PLACE).to_numpy().astype(np.int64)
+            live = _live(candidate.file, places)
+            rows = rows[live]
+            hashes = rows.get_column("row_hash").to_numpy()
+            keys = rows.select(self._key)
+            parts.append(_located(keys, hashes, candidate, places[live]))
+        return parts
 
-    def _nothing(self) -> pl.DataFrame:
-        schema = dict.fromkeys(self._key, pl.String) | {
-            OLD_HASH: pl.Int64,
-            OLD_AT: pl.Int64,
-        }
-        return pl.DataFrame(schema=schema)
+    def _none(self) -> pl.DataFrame:
+        texts = dict.fromkeys(self._key, pl.String())
+        return pl.DataFrame(schema={**texts, OLD_HASH: pl.Int64(), OLD_AT: pl.Int64()})
 
 
-def _side_by_side(
-    work: Callable[[_Asked], _Told], asked: Sequence[_Asked]
-) -> list[_Told]:
-    """What work on each file comes to, on several cores where there are several."""
-    if len(asked) < 2:  # noqa: PLR2004 - nothing to do side by side
-        return [work(one) for one in asked]
+class FileKeys:
+    """The keys of the data files of one table, file by file."""
+
+    def __init__(
+        self, store: Store, schema: pl.Schema, key: Sequence[str], cache: IndexCache
+    ) -> None:
+        self._store = store
+        self._schema = schema
+        self._key = key
+        self._cache = cache
+
+    def find(
+        self, path: str, rows: int, of_frame: Hashes, of_key: Hashes
+    ) -> Matches | None:
+        """Which of the wanted keys a file holds.
+
+        The cheapest of four ways is taken: an index that there is; a scan, by the
+        caller, for few keys of a large file; a search through the file's keys, for
+        many keys of a large file that has no index yet, which is then made after
+        the answer; else an index made now.
+
+        Args:
+            path: The file.
+            rows: How many it has, dead ones included.
+            of_frame: The wanted keys' frame hashes; equal ones side by side.
+            of_key: The wanted keys' key hashes.
+
+        Returns:
+            The matches, dead rows among them; None where it is cheaper to scan.
+        """
+        is_search_cheaper = (
+            rows > _SMALL_FILE_ROWS and _SCAN_KEYS < len(of_frame) < rows / _DENSE
+        )
+        index = self._cache.get(path)
+        if index is None and is_search_cheaper:
+            # The first to ask gets a quick answer. Whoever asks again before the
+            # background made the index has shown that it pays, and makes it.
+            if self._cache.queue(path, partial(self._make, path)):
+                return search_file(self._read(path), self._key, of_frame, of_key)
+            index = self._make_and_keep(path)
+        elif index is None:
+            index = self._make_if_it_pays(path, rows, len(of_frame))
+        return None if index is None else index.find(of_frame, of_key)
+
+    def index(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
+        """The file's index, made now if that pays for so many wanted keys."""
+        index = self._cache.get(path)
+        return index or self._make_if_it_pays(path, rows, wanted)
+
+    def _make_if_it_pays(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
+        is_scan_cheaper = wanted <= _SCAN_KEYS and rows > _SMALL_FILE_ROWS
+        if is_scan_cheaper and not self._cache.count_miss(path):
+            return None
+        return self._make_and_keep(path)
+
+    def _make_and_keep(self, path: str) -> KeyIndex:
+        index = self._make(path)
+        self._cache.put(path, index)
+        return index
+
+    def _make(self, path: str) -> KeyIndex:
+        return KeyIndex.of(self._read(path), self._key)
+
+    def _read(self, path: str) -> pl.DataFrame:
+        rows = self._store.scan([path], self._schema)
+        return collect(rows.select(*self._key, "row_hash"))
+
+
+def _in_parallel(
+    work: Callable[[_Candidate], _T], candidates: Sequence[_Candidate]
+) -> list[_T]:
+    """The results of work on each file, in the order of the files."""
+    if len(candidates) < 2:  # noqa: PLR2004 - a pool would only cost its start
+        return [work(candidate) for candidate in candidates]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(work, asked))
+        return list(pool.map(work, candidates))
 
 
-def places_by_file(at: pl.Series) -> dict[int, npt.NDArray[np.uint32]]:
-    """Locations as places, ascending, by the number of the file."""
-    numbers = np.sort(at.to_numpy())
-    files = numbers >> _FILE_SHIFT
-    places = (numbers & ((1 << _FILE_SHIFT) - 1)).astype(np.uint32)
-    edges = np.flatnonzero(np.diff(files)) + 1
-    parts = np.split(places, edges)
-    firsts = files[np.concatenate(([0], edges))] if len(files) else files
-    return {int(number): part for number, part in zip(firsts, parts, strict=False)}
+def _live(file: DataFile, places: npt.NDArray[Any]) -> Places:
+    """Which of these places have rows that no deletion vector names."""
+    if not file.dead_rows or not len(places):
+        return np.arange(len(places))
+    dead = file.dead
+    # `dead` is sorted: a place is dead where the first dead one not below it equals
+    # it. Beyond the last one the index is clipped, and the comparison fails.
+    nearest = np.searchsorted(dead, places).clip(max=len(dead) - 1)
+    return np.flatnonzero(dead[nearest] != places)
 
 
-def file_number() -> pl.Expr:
-    """The number of the file that a location is in."""
-    return pl.col(OLD_AT) // (1 << _FILE_SHIFT)
+def _located(
+    keys: pl.DataFrame,
+    row_hashes: npt.NDArray[np.int64],
+    candidate: _Candidate,
+    places: npt.NDArray[Any],
+) -> pl.DataFrame:
+    """Keys with the hashes and locations of their rows."""
+    old_at = places.astype(np.int64) + (candidate.number << _FILE_SHIFT)
+    # A mapped index gives arrays of memmap; `np.array` makes plain ones of them.
+    return keys.with_columns(
+        pl.Series(OLD_HASH, np.array(row_hashes)), pl.Series(OLD_AT, old_at)
+    )
 
 
-def _grouped(
+def _sorted(wanted: pl.DataFrame, frame_id: str) -> pl.DataFrame:
+    # Bounds cut sorted keys to slices, and equal frame ids must lie side by side.
+    return wanted if wanted.get_column(frame_id).is_sorted() else wanted.sort(frame_id)
+
+
+def _by_file(
     located: pl.DataFrame,
 ) -> Iterator[tuple[int, pl.Series, pl.DataFrame]]:
+    """For each file its number, and the places and keys of the rows located in it."""
     numbered = located.with_columns(
         _file=file_number(),
         _place=(pl.col(OLD_AT) % (1 << _FILE_SHIFT)).cast(pl.get_index_type()),
@@ -310,26 +364,19 @@ def _grouped(
         yield int(str(number)), rows.get_column("_place"), rows
 
 
-def _sorted(wanted: pl.DataFrame, first: str) -> pl.DataFrame:
-    return wanted if wanted.get_column(first).is_sorted() else wanted.sort(first)
+def places_by_file(at: pl.Series) -> dict[int, npt.NDArray[np.uint32]]:
+    """Locations as places, ascending, by the number of the file."""
+    # Sorted, the locations of one file lie side by side, and its places ascend.
+    locations = np.sort(at.to_numpy())
+    files = locations >> _FILE_SHIFT
+    places = (locations & ((1 << _FILE_SHIFT) - 1)).astype(np.uint32)
+    edges = np.flatnonzero(np.diff(files)) + 1
+    parts = np.split(places, edges)
+    firsts = files[np.concatenate(([0], edges))] if len(files) else files
+    # Not strict: without any location, `split` still gives one empty part.
+    return {int(number): part for number, part in zip(firsts, parts, strict=False)}
 
 
-def _living(file: DataFile, places: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Which of some places of a file have rows that are not dead."""
-    if not file.dead_rows or not len(places):
-        return np.arange(len(places))
-    dead = file.dead
-    near = np.searchsorted(dead, places).clip(max=len(dead) - 1)
-    return np.flatnonzero(dead[near] != places)
-
-
-def _located(
-    keys: pl.DataFrame,
-    hashes: npt.NDArray[np.int64],
-    asked: _Asked,
-    places: npt.NDArray[Any],
-) -> pl.DataFrame:
-    at = places.astype(np.int64) + (asked.number << _FILE_SHIFT)
-    return keys.with_columns(
-        pl.Series(OLD_HASH, np.array(hashes)), pl.Series(OLD_AT, at)
-    )
+def file_number() -> pl.Expr:
+    """The number of the file that a location is in."""
+    return pl.col(OLD_AT) // (1 << _FILE_SHIFT)

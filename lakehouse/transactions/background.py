@@ -48,7 +48,7 @@ def compact_later(collection: Collection, version: int) -> None:
 
 def index_later(collection: Collection) -> None:
     """Make the key indexes that a merge did without."""
-    if collection.indexes.is_wanted:
+    if collection.indexes.has_queued:
         _start(_index, collection)
 
 
@@ -90,7 +90,7 @@ def _checkpoint(collection: Collection, version: int) -> None:
 
 def _index(collection: Collection) -> None:
     try:
-        collection.indexes.make_wanted()
+        collection.indexes.make_queued()
     except Exception:  # noqa: BLE001 - what is not there is searched for again
         _log.warning("no key index of %s", collection.path, exc_info=True)
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.delta.key_index import key_lanes
+from lakehouse.delta.key_index import key_hashes
 from lakehouse.errors import NotFoundError
 from lakehouse.merging.rows import logical_columns
 from lakehouse.model.contracts import Contract
@@ -93,7 +93,7 @@ class RowJudge:
         versions = rows.select("upload_id").join(
             self._uploads, on="upload_id", how="left", maintain_order="left"
         )["_version"]
-        first, second = key_lanes(rows, self.key)
+        first, second = key_hashes(rows, self.key)
         batch = Batch(
             start,
             first,
@@ -217,8 +217,8 @@ class RowReader:
         """The key with that hash in a file, as text."""
         key = self._judge.key
         for rows in self._decoded(copy, key):
-            lanes = key_lanes(rows, key)
-            at = np.flatnonzero((lanes[0] == first) & (lanes[1] == second))
+            of_frame, of_key = key_hashes(rows, key)
+            at = np.flatnonzero((of_frame == first) & (of_key == second))
             if len(at):
                 return key_text(rows.row(int(at[0])))
         return "?"

@@ -1,5 +1,6 @@
 """Key indexes find what a plain search finds, and survive their cache."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lakehouse.delta.key_index import IndexCache, KeyIndex, key_lanes
+from lakehouse.delta.key_index import IndexCache, KeyIndex, key_hashes
 
 KEY = ["frame_id", "label_id"]
 IDS = st.sampled_from(["a", "b", "c", "d"])
@@ -22,52 +23,52 @@ def rows_of(keys: list[tuple[str, str]]) -> pl.DataFrame:
     st.lists(st.tuples(IDS, IDS), unique=True),
     st.lists(st.tuples(IDS, IDS), unique=True),
 )
-def test_it_finds_what_is_there(
+def test_an_index_finds_exactly_the_wanted_keys_that_the_file_holds(
     held: list[tuple[str, str]], wanted: list[tuple[str, str]]
 ) -> None:
     index = KeyIndex.of(rows_of(held), KEY)
 
-    which, places = index.find(*key_lanes(rows_of(wanted), KEY))
+    which, places, _ = index.find(*key_hashes(rows_of(wanted), KEY))
 
-    found = {wanted[i]: held[place] for i, place in zip(which, places, strict=True)}
-    assert found == {key: key for key in wanted if key in held}
+    matches = {wanted[i]: held[place] for i, place in zip(which, places, strict=True)}
+    assert matches == {key: key for key in wanted if key in held}
 
 
 @given(st.lists(st.tuples(IDS, IDS), unique=True), st.sets(IDS))
-def test_it_finds_the_rows_of_whole_frames(
+def test_an_index_finds_every_row_of_wanted_frames(
     held: list[tuple[str, str]], wanted: set[str]
 ) -> None:
     names = sorted(wanted)
     index = KeyIndex.of(rows_of(held), KEY)
     frames = pl.DataFrame({"frame_id": names}, schema={"frame_id": pl.String})
 
-    which, places = index.of_frames(key_lanes(frames, ["frame_id"])[0])
+    which, places = index.of_frames(key_hashes(frames, ["frame_id"])[0])
 
-    found = sorted(
+    rows = sorted(
         (names[i], held[place]) for i, place in zip(which, places, strict=True)
     )
-    assert found == sorted((key[0], key) for key in held if key[0] in wanted)
+    assert rows == sorted((key[0], key) for key in held if key[0] in wanted)
 
 
-def test_it_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_index_is_loaded_with_equal_arrays(tmp_path: Path) -> None:
     index = KeyIndex.of(rows_of([("a", "1"), ("a", "2"), ("b", "1")]), KEY)
     index.save(tmp_path / "x.keys")
 
-    found = KeyIndex.load(tmp_path / "x.keys")
+    loaded = KeyIndex.load(tmp_path / "x.keys")
 
-    assert found is not None
-    for name in ("runs", "starts", "counts", "second", "row_hash", "buckets"):
-        assert np.array_equal(getattr(found, name), getattr(index, name))
+    assert loaded is not None
+    for field in fields(KeyIndex):
+        assert np.array_equal(getattr(loaded, field.name), getattr(index, field.name))
 
 
-@pytest.mark.parametrize("damage", [b"", b"short", bytes(100)])
-def test_a_damaged_file_is_no_index(tmp_path: Path, damage: bytes) -> None:
-    (tmp_path / "x.keys").write_bytes(damage)
+@pytest.mark.parametrize("content", [b"", b"short", bytes(100)])
+def test_a_damaged_file_is_no_index(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.keys").write_bytes(content)
 
     assert KeyIndex.load(tmp_path / "x.keys") is None
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
+def test_indexes_are_kept_in_memory_where_the_folder_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -81,7 +82,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     assert IndexCache().get("t/part-1.parquet") is None
 
 
-def test_what_was_saved_serves_another_process(
+def test_a_saved_index_serves_a_cache_made_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path))
@@ -91,7 +92,9 @@ def test_what_was_saved_serves_another_process(
     assert IndexCache().get("t/part-1.parquet") is not None
 
 
-def test_the_folder_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_indexes_stay_within_the_bytes_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path))
     monkeypatch.setattr("lakehouse.delta.key_index._SAVED_ROWS", 1)
     monkeypatch.setattr("lakehouse.storage.cache.FOLDER_BYTES", 200)

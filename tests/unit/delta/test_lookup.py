@@ -1,4 +1,4 @@
-"""Asking data files for keys: a search and an index say the same."""
+"""Keys of data files: a search and an index give the same matches."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lakehouse.delta import lookup as file_keys
-from lakehouse.delta.key_index import IndexCache, KeyIndex, key_lanes, search_file
+from lakehouse.delta import lookup
+from lakehouse.delta.key_index import IndexCache, KeyIndex, key_hashes, search_file
 from lakehouse.delta.lookup import FileKeys
 from lakehouse.storage.local import LocalStore
 
@@ -30,22 +30,19 @@ def rows_of(held: list[tuple[str, str]]) -> pl.DataFrame:
 def test_a_search_finds_what_an_index_finds(
     held: list[tuple[str, str]], wanted: list[tuple[str, str]]
 ) -> None:
-    rows, lanes = rows_of(held), key_lanes(rows_of(wanted), KEY)
+    rows, hashes = rows_of(held), key_hashes(rows_of(wanted), KEY)
     index = KeyIndex.of(rows, KEY)
 
-    which, places, hashes = search_file(rows, KEY, *lanes)
+    searched, indexed = search_file(rows, KEY, *hashes), index.find(*hashes)
 
-    told, told_places = index.find(*lanes)
-    assert sorted(zip(which, places, strict=True)) == sorted(
-        zip(told, told_places, strict=True)
-    )
-    assert hashes.tolist() == index.row_hash[places].tolist()
+    assert sorted(zip(*searched, strict=True)) == sorted(zip(*indexed, strict=True))
+    assert searched.row_hashes.tolist() == index.row_hashes[searched.places].tolist()
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IndexCache:
-    monkeypatch.setattr(file_keys, "_SMALL_FILE_ROWS", 100)
-    monkeypatch.setattr(file_keys, "_FEW_KEYS", 2)
+    monkeypatch.setattr(lookup, "_SMALL_FILE_ROWS", 100)
+    monkeypatch.setattr(lookup, "_SCAN_KEYS", 2)
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
     return IndexCache()
 
@@ -58,20 +55,20 @@ def files(tmp_path: Path, cache: IndexCache) -> FileKeys:
     return FileKeys(store, SCHEMA, KEY, cache)
 
 
-def asked(files: FileKeys, count: int) -> list[int] | None:
+def places_of(files: FileKeys, count: int) -> list[int] | None:
     """The places of so many frames, from the 10th on; None if it is to be scanned."""
     wanted = rows_of([(f"f{number:04}", "l") for number in range(10, 10 + count)])
-    told = files.find(PATH, 1_000, *key_lanes(wanted, KEY))
-    return None if told is None else sorted(told[1].tolist())
+    matches = files.find(PATH, 1_000, *key_hashes(wanted, KEY))
+    return None if matches is None else sorted(matches.places.tolist())
 
 
 def test_many_keys_are_searched_for_once_and_the_index_is_made_after(
     files: FileKeys, cache: IndexCache
 ) -> None:
-    first = asked(files, 20)
+    first = places_of(files, 20)
     before = cache.get(PATH)
-    cache.make_wanted()
-    second = asked(files, 20)
+    cache.make_queued()
+    second = places_of(files, 20)
 
     assert before is None
     assert cache.get(PATH) is not None
@@ -79,24 +76,24 @@ def test_many_keys_are_searched_for_once_and_the_index_is_made_after(
 
 
 def test_whoever_asks_again_makes_the_index(files: FileKeys, cache: IndexCache) -> None:
-    asked(files, 20)
-    again = asked(files, 20)
+    places_of(files, 20)
+    again = places_of(files, 20)
 
     assert again == list(range(10, 30))
     assert cache.get(PATH) is not None
-    assert not cache.is_wanted
+    assert not cache.has_queued
 
 
 def test_a_file_of_which_much_is_wanted_is_indexed_at_once(
     files: FileKeys, cache: IndexCache
 ) -> None:
-    assert asked(files, 500) == list(range(10, 510))
+    assert places_of(files, 500) == list(range(10, 510))
     assert cache.get(PATH) is not None
 
 
 def test_few_keys_leave_a_large_file_to_a_scan(
     files: FileKeys, cache: IndexCache
 ) -> None:
-    assert asked(files, 2) is None
+    assert places_of(files, 2) is None
     assert cache.get(PATH) is None
-    assert np.all(np.array(asked(files, 3)) == [10, 11, 12])
+    assert np.all(np.array(places_of(files, 3)) == [10, 11, 12])
