@@ -26,7 +26,7 @@ from lakehouse.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from lakehouse.ledger.single_table import OwnLog, SingleTable, pick
+from lakehouse.ledger.single_table import SingleTable, SingleTableLog, pick
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.contracts import contract
 from lakehouse.model.ids import check_name
@@ -256,7 +256,7 @@ class Lake:
         """
         now, folders = datetime.now(UTC), list[FolderGarbage]()
         for path, name in self._tables():
-            log = OwnLog(self._store, path, contract(name))
+            log = SingleTableLog(self._store, path, contract(name))
             files = log.garbage(retention=retention, grace=grace, now=now)
             for file in files if not dry_run else ():
                 self._store.delete(file.path)

@@ -133,7 +133,9 @@ def uploads_between(collection: Collection, after: int, until: int) -> pl.DataFr
     return collect(rows.filter(pl.col("version") > after, pl.col("version") <= until))
 
 
-def touched(collection: Collection, table: str, after: int, until: int) -> pl.DataFrame:
+def touched_keys(
+    collection: Collection, table: str, after: int, until: int
+) -> pl.DataFrame:
     """The keys of a live table that versions after one, up to another, changed.
 
     Args:
@@ -147,11 +149,11 @@ def touched(collection: Collection, table: str, after: int, until: int) -> pl.Da
     """
     key = list(collection.contract(table).key)
     uploads = uploads_between(collection, after, until)
-    rows = _images(collection, table, uploads, key)
+    rows = _changes_of(collection, table, uploads, key)
     return collect(rows.select(key).unique()).sort(key)
 
 
-def images_of(
+def changed_keys(
     collection: Collection, table: str, uploads: Sequence[str]
 ) -> pl.DataFrame:
     """What uploads left in the change log of a live table.
@@ -161,10 +163,10 @@ def images_of(
     """
     columns = [*collection.contract(table).key, "row_hash"]
     ids = pl.DataFrame({"upload_id": uploads}, schema={"upload_id": pl.String})
-    return collect(_images(collection, table, ids, columns).select(columns))
+    return collect(_changes_of(collection, table, ids, columns).select(columns))
 
 
-def last_images(
+def last_changes(
     collection: Collection, table: str, uploads: pl.DataFrame
 ) -> pl.DataFrame:
     """Which image some uploads gave last to each key that they changed.
@@ -183,7 +185,7 @@ def last_images(
     """
     key = list(collection.contract(table).key)
     columns = [*key, "row_hash", "upload_id"]
-    rows = _images(collection, table, uploads, columns)
+    rows = _changes_of(collection, table, uploads, columns)
     if uploads.height > 1:
         rows = (
             rows.join(uploads.lazy(), on="upload_id", how="inner")
@@ -193,7 +195,7 @@ def last_images(
     return sort_rows(collect(rows.select(columns)), collection.contract(table))
 
 
-def rows_of_images(
+def rows_of_changes(
     collection: Collection, table: str, images: pl.DataFrame, columns: list[str]
 ) -> pl.DataFrame:
     """The rows of images that `last_images` gave, in no promised order.
@@ -204,12 +206,12 @@ def rows_of_images(
         images: The key and `upload_id`.
         columns: Which to return.
     """
-    rows = _images(collection, table, images.select("upload_id").unique(), columns)
+    rows = _changes_of(collection, table, images.select("upload_id").unique(), columns)
     on = [*collection.contract(table).key, "upload_id"]
     return collect(rows.join(images.lazy(), on=on, how="semi").select(columns))
 
 
-def _images(
+def _changes_of(
     collection: Collection, table: str, uploads: pl.DataFrame, columns: list[str]
 ) -> pl.LazyFrame:
     """Every image that some uploads made: the key, the upload, and other columns."""

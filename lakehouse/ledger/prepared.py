@@ -81,7 +81,7 @@ class ClassCodes:
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
+class EncodedRows:
     """Rows as their table has them, and what is known of them."""
 
     rows: pl.DataFrame
@@ -92,9 +92,9 @@ class Images:
     """The classes named, with the ids they were given."""
 
 
-def images_of(
+def encode_rows(
     rows: pl.DataFrame, content: Sequence[str], op: str, class_ids: Mapping[str, int]
-) -> Images | None:
+) -> EncodedRows | None:
     """The images that rows come to; None if one names an unknown class.
 
     Args:
@@ -111,7 +111,7 @@ def images_of(
     made = [pl.Series("row_hash", hashing.hashes)]
     if hashing.codes:
         made.append(hashing.codes.column(hashing.ids))
-    return Images(
+    return EncodedRows(
         rows.with_columns(made), sum(said, Fingerprint.zero()), hashing.classes()
     )
 
@@ -164,7 +164,7 @@ def _bits(lanes: Lanes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 PREPARED_ROWS: Final = 10_000
 """Fewer rows are cheaper to encode twice than to look at."""
 
-MADE: Final = ("class_id", "row_hash")
+ADDED_COLUMNS: Final = ("class_id", "row_hash")
 """The columns that preparing adds to what was sent."""
 
 _NOT_CONTENT: Final = frozenset({"_row"})
@@ -178,7 +178,7 @@ class Prepared:
     operations: Operations
     content_hash: str
     """Equal for equal rows, whatever their order; stable across machines."""
-    images: tuple[str, ...] = ()
+    encoded_parts: tuple[str, ...] = ()
     """The parts (frames, labels) that are in their tables' form."""
     classes: Mapping[str, int] = field(default_factory=dict[str, int])
     """The classes of the labels, with the ids that they were given."""
@@ -203,7 +203,7 @@ def prepare(
     return Prepared(
         operations=replace(operations, frames=frames, labels=labels),
         content_hash=f"{frame_hash}-{label_hash}",
-        images=tuple(
+        encoded_parts=tuple(
             name
             for name, part in (("frames", frames), ("labels", labels))
             if "row_hash" in part.columns
@@ -224,7 +224,7 @@ def as_sent(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows without what preparing added."""
     if "row_hash" not in rows.columns:
         return rows
-    return rows.drop(MADE, strict=False)
+    return rows.drop(ADDED_COLUMNS, strict=False)
 
 
 def _part(
@@ -232,15 +232,15 @@ def _part(
 ) -> tuple[pl.DataFrame, str, Mapping[str, int]]:
     if not rows.height:
         return rows, _hash_of(None), {}
-    if _is_image(rows, shape):
+    if _is_encodable(rows, shape):
         ordered = sort_rows(rows, shape)
-        images = images_of(ordered, _content(rows), OP, class_ids)
+        images = encode_rows(ordered, _content(rows), OP, class_ids)
         if images is not None:
             return images.rows, images.sent.text, images.classes
     return rows, _hash_of(row_sums(rows, _content(rows))), {}
 
 
-def _is_image(rows: pl.DataFrame, shape: Contract) -> bool:
+def _is_encodable(rows: pl.DataFrame, shape: Contract) -> bool:
     """Whether the rows are images but for the columns that are made here."""
     if rows.height < PREPARED_ROWS or not all_are(rows, "ADD"):
         return False

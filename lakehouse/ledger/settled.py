@@ -9,7 +9,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.model.operations import Operations
 from lakehouse.storage import collect
 
-_MANY: Final = 100_000
+STREAMED_UNIQUE_ROWS: Final = 100_000
 
 
 def settled_row(
@@ -57,7 +57,7 @@ def distinct(values: pl.Series) -> pl.Series:
     values = values.drop_nulls()
     if values.is_sorted():
         return values.filter((values != values.shift(1)).fill_null(value=True))
-    if len(values) < _MANY:
+    if len(values) < STREAMED_UNIQUE_ROWS:
         return values.unique()
     rows = values.to_frame().lazy().select(pl.col(values.name).unique())
     return rows.collect(engine="streaming").to_series()

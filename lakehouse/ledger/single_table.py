@@ -38,17 +38,17 @@ from lakehouse.storage.conditional import newest_number, put_once
 
 _log = logging.getLogger(__name__)
 
-MOST_RACES: Final = 64
+MOST_ATTEMPTS: Final = 64
 """How often a change is made anew before it gives up."""
 
-_SLOWEST: Final = timedelta(days=3)
+_SLOWEST_COMMIT: Final = timedelta(days=3)
 """A commit that took longer since its state was read is lost: its files, younger
 than that until now, may be taken for garbage soon."""
 
 _TEMPORARY: Final = ".tmp-"
 
 
-class OwnLog:
+class SingleTableLog:
     """The log of one table, read and written by compare-and-swap."""
 
     def __init__(self, store: Store, path: str, contract: Contract) -> None:
@@ -82,7 +82,7 @@ class OwnLog:
         Raises:
             StorageError: If the store would not say; the commit may have landed.
         """
-        if datetime.now(UTC) - self._looked_at > _SLOWEST:
+        if datetime.now(UTC) - self._looked_at > _SLOWEST_COMMIT:
             self._remove(actions)
             return False
         version = 0 if base is None else base.version + 1
@@ -176,7 +176,7 @@ class SingleTable:
         self._store = store
         self._path = path
         self._contract = contract(contract_name)
-        self._log = OwnLog(store, path, self._contract)
+        self._log = SingleTableLog(store, path, self._contract)
         self._writer = TableWriter(
             store, path, self._contract, IndexCache(), durable=True
         )
@@ -198,7 +198,7 @@ class SingleTable:
         Raises:
             ConflictError: If others were always first.
         """
-        for _ in range(MOST_RACES):
+        for _ in range(MOST_ATTEMPTS):
             state, before = self._newest()
             after = change(before).select(
                 pl.col(name).cast(dtype)
@@ -209,7 +209,7 @@ class SingleTable:
             if self._commit(state, after):
                 return self.rows()
         raise ConflictError(
-            f"{self._path} was changed by others {MOST_RACES} times in a row. Try again."
+            f"{self._path} was changed by others {MOST_ATTEMPTS} times in a row. Try again."
         )
 
     def _newest(self) -> tuple[TableState | None, pl.DataFrame]:

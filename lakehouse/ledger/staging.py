@@ -70,7 +70,9 @@ class Manifest:
     """Part (frames, labels, problems) to file names; absent parts are empty."""
     rows: dict[str, str] = field(default_factory=dict[str, str])
     """Parts that are so small that they lie here: an Arrow stream, in base 64."""
-    images: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
+    encoded_parts: dict[str, list[Action]] = field(
+        default_factory=dict[str, list[Action]]
+    )
     """Parts in their table's form, and the actions that would add their files."""
     classes: dict[str, int] = field(default_factory=dict[str, int])
     """The class ids that labels in their table's form were given."""
@@ -91,6 +93,7 @@ class Manifest:
     def encode(self) -> bytes:
         """The manifest's bytes, as they lie in the store."""
         fields = asdict(self) | {"submitted_at": self.submitted_at.isoformat()}
+        fields["images"] = fields.pop("encoded_parts")
         return json.dumps({"format": FORMAT} | fields, ensure_ascii=False).encode()
 
     @classmethod
@@ -109,6 +112,7 @@ class Manifest:
                 kind="format.newer",
             )
         fields["submitted_at"] = datetime.fromisoformat(fields["submitted_at"])
+        fields["encoded_parts"] = fields.pop("images", {})
         return cls(**fields)
 
 
@@ -149,8 +153,8 @@ class Staging:
         parts = {name: getattr(prepared.operations, name) for name in _PARTS}
         count = _Counter(progress, sum(part.height for part in parts.values()))
         for name, rows in parts.items():
-            if name in prepared.images:
-                self._write_images(ours, name, token, rows, count)
+            if name in prepared.encoded_parts:
+                self._write_encoded(ours, name, token, rows, count)
             elif rows.height:
                 self._write_rows(ours, name, token, rows)
                 count.add(rows.height)
@@ -174,7 +178,7 @@ class Staging:
         path = self._file(manifest.upload_id, manifest.parts[name][0])
         self._store.write_table(path, rows, durable=True)
 
-    def _write_images(
+    def _write_encoded(
         self,
         manifest: Manifest,
         name: str,
@@ -199,7 +203,7 @@ class Staging:
         # One file is synced to the disk while the next is encoded.
         with ThreadPoolExecutor(_WRITERS) as pool:
             for part, action in zip(parts, pool.map(write, parts, names), strict=True):
-                manifest.images.setdefault(name, []).append(action)
+                manifest.encoded_parts.setdefault(name, []).append(action)
                 count.add(part.height)
 
     def manifest(self, upload_id: str) -> Manifest:
@@ -268,19 +272,21 @@ class Staging:
             for upload_id, _, file in places
         )
         parts: dict[str, dict[str, pl.DataFrame]] = {
-            manifest.upload_id: {name: _held(manifest, name) for name in _PARTS}
+            manifest.upload_id: {
+                name: _rows_in_manifest(manifest, name) for name in _PARTS
+            }
             for manifest in manifests
         }
         for (upload_id, name, _), rows in zip(places, read, strict=True):
             parts[upload_id][name] = rows
         return {upload_id: Operations(**found) for upload_id, found in parts.items()}
 
-    def share_images(
+    def share_encoded_parts(
         self, manifest: Manifest, name: str, table_path: str
     ) -> list[Action]:
         """Let a table have the files of a part, and return the actions adding them."""
         adds: list[Action] = []
-        for action in manifest.images[name]:
+        for action in manifest.encoded_parts[name]:
             add = action["add"] | {"path": data_file_name()}
             staged = self._file(manifest.upload_id, action["add"]["path"])
             self._store.share(staged, f"{table_path}/{add['path']}")
@@ -292,7 +298,7 @@ class Staging:
             name: (
                 self._part(manifest, name)
                 if name in manifest.parts
-                else _held(manifest, name)
+                else _rows_in_manifest(manifest, name)
             )
             for name in _PARTS
         }
@@ -302,7 +308,7 @@ class Staging:
         rows = pl.concat(
             collect_all(self._store.scan([path]) for path in paths), how="diagonal"
         )
-        if name in manifest.images:
+        if name in manifest.encoded_parts:
             rows = rows.rename({"op": OP}).drop("upload_id")
         return rows
 
@@ -392,7 +398,7 @@ def require_untaken(staging: Staging, upload_id: str) -> None:
         )
 
 
-def _held(manifest: Manifest, name: str) -> pl.DataFrame:
+def _rows_in_manifest(manifest: Manifest, name: str) -> pl.DataFrame:
     """The rows of a part that lie in the manifest; none if it has none."""
     if name in manifest.rows:
         return pl.read_ipc_stream(base64.b64decode(manifest.rows[name]))

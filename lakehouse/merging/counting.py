@@ -71,7 +71,7 @@ def _frames_looked_up(
     parts = [
         part
         for change in changes.values()
-        for part in (change.images, change.deletions)
+        for part in (change.new_rows, change.deletions)
     ]
     changed = pl.concat([part[["frame_id"]] for part in parts]).unique()
     fate = pl.when(pl.col("_changed")).then(pl.col("fate"))
@@ -104,8 +104,8 @@ def _all_changed(
     frames = changes["frames"]
     operated = targets.height - targets.get_column("frame_op").null_count()
     return (
-        changes["labels"].images.height == labels.height
-        and frames.images.height + frames.deletions.height == operated
+        changes["labels"].new_rows.height == labels.height
+        and frames.new_rows.height + frames.deletions.height == operated
     )
 
 
@@ -115,13 +115,13 @@ def _labels(labels: pl.DataFrame, changes: Mapping[str, TableChange]) -> Tally:
     gone = _tally(deleted, "deleted")
     if not labels.height:
         return gone
-    images = changes["labels"].images
+    images = changes["labels"].new_rows
     if images.height == labels.height:
         return gone + _images(images)
     sent = labels.select(*_KEY, "upload_id", op=OP)
     vectors = changes["label_embeddings"]
     moved = pl.concat(
-        [vectors.images.select(_KEY), vectors.deletions.select(_KEY)]
+        [vectors.new_rows.select(_KEY), vectors.deletions.select(_KEY)]
     ).unique()
     images = images.select(*_KEY, OLD_HASH, _image=True)
     fate = (

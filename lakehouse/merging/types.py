@@ -19,7 +19,7 @@ from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
 class TableChange:
     """The changes of one live table; a key is in one of the two at most."""
 
-    images: pl.DataFrame
+    new_rows: pl.DataFrame
     """Full rows with provenance, `op`, and the old hash and place."""
     deletions: pl.DataFrame
     """Keys with `upload_id`, `op`, and the old hash and place."""
@@ -50,7 +50,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ExistingRows:
     """What one live table holds of the touched keys."""
 
     keys: pl.DataFrame
@@ -67,10 +67,10 @@ class Current:
     are added or deleted; and the vectors of either.
     """
 
-    frames: Held
-    labels: Held
-    frame_embeddings: Held
-    label_embeddings: Held
+    frames: ExistingRows
+    labels: ExistingRows
+    frame_embeddings: ExistingRows
+    label_embeddings: ExistingRows
 
 
 @dataclass(frozen=True, slots=True)

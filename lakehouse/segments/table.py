@@ -18,7 +18,7 @@ from lakehouse.delta.scan import PLACE
 from lakehouse.delta.table_state import DataFile, TableState
 from lakehouse.delta.writer import TableWriter
 from lakehouse.errors import ConflictError
-from lakehouse.ledger.single_table import MOST_RACES, OwnLog
+from lakehouse.ledger.single_table import MOST_ATTEMPTS, SingleTableLog
 from lakehouse.model.contracts import contract
 from lakehouse.model.operations import OLD_AT
 from lakehouse.storage import Store, collect, collect_all
@@ -52,7 +52,7 @@ class ElementTable:
         self._store = store
         self._path = path
         self._contract = contract("segment_elements")
-        self._log = OwnLog(store, path, self._contract)
+        self._log = SingleTableLog(store, path, self._contract)
         self._writer = TableWriter(
             store, path, self._contract, IndexCache(), durable=True
         )
@@ -84,7 +84,7 @@ class ElementTable:
         Raises:
             ConflictError: If other writers were always first.
         """
-        for _ in range(MOST_RACES):
+        for _ in range(MOST_ATTEMPTS):
             state = self._log.newest()
             rows = self._located(state, segment)
             changed = change(rows.drop(OLD_AT))
@@ -94,7 +94,7 @@ class ElementTable:
                 self._join(segment)
                 return changed
         raise ConflictError(
-            f"{self._path} was changed by others {MOST_RACES} times in a row. Try again."
+            f"{self._path} was changed by others {MOST_ATTEMPTS} times in a row. Try again."
         )
 
     def _commit(

@@ -34,7 +34,7 @@ from lakehouse.ledger.settled import distinct, frame_ids, unsettled
 from lakehouse.ledger.tags import pin_row
 from lakehouse.merging import kernel
 from lakehouse.merging.rows import anti_join, semi_join
-from lakehouse.merging.types import Current, Held, MergeInputs
+from lakehouse.merging.types import Current, ExistingRows, MergeInputs
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import OP, Operations, all_are
 from lakehouse.model.problems import (
@@ -253,7 +253,7 @@ def _current_rows(
         semi_join(labels[_LABEL], surviving_frames) if labels.height else _NO_LABELS
     )
     return Current(
-        frames=Held(existing, lookup.rows(modified)),
+        frames=ExistingRows(existing, lookup.rows(modified)),
         labels=_current_labels(
             collection, version, labels, replaced_frames, single_labels
         ),
@@ -287,7 +287,7 @@ def _current_of_labels(
     )
     existing = pl.concat([looked_up, proven.to_frame()], how="diagonal")
     return Current(
-        frames=Held(existing, pl.DataFrame()),
+        frames=ExistingRows(existing, pl.DataFrame()),
         labels=current,
         frame_embeddings=_existing_keys(
             collection, "frame_embeddings", version, none, None
@@ -304,13 +304,13 @@ def _current_labels(
     labels: pl.DataFrame,
     replaced_frames: pl.DataFrame,
     single_labels: pl.DataFrame,
-) -> Held:
+) -> ExistingRows:
     """The labels that exist; whole rows only of those that a MODIFY is merged into."""
     keys = _existing_keys(
         collection, "labels", version, replaced_frames, single_labels
     ).keys
     modified = semi_join(keys, _keys_of(labels, "MODIFY", _LABEL), _LABEL)
-    return Held(keys, collection.lookup("labels", version).rows(modified))
+    return ExistingRows(keys, collection.lookup("labels", version).rows(modified))
 
 
 def _existing_keys(
@@ -319,13 +319,13 @@ def _existing_keys(
     version: int,
     whole_frames: pl.DataFrame,
     single_keys: pl.DataFrame | None,
-) -> Held:
+) -> ExistingRows:
     """The keys that a table holds of whole frames, and of single labels."""
     lookup = collection.lookup(table, version)
     keys = lookup.frames(whole_frames.get_column("frame_id"))
     if single_keys is not None and single_keys.height:
         keys = pl.concat([keys, lookup.keys(single_keys)])
-    return Held(keys, pl.DataFrame())
+    return ExistingRows(keys, pl.DataFrame())
 
 
 def _keys_of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:

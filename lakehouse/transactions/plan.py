@@ -88,9 +88,11 @@ def plan_entry(
         change = outcome.changes.get(table)
         plan.rows[table] = head.rows[table]
         plan.fingerprint[table] = head.fingerprint[table]
-        if change is not None and change.images.height:
-            _evolve(collection, head.version, table, change.images, outcome.rules, plan)
-        if change is not None and (change.images.height or change.deletions.height):
+        if change is not None and change.new_rows.height:
+            _evolve(
+                collection, head.version, table, change.new_rows, outcome.rules, plan
+            )
+        if change is not None and (change.new_rows.height or change.deletions.height):
             _plan_table(collection, head, table, change, group, plan, entry.time)
     uploads = _upload_rows(group, outcome, entry)
     plan.append(collection, "uploads", uploads)
@@ -121,17 +123,17 @@ def _plan_table(  # noqa: PLR0917 - what one table's part of an entry stands on
     removed_at: datetime,
 ) -> None:
     """Write the files of one live table and of its change log."""
-    created = change.images.get_column(OLD_HASH).null_count()
+    created = change.new_rows.get_column(OLD_HASH).null_count()
     plan.rows[table] += created - change.deletions.height
     # A fingerprint is a sum over rows, so no row that stays is read to get the next.
     gone = Fingerprint.of(_old_values(change, OLD_HASH))
-    new = Fingerprint.of(change.images.get_column("row_hash"))
+    new = Fingerprint.of(change.new_rows.get_column("row_hash"))
     old = Fingerprint.parse(head.fingerprint[table])
     plan.fingerprint[table] = (old - gone + new).text
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, group, plan)
-    images = drop(change.images, "op", OLD_HASH)
+    images = drop(change.new_rows, "op", OLD_HASH)
     writer = collection.writer(table)
     places = _old_values(change, OLD_AT)
     actions, rest = writer.change(state, images, places, removed_at)
@@ -147,7 +149,7 @@ def _plan_table(  # noqa: PLR0917 - what one table's part of an entry stands on
 
 def _old_values(change: TableChange, name: str) -> pl.Series:
     """The hashes, or the places, of the rows that a change takes out."""
-    parts = [part.get_column(name) for part in (change.images, change.deletions)]
+    parts = [part.get_column(name) for part in (change.new_rows, change.deletions)]
     some = [part for part in parts if part.null_count() < len(part)]
     return pl.concat(some).drop_nulls() if some else parts[0].clear()
 
@@ -156,14 +158,14 @@ def _without_unlanded(change: TableChange, known: pl.Schema) -> TableChange:
     """The change without new fields of which no value landed."""
     unlanded = [
         name
-        for name in change.images.columns
+        for name in change.new_rows.columns
         if name.startswith(PREFIX)
         and name not in known
-        and change.images.get_column(name).null_count() == change.images.height
+        and change.new_rows.get_column(name).null_count() == change.new_rows.height
     ]
     if not unlanded:
         return change
-    return TableChange(change.images.drop(unlanded), change.deletions)
+    return TableChange(change.new_rows.drop(unlanded), change.deletions)
 
 
 def _write_log(
@@ -180,11 +182,13 @@ def _write_log(
     """
     log = f"{table}_changes"
     writer = collection.writer(log)
-    if _is_staged(group, table, change.images):
+    if _is_staged(group, table, change.new_rows):
         (pending,) = group
-        images = collection.staging.share_images(pending.manifest, table, writer.path)
+        images = collection.staging.share_encoded_parts(
+            pending.manifest, table, writer.path
+        )
     else:
-        images = writer.append(drop(change.images, OLD_HASH, OLD_AT))
+        images = writer.append(drop(change.new_rows, OLD_HASH, OLD_AT))
     plan.add(log, images)
     plan.add(log, writer.append(drop(change.deletions, OLD_HASH, OLD_AT)))
     return images
@@ -192,7 +196,7 @@ def _write_log(
 
 def _is_staged(group: Sequence[Pending], table: str, images: pl.DataFrame) -> bool:
     """Whether the images are, all and as they are, the files that were staged."""
-    if len(group) != 1 or table not in group[0].manifest.images:
+    if len(group) != 1 or table not in group[0].manifest.encoded_parts:
         return False
     staged: pl.DataFrame = getattr(group[0].operations, table)
     return images.get_column("row_hash").equals(staged.get_column("row_hash"))

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from lakehouse.ledger.change_log import images_of, rows_at, touched
+from lakehouse.ledger.change_log import changed_keys, rows_at, touched_keys
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.ledger.settled import settled_row
@@ -81,7 +81,7 @@ def restore(collection: Collection, version: int, request: Request) -> str:
     def undo(head: Entry, manifest: Manifest) -> Outcome:
         changes = {}
         for table in LIVE_TABLES:
-            keys = touched(collection, table, version, head.content_version)
+            keys = touched_keys(collection, table, version, head.content_version)
             changes[table] = _change_towards(
                 collection,
                 table,
@@ -258,13 +258,13 @@ def _outcome_of(
     parts = [
         part.select("frame_id")
         for change in changes.values()
-        for part in (change.images, change.deletions)
+        for part in (change.new_rows, change.deletions)
     ]
     touched = pl.concat(parts).unique().height
     is_new = pl.col(OLD_HASH).is_null()
-    created = frames.images.filter(is_new).height
+    created = frames.new_rows.filter(is_new).height
     deleted = frames.deletions.height
-    labels_created = labels.images.filter(is_new).height
+    labels_created = labels.new_rows.filter(is_new).height
     counts = {
         "upload_id": upload_id,
         "frames": pl.concat([*parts, bad]).unique().height,
@@ -273,7 +273,7 @@ def _outcome_of(
         "modified": touched - created - deleted,
         "rejected": bad.height,
         "label_created": labels_created,
-        "label_modified": labels.images.height - labels_created,
+        "label_modified": labels.new_rows.height - labels_created,
         "label_deleted": labels.deletions.height,
         "label_rejected": len(problems.get_column("label_id").drop_nulls()),
     }
@@ -330,7 +330,7 @@ def _read_work(
     uploads: Sequence[str],
 ) -> _TableWork:
     key = list(collection.contract(table).key)
-    after = images_of(collection, table, uploads).rename({"row_hash": _AFTER})
+    after = changed_keys(collection, table, uploads).rename({"row_hash": _AFTER})
     keys = after.select(key)
     wanted = rows_at(collection, table, version - 1, keys)
     current = collection.lookup(table, head.version).keys(keys)

@@ -14,11 +14,11 @@ from lakehouse.delta.lookup import Lookup
 from lakehouse.delta.writer import sort_rows
 from lakehouse.ledger.change_log import (
     content,
-    last_images,
+    last_changes,
     place_of,
     replayed_at,
     rows_at,
-    rows_of_images,
+    rows_of_changes,
 )
 from lakehouse.model.contracts import contract
 from lakehouse.model.labels import BOX
@@ -54,7 +54,7 @@ class InLog:
             shape = contract(self.table)
             empty = shape.schema().to_frame()
             return empty.select(*shape.key, _HASH, "upload_id")
-        return last_images(collection_of(self.snapshot), self.table, self.uploads)
+        return last_changes(collection_of(self.snapshot), self.table, self.uploads)
 
     def rows(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The full rows of keys that are there, in no promised order."""
@@ -62,7 +62,7 @@ class InLog:
         state = collection.state(self.table, read_version_of(self.snapshot))
         images = self.images.join(keys, on=keys.columns, how="semi")
         names = state.schema.names()
-        return rows_of_images(collection, self.table, images, names)
+        return rows_of_changes(collection, self.table, images, names)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import lakehouse
-from lakehouse.ledger import single_table as own_log
+from lakehouse.ledger import single_table
 from lakehouse.storage import Store
 from lakehouse.testing.faults import FaultyStore
 from tests.rows import frame
@@ -87,7 +87,9 @@ def test_states_within_the_retention_time_stay_readable(
     since = datetime.now(UTC)
     worked.set_state("in_review")
     worked.set_state("resolved")
-    log = own_log.OwnLog(lake.store, "cells/segments", own_log_contract())
+    log = single_table.SingleTableLog(
+        lake.store, "cells/segments", single_table_contract()
+    )
     now = datetime.now(UTC)
 
     for file in log.garbage(retention=now - since, grace=NOW, now=now):
@@ -104,7 +106,7 @@ def test_states_within_the_retention_time_stay_readable(
         pl.scan_delta(uri, version=head.version - 3).collect()
 
 
-def own_log_contract() -> Any:
+def single_table_contract() -> Any:
     from lakehouse.model.contracts import contract  # noqa: PLC0415
 
     return contract("segments")
@@ -134,7 +136,7 @@ def test_a_project_called_projects_keeps_its_files(lake: lakehouse.Lake) -> None
 def test_a_writer_that_was_held_up_makes_its_change_anew(
     lake: lakehouse.Lake, worked: lakehouse.Segment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_log, "_SLOWEST", timedelta(seconds=-1))
+    monkeypatch.setattr(single_table, "_SLOWEST_COMMIT", timedelta(seconds=-1))
     before = files(lake.store, "cells/segments")
 
     with pytest.raises(lakehouse.ConflictError):
