@@ -165,13 +165,13 @@ class TableWriter:
         return [{"add": dict(action["add"])} for action in adds]
 
     def change(
-        self, state: TableState, images: pl.DataFrame, old_at: pl.Series, at: datetime
+        self, state: TableState, new_rows: pl.DataFrame, old_at: pl.Series, at: datetime
     ) -> tuple[list[Action], pl.DataFrame]:
-        """Take old rows out, and tell which images are still to be appended.
+        """Take old rows out, and return the new rows that are still to be appended.
 
         Args:
             state: The table that the changes are made on.
-            images: New rows with `_old_at`: those of a file that is written
+            new_rows: New rows with `_old_at`: those of a file that is written
                 again go into it.
             old_at: Locations of all rows that go, replaced ones included.
             at: When files are removed.
@@ -185,16 +185,16 @@ class TableWriter:
                 actions.append(remove_action(file.action, timestamp=at))
             elif is_worth_rewriting(file, len(dead)):
                 inside = (file_number() == number).fill_null(value=False)
-                mine, images = images.filter(inside), images.filter(~inside)
+                replacing, new_rows = new_rows.filter(inside), new_rows.filter(~inside)
                 actions.append(remove_action(file.action, timestamp=at))
                 left = [with_dead(file, dead)]
                 kept = collect(scan_files(self._store, self.path, left, state.schema))
-                rows = pl.concat([mine.drop(OLD_AT), kept], how="diagonal")
+                rows = pl.concat([replacing.drop(OLD_AT), kept], how="diagonal")
                 actions += self.append(rows)
             else:
                 after = with_dead(file, dead).action
                 actions += [remove_action(file.action, timestamp=at), after]
-        return actions, images
+        return actions, new_rows
 
     def _write(self, rows: pl.DataFrame, *, indexed: bool) -> Action:
         name = data_file_name()

@@ -10,7 +10,7 @@ from lakehouse.merging.rows import anti_join, semi_join
 from lakehouse.merging.types import TableChange
 from lakehouse.model.operations import OLD_HASH, OP
 
-Tally = Counter[tuple[str, str]]
+Counts = Counter[tuple[str, str]]
 """How many frames, or labels, of an upload have a fate."""
 
 _NAMES: Final = ("created", "replaced", "modified", "deleted", "unchanged", "rejected")
@@ -36,8 +36,8 @@ def count(
     of_frames = _frames(landed, changes, all_changed=all_changed)
     of_labels = _labels(kept, changes)
     if rejected.height:
-        of_frames += _tally(semi_join(targets, rejected), "rejected")
-        of_labels += _tally(semi_join(labels, rejected), "rejected")
+        of_frames += _count_rows(semi_join(targets, rejected), "rejected")
+        of_labels += _count_rows(semi_join(labels, rejected), "rejected")
     tallies = {"": of_frames, "label_": of_labels}
     ids = list(dict.fromkeys(upload for upload, _ in [*of_frames, *of_labels]))
     columns = {
@@ -51,22 +51,25 @@ def count(
 
 def _frames(
     targets: pl.DataFrame, changes: Mapping[str, TableChange], *, all_changed: bool
-) -> Tally:
+) -> Counts:
     """The fates of the frames that landed."""
     plain = targets.select(
         plain=((pl.col("frame_op") == "ADD") & ~pl.col("exists")).fill_null(value=False)
     ).to_series()
     if plain.all():
-        return _tally(targets, "created")
-    created, rest = _tally(targets.filter(plain), "created"), targets.filter(~plain)
+        return _count_rows(targets, "created")
+    created, rest = (
+        _count_rows(targets.filter(plain), "created"),
+        targets.filter(~plain),
+    )
     if all_changed:
-        return created + _tally(_fated(rest))
+        return created + _count_rows(_fated(rest))
     return created + _frames_looked_up(rest, changes)
 
 
 def _frames_looked_up(
     targets: pl.DataFrame, changes: Mapping[str, TableChange]
-) -> Tally:
+) -> Counts:
     """The same for frames of which it depends on what changed."""
     parts = [
         part
@@ -75,7 +78,7 @@ def _frames_looked_up(
     ]
     changed = pl.concat([part[["frame_id"]] for part in parts]).unique()
     fate = pl.when(pl.col("_changed")).then(pl.col("fate"))
-    return _tally(
+    return _count_rows(
         _fated(targets)
         .join(changed.with_columns(_changed=True), on="frame_id", how="left")
         .select("upload_id", fate=fate.otherwise(pl.lit("unchanged")))
@@ -109,15 +112,15 @@ def _all_changed(
     )
 
 
-def _labels(labels: pl.DataFrame, changes: Mapping[str, TableChange]) -> Tally:
+def _labels(labels: pl.DataFrame, changes: Mapping[str, TableChange]) -> Counts:
     """The fates of the labels that landed, and of those taken out with their frames."""
     deleted = changes["labels"].deletions
-    gone = _tally(deleted, "deleted")
+    gone = _count_rows(deleted, "deleted")
     if not labels.height:
         return gone
     images = changes["labels"].new_rows
     if images.height == labels.height:
-        return gone + _images(images)
+        return gone + _count_new_rows(images)
     sent = labels.select(*_KEY, "upload_id", op=OP)
     vectors = changes["label_embeddings"]
     moved = pl.concat(
@@ -140,23 +143,23 @@ def _labels(labels: pl.DataFrame, changes: Mapping[str, TableChange]) -> Tally:
         .with_columns(pl.col("_image", "_moved").fill_null(value=False))
         .select("upload_id", fate=fate)
     )
-    return gone + _tally(rest)
+    return gone + _count_rows(rest)
 
 
-def _images(images: pl.DataFrame) -> Tally:
+def _count_new_rows(images: pl.DataFrame) -> Counts:
     """The fates of labels that are all images."""
     old = images.get_column(OLD_HASH)
     if old.null_count() == images.height:
-        return _tally(images, "created")
+        return _count_rows(images, "created")
     is_new = old.is_null()
     replaced = pl.when(pl.col("op") == "ADD").then(pl.lit("replaced"))
     rest = images.filter(~is_new).select(
         "upload_id", fate=replaced.otherwise(pl.lit("modified"))
     )
-    return _tally(images.filter(is_new), "created") + _tally(rest)
+    return _count_rows(images.filter(is_new), "created") + _count_rows(rest)
 
 
-def _tally(rows: pl.DataFrame, fate: str | None = None) -> Tally:
+def _count_rows(rows: pl.DataFrame, fate: str | None = None) -> Counts:
     """How many rows of each upload have a fate: the one named, or their own."""
     if not rows.height:
         return Counter()
