@@ -1,28 +1,25 @@
-"""Go on with the clones of a lake that were only listed, or cut short."""
+"""Complete the clones of a lake: `python -m lakehouse.jobs.clone ROOT`."""
+
+import sys
 
 import lakehouse
 
-__all__ = ["clone"]
 
+def clone(lake: lakehouse.Lake) -> dict[str, lakehouse.Dataset]:
+    """Complete every clone that was only listed, or was interrupted.
 
-def clone(root: str) -> list[str]:
-    """Complete every clone of a lake that cannot be read yet; their addresses.
-
-    Args:
-        root: Where the lake lies.
+    Returns:
+        The clones that can be read now, by address.
 
     Raises:
-        StorageError: If the store failed; the same call goes on.
+        StorageError: If the store failed; the same call continues.
     """
-    lake = lakehouse.connect(root, merge="deferred", compaction="manual")
-    return [
-        f"{project.name}/{dataset.name}"
+    return {
+        f"{project.name}/{dataset.name}": dataset
         for project in lake.projects(archived=True)
         for dataset in project.finish_clones()
-    ]
+    }
 
 
 if __name__ == "__main__":
-    import sys
-
-    print(*clone(sys.argv[1]), sep="\n")
+    print(*clone(lakehouse.connect(sys.argv[1], merge="deferred")), sep="\n")

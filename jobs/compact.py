@@ -1,23 +1,30 @@
-"""Compact every dataset and inference set of a lake, as a scheduled job would."""
+"""Compact the tables of a lake: `python -m lakehouse.jobs.compact ROOT`."""
+
+import sys
 
 import lakehouse
-from lakehouse.transactions import Compaction
-
-__all__ = ["compact"]
+from lakehouse.catalog import Compaction
 
 
-def compact(root: str) -> dict[str, Compaction]:
-    """Compact everything in the lake at `root`; what was done, by address.
+def compact(lake: lakehouse.Lake, target: str | None = None) -> dict[str, Compaction]:
+    """Compact every dataset and inference set.
+
+    Args:
+        lake: The lake.
+        target: Only this one: `project/dataset[/inference_set]`.
+
+    Returns:
+        What was done, by address.
 
     Raises:
-        StorageError: If the store failed; datasets done before stay compacted.
+        StorageError: If the store failed; datasets before stay compacted.
     """
-    lake = lakehouse.connect(root, merge="deferred", compaction="manual")
-    return {name: found.compact() for name, found in lake.collections()}
+    return {
+        address: collection.compact()
+        for address, collection in lake.collections(target)
+    }
 
 
 if __name__ == "__main__":
-    import sys
-
-    for target, done in compact(sys.argv[1]).items():
-        print(target, done.to_frame())
+    for name, compaction in compact(lakehouse.connect(sys.argv[1])).items():
+        print(name, compaction.to_frame())

@@ -1,25 +1,34 @@
-"""Merge what is staged in every dataset and inference set of a lake, as a scheduled job would."""
+"""Merge what is staged in a lake: `python -m lakehouse.jobs.merge ROOT`."""
+
+import sys
 
 import lakehouse
-from lakehouse.uploads.upload import Upload
-
-__all__ = ["merge"]
+from lakehouse.types import Progress, silent
 
 
-def merge(root: str) -> list[Upload]:
-    """Merge everything pending in the lake at `root`; the uploads settled.
+def merge(
+    lake: lakehouse.Lake, target: str | None = None, *, progress: Progress = silent
+) -> list[lakehouse.Upload]:
+    """Merge the staged uploads of every dataset and inference set.
+
+    Args:
+        lake: The lake.
+        target: Only this one: `project/dataset[/inference_set]`.
+        progress: Called with a stage, how much of it is done, and how much there is.
+
+    Returns:
+        The uploads that are settled now.
 
     Raises:
         StorageError: If the store failed; what is staged stays staged.
     """
-    lake = lakehouse.connect(root, merge="deferred")
     return [
-        upload for _, found in lake.collections() for upload in found.merge_pending()
+        upload
+        for _, collection in lake.collections(target)
+        for upload in collection.merge_pending(progress=progress)
     ]
 
 
 if __name__ == "__main__":
-    import sys
-
-    for settled in merge(sys.argv[1]):
+    for settled in merge(lakehouse.connect(sys.argv[1], merge="deferred")):
         print(settled)

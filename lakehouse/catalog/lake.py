@@ -208,7 +208,7 @@ class Lake:
         return [self.project(name) for name in names]
 
     def collections(
-        self, *, archived: bool = False
+        self, target: str | None = None, *, archived: bool = False
     ) -> Iterator[tuple[str, Dataset | InferenceSet]]:
         """Every dataset and inference set, with its address.
 
@@ -217,8 +217,18 @@ class Lake:
         Clones that cannot be read yet are left out.
 
         Args:
+            target: The address of the only one to give, whether archived or not.
             archived: Those that are archived too.
+
+        Raises:
+            NotFoundError: If there is nothing at the target.
         """
+        if target is not None:
+            project_name, _, name = target.partition("/")
+            name, _, set_name = name.partition("/")
+            dataset = self.project(project_name).dataset(name)
+            yield target, dataset.inference_set(set_name) if set_name else dataset
+            return
         for project in self.projects(archived=archived):
             for dataset in project.datasets(archived=archived):
                 if not dataset.is_ready:

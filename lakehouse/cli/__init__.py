@@ -3,6 +3,12 @@
     lakehouse --root lake add cells/hela --frames frames.jsonl --labels labels.jsonl
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done (some frames rejected).
+
+* `app`: the global options, and what commands share.
+* `output`: tables for people, JSON for machines, progress.
+* `projects`, `datasets`, `uploads`, `inference_sets`, `segments`, `similarity`,
+  `exchange`, `run`: the commands.
+* `demo`: what `lakehouse demo` runs.
 """
 
 import sys
@@ -24,13 +30,14 @@ from lakehouse.errors import LakehouseError
 
 __all__ = ["app", "main"]
 
+# Importing these modules adds their commands to the application.
 _COMMANDS = (
     datasets, exchange, inference_sets, projects, run, segments, similarity, uploads,
 )  # fmt: skip
 
 
 def main() -> None:
-    """Run the command line; errors of this package become one clear message."""
+    """Run the command line; an error of this package is printed as one message."""
     try:
         app()
     except LakehouseError as error:
@@ -38,7 +45,3 @@ def main() -> None:
             str(error), style="red", markup=False
         )
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

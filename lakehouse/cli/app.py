@@ -1,18 +1,64 @@
-"""The application: its global options, and what commands share."""
+"""The application: its global options, and the session and arguments commands share."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final, NamedTuple
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
 import lakehouse
-from lakehouse.catalog.dataset import Dataset
-from lakehouse.catalog.inference_set import InferenceSet
 from lakehouse.cli.output import Output, output_for
-from lakehouse.segments import Segment
+from lakehouse.similarity import Metric
 
-PARTLY: Final = 3
-"""Exit code: some frames were rejected."""
+# ------------------------------- ARGUMENTS ------------------------------- #
+
+DatasetTarget = Annotated[str, typer.Argument(help="project/dataset")]
+DatasetVersionTarget = Annotated[
+    str,
+    typer.Argument(help="project/dataset[@version]; the latest version by default."),
+]
+InferenceSetTarget = Annotated[
+    str, typer.Argument(help="project/dataset/inference_set")
+]
+CollectionTarget = Annotated[
+    str, typer.Argument(help="project/dataset[/inference_set]")
+]
+VersionTarget = Annotated[
+    str,
+    typer.Argument(
+        help="project/dataset[/inference_set][@version]; the latest version by default."
+    ),
+]
+ProjectName = Annotated[str, typer.Argument(help="The project's name.")]
+
+FramesFile = Annotated[
+    Path | None, typer.Option(help="File of frames: .jsonl, .json, .csv or .parquet.")
+]
+LabelsFile = Annotated[
+    Path | None, typer.Option(help="File of labels: .jsonl, .json, .csv or .parquet.")
+]
+IfExists = Annotated[
+    Literal["replace", "reject", "skip"],
+    typer.Option(help="What to do with frames that the dataset already has."),
+]
+Message = Annotated[
+    str | None,
+    typer.Option("--message", "-m", help="Note to record, such as the reason."),
+]
+Deferred = Annotated[
+    bool,
+    typer.Option(
+        "--deferred", help="Only stage the upload; `lakehouse run merge` merges it."
+    ),
+]
+Archived = Annotated[
+    bool, typer.Option("--archived", help="Include archived ones in the list.")
+]
+DistanceMetric = Annotated[
+    Metric, typer.Option("--metric", help="How to measure the distance of embeddings.")
+]
+
+# ------------------------------ APPLICATION ------------------------------ #
 
 app = typer.Typer(
     name="lakehouse",
@@ -24,80 +70,26 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What every command has at hand."""
-
-    root: str
-    author: str | None
-    output: Output
-    media_root: str | None = None
-
-    def lake(self, *, inline: bool = True) -> lakehouse.Lake:
-        """The lake."""
-        return lakehouse.connect(
-            self.root,
-            author=self.author,
-            merge="inline" if inline else "deferred",
-            media_root=self.media_root,
-        )
-
-    def dataset(self, target: str, *, inline: bool = True) -> Dataset:
-        """The dataset of a target, which names no inference set."""
-        named = split_target(target)
-        if named.inference_set:
-            raise typer.BadParameter(
-                f"{target!r} names an inference set: name a dataset"
-            )
-        return self.lake(inline=inline).project(named.project).dataset(named.dataset)
-
-    def inference_set(self, target: str, *, inline: bool = True) -> InferenceSet:
-        """The inference set of a target."""
-        named = split_target(target)
-        if not named.inference_set:
-            raise typer.BadParameter(
-                f"{target!r} names no inference set: project/dataset/inference_set"
-            )
-        project = self.lake(inline=inline).project(named.project)
-        return project.dataset(named.dataset).inference_set(named.inference_set)
-
-    def versioned(self, target: str, *, inline: bool = True) -> Dataset | InferenceSet:
-        """The dataset or inference set of a target."""
-        if split_target(target).inference_set:
-            return self.inference_set(target, inline=inline)
-        return self.dataset(target, inline=inline)
-
-    def segment(self, project: str, name: str) -> Segment:
-        """The segment of a project, by its name or id."""
-        return self.lake().project(project).segment(name)
-
-    def everything(
-        self, target: str | None, *, archived: bool = False
-    ) -> list[tuple[str, Dataset | InferenceSet]]:
-        """What a target names; without one, all datasets and their inference sets.
-
-        Args:
-            target: Of a dataset or an inference set; None for all.
-            archived: Those that are archived too.
-        """
-        if target:
-            return [(target, self.versioned(target, inline=False))]
-        return list(self.lake(inline=False).collections(archived=archived))
-
-
 @app.callback()
 def options(
     context: typer.Context,
     root: Annotated[
-        str, typer.Option(envvar="LAKEHOUSE_ROOT", help="Folder or s3:// prefix.")
+        str,
+        typer.Option(
+            envvar="LAKEHOUSE_ROOT", help="Folder or s3:// prefix of the lake."
+        ),
     ] = "lake",
     author: Annotated[
-        str | None, typer.Option(envvar="LAKEHOUSE_AUTHOR", help="Whom versions name.")
+        str | None,
+        typer.Option(
+            envvar="LAKEHOUSE_AUTHOR", help="Author recorded with each version."
+        ),
     ] = None,
     media_root: Annotated[
         str | None,
         typer.Option(
-            envvar="LAKEHOUSE_MEDIA_ROOT", help="What relative image names are below."
+            envvar="LAKEHOUSE_MEDIA_ROOT",
+            help="Folder or URL that relative image paths start from.",
         ),
     ] = None,
     json: Annotated[
@@ -108,16 +100,73 @@ def options(
     context.obj = Session(root, author, output_for(json=json), media_root)
 
 
-def session(context: typer.Context) -> Session:
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The global options of one call, and what commands open with them."""
+
+    root: str
+    author: str | None
+    output: Output
+    media_root: str | None = None
+
+    def lake(self, *, inline: bool = True) -> lakehouse.Lake:
+        """The lake; writes are only staged where they are not merged inline."""
+        return lakehouse.connect(
+            self.root,
+            author=self.author,
+            merge="inline" if inline else "deferred",
+            media_root=self.media_root,
+        )
+
+    def dataset(self, target: str, *, inline: bool = True) -> lakehouse.Dataset:
+        """The dataset of a target; targets of inference sets are refused."""
+        parts = split_target(target)
+        if parts.inference_set:
+            raise typer.BadParameter(
+                f"{target!r} is an inference set; this command needs a dataset: "
+                "project/dataset"
+            )
+        return self.lake(inline=inline).project(parts.project).dataset(parts.dataset)
+
+    def inference_set(
+        self, target: str, *, inline: bool = True
+    ) -> lakehouse.InferenceSet:
+        """The inference set of a target; targets of datasets are refused."""
+        parts = split_target(target)
+        if not parts.inference_set:
+            raise typer.BadParameter(
+                f"{target!r} is a dataset; this command needs an inference set: "
+                "project/dataset/inference_set"
+            )
+        project = self.lake(inline=inline).project(parts.project)
+        return project.dataset(parts.dataset).inference_set(parts.inference_set)
+
+    def collection(
+        self, target: str, *, inline: bool = True
+    ) -> lakehouse.Dataset | lakehouse.InferenceSet:
+        """The dataset or inference set of a target."""
+        if split_target(target).inference_set:
+            return self.inference_set(target, inline=inline)
+        return self.dataset(target, inline=inline)
+
+    def snapshot(self, target: str) -> lakehouse.Snapshot:
+        """The version of a target."""
+        return self.collection(target).at(split_target(target).ref)
+
+    def segment(self, project: str, name: str) -> lakehouse.Segment:
+        """The segment of a project, by its name or id."""
+        return self.lake().project(project).segment(name)
+
+
+def session_of(context: typer.Context) -> Session:
     """The session of a command."""
-    found = context.obj
-    if not isinstance(found, Session):
-        raise typer.BadParameter("run this through the lakehouse command")
-    return found
+    if not isinstance(context.obj, Session):
+        raise typer.BadParameter("run this command through `lakehouse`")
+    return context.obj
 
 
 class Target(NamedTuple):
-    """What a command is about."""
+    """The parts of `project/dataset[/inference_set]@ref`."""
 
     project: str
     dataset: str
@@ -127,7 +176,7 @@ class Target(NamedTuple):
 
 
 def split_target(target: str) -> Target:
-    """`project/dataset[/inference_set]@ref` in its parts.
+    """The parts of `project/dataset[/inference_set][@ref]`.
 
     The ref is `latest` when left out.
 
@@ -145,3 +194,23 @@ def split_target(target: str) -> Target:
         )
     inference_set = parts[2] if len(parts) > 2 else None  # noqa: PLR2004 - the third
     return Target(parts[0], parts[1], ref or "latest", inference_set)
+
+
+def split_assignment(text: str, form: str) -> tuple[str, float]:
+    """The name and the number of `name=number`.
+
+    Args:
+        text: Such as `train=0.8`.
+        form: What the error message names as the right form.
+
+    Raises:
+        typer.BadParameter: If it is not of that form.
+
+    >>> split_assignment("train=0.8", "split=share")
+    ('train', 0.8)
+    """
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not of the form {form}") from None

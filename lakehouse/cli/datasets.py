@@ -1,52 +1,90 @@
-"""Commands that read: versions, show, history, plot, lock."""
+"""Commands on the versions of a dataset: read, compare, query, name, restore."""
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final
 
 import polars as pl
 import typer
 from rich.console import Group
 
-from lakehouse.cli.app import Session, app, session, split_target
-from lakehouse.cli.output import arrows, as_table, written_as
-from lakehouse.cli.uploads import told, upload
+from lakehouse import Diff
+from lakehouse.catalog import Conflicts
+from lakehouse.cli.app import (
+    Archived,
+    CollectionTarget,
+    DatasetTarget,
+    DatasetVersionTarget,
+    Message,
+    Session,
+    VersionTarget,
+    app,
+    session_of,
+    split_target,
+)
+from lakehouse.cli.output import (
+    TableFormat,
+    as_table,
+    changed_fields,
+    download,
+    report_upload,
+)
 from lakehouse.storage import collect
-from lakehouse.transactions.undo import Conflicts
-from lakehouse.versions import Diff
 
-_SUMMARY = ["version", "time", "author", "message", "frames_rows", "labels_rows"]
-_COUNTS = ["created", "replaced", "modified", "deleted", "rejected"]
+_VERSION_COLUMNS: Final = (
+    "version", "time", "author", "message", "frames_rows", "labels_rows",
+    "created", "replaced", "modified", "deleted", "rejected",
+)  # fmt: skip
+_CHECKPOINT_COLUMNS: Final = (
+    "name", "version", "time", "author", "message", "frames", "labels",
+    "created", "replaced", "modified", "deleted",
+    "label_created", "label_replaced", "label_modified", "label_deleted", "archived",
+)  # fmt: skip
 
-AnyTarget = Annotated[
-    str, typer.Argument(help="project/dataset[/inference_set][@version]")
+FrameId = Annotated[str, typer.Argument(help="The frame's id.")]
+Rows = Annotated[bool, typer.Option("--rows", help="List every row that differs.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Rows to list of each table; all by default.")
 ]
+
+# ---------------------------------- READ --------------------------------- #
 
 
 @app.command()
-def versions(context: typer.Context, target: AnyTarget) -> None:
-    """List the versions of a dataset: lakehouse versions cells/hela."""
-    here = session(context)
-    rows = here.versioned(target).versions().select(*_SUMMARY, *_COUNTS)
-    here.output.table(rows, f"Versions of {target}")
+def versions(context: typer.Context, target: CollectionTarget) -> None:
+    """List the versions of a dataset or inference set.
+
+    Example: lakehouse versions cells/hela
+    """
+    session = session_of(context)
+    rows = session.collection(target).versions().select(_VERSION_COLUMNS)
+    session.output.table(rows, f"Versions of {target}")
 
 
 @app.command()
 def show(
     context: typer.Context,
-    target: AnyTarget,
-    frame: Annotated[str | None, typer.Argument(help="A frame id.")] = None,
-    limit: Annotated[int, typer.Option(help="How many frames to show.")] = 20,
+    target: VersionTarget,
+    frame: Annotated[
+        str | None, typer.Argument(help="Show this frame with its labels.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many frame ids to list.")] = 20,
 ) -> None:
-    """Show a version, or one frame with its labels: lakehouse show cells/hela@3 frame_1."""
-    here = session(context)
-    found = here.versioned(target)
-    snapshot = found.at(split_target(target).ref)
+    """Show a version, or one of its frames with labels.
+
+    Example: lakehouse show cells/hela@3 frame_1
+    """
+    session = session_of(context)
+    collection = session.collection(target)
+    snapshot = collection.at(split_target(target).ref)
     if frame is not None:
         row, labels = snapshot.frame(frame)
-        told = {name: value for name, value in row.items() if value is not None}
-        here.output.facts(told | {"labels": _told(labels).to_dicts()}, f"Frame {frame}")
+        fields = {name: value for name, value in row.items() if value is not None}
+        used = [s.name for s in labels if s.null_count() < labels.height]
+        facts = fields | {"labels": labels.select(used).to_dicts()}
+        session.output.facts(facts, f"Frame {frame}")
         return
+    rows = snapshot.frames().sort("frame_id").head(limit).collect()
     facts = {
         "version": snapshot.version,
         "time": snapshot.time,
@@ -54,227 +92,87 @@ def show(
         "message": snapshot.message,
         **snapshot.counts,
         "fingerprint": snapshot.fingerprint,
-        "processing": found.is_processing,
+        "processing": collection.is_processing,
+        "first_frames": rows["frame_id"].to_list(),
     }
-    rows = snapshot.frames().sort("frame_id").head(limit).collect()
-    here.output.facts(facts | {"first_frames": rows["frame_id"].to_list()}, target)
+    session.output.facts(facts, target)
 
 
 @app.command()
 def history(
     context: typer.Context,
-    target: AnyTarget,
-    frame: Annotated[str, typer.Argument(help="A frame id.")],
-    label: Annotated[str | None, typer.Option(help="Only this label.")] = None,
+    target: CollectionTarget,
+    frame: FrameId,
+    label: Annotated[
+        str | None, typer.Option(help="List changes of this label only.")
+    ] = None,
 ) -> None:
-    """Every change to a frame and its labels: lakehouse history cells/hela frame_1."""
-    here = session(context)
-    found = here.versioned(target).history(frame, label_id=label)
+    """List every change to a frame and its labels.
+
+    Example: lakehouse history cells/hela frame_1
+    """
+    session = session_of(context)
+    changes = session.collection(target).history(frame, label_id=label)
     columns = ["version", "time", "author", "message", "table", "label_id", "op"]
-    rows = found.select(*columns, arrows("changed").alias("changed"))
-    here.output.table(rows, f"History of {frame}")
+    rows = changes.select(*columns, changed_fields("changed").alias("changed"))
+    session.output.table(rows, f"History of {frame}")
 
 
 @app.command()
 def plot(
     context: typer.Context,
-    target: AnyTarget,
-    frame: Annotated[str, typer.Argument(help="A frame id.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write.")],
+    target: VersionTarget,
+    frame: FrameId,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The image file to write, such as .png.")
+    ],
 ) -> None:
-    """Draw a frame with its labels: lakehouse plot cells/hela@3 frame_1 -o frame.png."""
-    here = session(context)
-    snapshot = here.versioned(target).at(split_target(target).ref)
-    snapshot.plot(frame).save(out)
-    here.output.facts({"written": str(out)}, "Picture")
+    """Draw a frame with its labels.
+
+    Example: lakehouse plot cells/hela@3 frame_1 -o frame.png
+    """
+    session = session_of(context)
+    session.snapshot(target).plot(frame).save(out)
+    session.output.facts({"written": str(out)}, "Plot")
 
 
 @app.command()
 def lock(
     context: typer.Context,
-    target: AnyTarget,
+    target: VersionTarget,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write as well.")
+        Path | None, typer.Option("--out", "-o", help="Also write it to this file.")
     ] = None,
 ) -> None:
-    """Tell exactly which content a version is: lakehouse lock cells/hela@3 -o hela.lock.json."""
-    here = session(context)
-    said = here.versioned(target).at(split_target(target).ref).lock(out)
-    here.output.facts(said, f"Lock of {target}")
+    """Print a lockfile: the exact content of a version.
 
-
-def _told(labels: pl.DataFrame) -> pl.DataFrame:
-    """Labels without the columns that none of them has."""
-    return labels.select(
-        name for name in labels.columns if labels[name].null_count() < labels.height
-    )
-
-
-checkpoint = typer.Typer(help="Names for versions, for ever.", no_args_is_help=True)
-app.add_typer(checkpoint, name="checkpoint")
-
-DatasetTarget = Annotated[str, typer.Argument(help="project/dataset")]
-Name = Annotated[str, typer.Argument(help="The checkpoint's name.")]
-
-_SHOWN = [
-    "name", "version", "time", "author", "message", "frames", "labels",
-    "created", "replaced", "modified", "deleted",
-    "label_created", "label_replaced", "label_modified", "label_deleted", "archived",
-]  # fmt: skip
-
-
-@checkpoint.command("create")
-def create(
-    context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset[@version]")],
-    name: Name,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Why.")] = None,
-    metadata: Annotated[str, typer.Option(help="A JSON object to keep.")] = "{}",
-) -> None:
-    """Name a version: lakehouse checkpoint create cells/hela@3 baseline."""
-    here = session(context)
-    made = here.dataset(target).checkpoint(
-        name, split_target(target).ref, message=message, metadata=_object(metadata)
-    )
-    facts = {"name": made.name, "version": made.version, "message": made.message}
-    here.output.facts(facts, "Checkpoint")
-
-
-@checkpoint.command("list")
-def list_checkpoints(
-    context: typer.Context,
-    target: DatasetTarget,
-    archived: Annotated[
-        bool, typer.Option("--archived", help="Archived ones too.")
-    ] = False,
-) -> None:
-    """List checkpoints, and what uploads did between: lakehouse checkpoint list cells/hela."""
-    here = session(context)
-    rows = here.dataset(target).checkpoints(archived=archived).select(_SHOWN)
-    here.output.table(rows, f"Checkpoints of {target}")
-
-
-@checkpoint.command("edit")
-def edit(
-    context: typer.Context,
-    target: DatasetTarget,
-    name: Name,
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Why.")] = None,
-    metadata: Annotated[str | None, typer.Option(help="A JSON object to keep.")] = None,
-) -> None:
-    """Change what is said of one: lakehouse checkpoint edit cells/hela baseline -m reviewed."""
-    here = session(context)
-    found = here.dataset(target).get_checkpoint(name)
-    if message is not None:
-        found.set_message(message)
-    if metadata is not None:
-        found.set_metadata(_object(metadata))
-    facts = {
-        "name": found.name,
-        "version": found.version,
-        "message": found.message,
-        "metadata": found.metadata,
-    }
-    here.output.facts(facts, "Checkpoint")
-
-
-@checkpoint.command("archive")
-def archive(
-    context: typer.Context,
-    target: DatasetTarget,
-    name: Name,
-    undo: Annotated[bool, typer.Option("--undo", help="List it again.")] = False,
-) -> None:
-    """Hide a checkpoint from lists: lakehouse checkpoint archive cells/hela baseline."""
-    here = session(context)
-    found = here.dataset(target).get_checkpoint(name)
-    found.archive(archived=not undo)
-    facts = {"name": found.name, "archived": found.is_archived}
-    here.output.facts(facts, "Checkpoint")
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--metadata is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise typer.BadParameter("--metadata is a JSON object")
-    return found
-
-
-Rows = Annotated[bool, typer.Option("--rows", help="List what differs, row by row.")]
-Limit = Annotated[
-    int | None,
-    typer.Option(min=1, help="How many rows of each table; all if not said."),
-]
-
-
-@app.command()
-def diff(
-    context: typer.Context,
-    start: Annotated[str, typer.Argument(help="project/dataset@version")],
-    end: Annotated[
-        str | None,
-        typer.Argument(help="The same dataset at another version; latest if not said."),
-    ] = None,
-    rows: Rows = False,
-    limit: Limit = None,
-) -> None:
-    """What differs between two versions: lakehouse diff cells/hela@1 cells/hela@baseline."""
-    first, second = split_target(start), split_target(end or start.partition("@")[0])
-    if first._replace(ref="") != second._replace(ref=""):
-        raise typer.BadParameter(
-            f"{start!r} and {end!r} are different datasets; compare versions of one."
-        )
-    if end is None and "@" not in start:
-        raise typer.BadParameter(
-            f"say which version to compare with the latest: {start}@VERSION"
-        )
-    here = session(context)
-    found = here.versioned(start).diff(first.ref, second.ref)
-    _tell(here, found, limit, rows=rows)
-
-
-@upload.command("diff")
-def upload_diff(
-    context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset")],
-    upload_id: Annotated[str, typer.Argument(help="The upload's id.")],
-    rows: Rows = False,
-    limit: Limit = None,
-) -> None:
-    """What one upload changed: lakehouse upload diff cells/hela ID --rows."""
-    here = session(context)
-    _tell(here, here.versioned(target).upload(upload_id).diff(), limit, rows=rows)
-
-
-def _tell(here: Session, found: Diff, limit: int | None, *, rows: bool) -> None:
-    """Print a diff, and its rows if they are asked for."""
-    tables = {"frames": found.frames(), "labels": found.labels()} if rows else {}
-    tables = {name: table.head(limit or table.height) for name, table in tables.items()}
-    facts = found.to_dict() | {name: rows.to_dicts() for name, rows in tables.items()}
-    listed = [
-        as_table(rows.with_columns(arrows("fields")), name)
-        for name, rows in tables.items()
-    ]
-    here.output.drawn(Group(found, *listed), facts)
+    Example: lakehouse lock cells/hela@3 -o hela.lock.json
+    """
+    session = session_of(context)
+    fields = session.snapshot(target).lock(out)
+    session.output.facts(fields, f"Lockfile of {target}")
 
 
 @app.command()
 def sql(
     context: typer.Context,
-    query: Annotated[str, typer.Argument(help="SQL; tables are frames, labels, …")],
-    target: Annotated[
-        str, typer.Argument(help="project/dataset[/inference_set][@version]")
+    query: Annotated[
+        str,
+        typer.Argument(
+            help="SQL on the tables frames, labels, frame_embeddings, label_embeddings."
+        ),
     ],
-    kind: Annotated[
-        str, typer.Option("--format", help="table, json, jsonl or csv")
+    target: VersionTarget,
+    format_name: Annotated[
+        TableFormat, typer.Option("--format", help="How to print the result.")
     ] = "table",
 ) -> None:
-    """Ask a version: lakehouse sql "select class_name, count(*) from labels group by 1" cells/hela@3."""
-    here = session(context)
-    snapshot = here.versioned(target).at(split_target(target).ref)
+    """Query a version in SQL.
+
+    Example: lakehouse sql "select count(*) from labels" cells/hela@3
+    """
+    session = session_of(context)
+    snapshot = session.snapshot(target)
     tables = {
         "frames": snapshot.frames(),
         "labels": snapshot.labels(),
@@ -285,15 +183,58 @@ def sql(
         rows = collect(pl.SQLContext(frames=tables).execute(query))
     except pl.exceptions.PolarsError as error:
         raise typer.BadParameter(f"{error} Tables: {', '.join(tables)}.") from error
-    if kind == "table":
-        here.output.table(rows, query)
-    elif kind in {"json", "jsonl", "csv"}:
-        typer.echo(written_as(rows, kind), nl=False)
-    else:
-        raise typer.BadParameter("--format is table, json, jsonl or csv")
+    download(rows, session.output, query, chosen=format_name, out=None)
 
 
-Message = Annotated[str | None, typer.Option("--message", "-m", help="Why.")]
+# --------------------------------- COMPARE ------------------------------- #
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    start: Annotated[str, typer.Argument(help="project/dataset@version")],
+    end: Annotated[
+        str | None,
+        typer.Argument(
+            help="The same dataset at another version; the latest by default."
+        ),
+    ] = None,
+    rows: Rows = False,
+    limit: Limit = None,
+) -> None:
+    """Show what differs between two versions of a dataset.
+
+    Example: lakehouse diff cells/hela@1 cells/hela@baseline
+    """
+    first, second = split_target(start), split_target(end or start.partition("@")[0])
+    if first._replace(ref="") != second._replace(ref=""):
+        raise typer.BadParameter(
+            f"{start!r} and {end!r} are different datasets; compare versions of one."
+        )
+    if end is None and "@" not in start:
+        raise typer.BadParameter(
+            f"name the version to compare with the latest: {start}@VERSION"
+        )
+    session = session_of(context)
+    changes = session.collection(start).diff(first.ref, second.ref)
+    print_diff(session, changes, limit, rows=rows)
+
+
+def print_diff(
+    session: Session, changes: Diff, limit: int | None, *, rows: bool
+) -> None:
+    """Print a diff, and its rows if they are asked for."""
+    tables = {"frames": changes.frames(), "labels": changes.labels()} if rows else {}
+    tables = {name: table.head(limit or table.height) for name, table in tables.items()}
+    facts = changes.to_dict() | {name: t.to_dicts() for name, t in tables.items()}
+    drawn = [
+        as_table(table.with_columns(changed_fields("fields")), name)
+        for name, table in tables.items()
+    ]
+    session.output.draw(Group(changes, *drawn), facts)
+
+
+# ---------------------------------- UNDO --------------------------------- #
 
 
 @app.command()
@@ -304,33 +245,142 @@ def restore(
     ],
     message: Message = None,
 ) -> None:
-    """Make an earlier version the latest again: lakehouse restore cells/hela@baseline."""
-    here = session(context)
+    """Make an earlier version the latest again.
+
+    Example: lakehouse restore cells/hela@baseline
+    """
+    session = session_of(context)
     if "@" not in target:
-        raise typer.BadParameter("name what to restore: project/dataset@version")
-    found = here.versioned(target)
-    told(here, found.restore(split_target(target).ref, message=message))
+        raise typer.BadParameter("name the version to restore: project/dataset@version")
+    collection = session.collection(target)
+    upload = collection.restore(split_target(target).ref, message=message)
+    report_upload(session.output, target, upload)
 
 
 @app.command()
 def revert(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset[/inference_set]")],
-    change: Annotated[str, typer.Argument(help="An upload's id, or a version number.")],
+    target: CollectionTarget,
+    change: Annotated[
+        str, typer.Argument(help="The id of an upload, or a version number.")
+    ],
     conflicts: Annotated[
-        str, typer.Option(help="keep or overwrite rows that were changed since")
+        Conflicts, typer.Option(help="Keep or overwrite rows that changed since.")
     ] = "keep",
     message: Message = None,
 ) -> None:
-    """Undo one change and keep later work: lakehouse revert cells/hela 7."""
-    here = session(context)
-    if conflicts not in {"keep", "overwrite"}:
-        raise typer.BadParameter("--conflicts is keep or overwrite")
-    told(
-        here,
-        here.versioned(target).revert(
-            int(change) if change.isdecimal() else change,
-            conflicts=cast("Conflicts", conflicts),
-            message=message,
-        ),
+    """Undo one change and keep later work.
+
+    Example: lakehouse revert cells/hela 7
+    """
+    session = session_of(context)
+    upload = session.collection(target).revert(
+        int(change) if change.isdecimal() else change,
+        conflicts=conflicts,
+        message=message,
     )
+    report_upload(session.output, target, upload)
+
+
+# ------------------------------ CHECKPOINTS ------------------------------ #
+
+checkpoint = typer.Typer(
+    help="Manage checkpoints: permanent names for versions.", no_args_is_help=True
+)
+app.add_typer(checkpoint, name="checkpoint")
+
+Name = Annotated[str, typer.Argument(help="The checkpoint's name.")]
+
+
+@checkpoint.command("create")
+def create(
+    context: typer.Context,
+    target: DatasetVersionTarget,
+    name: Name,
+    message: Message = None,
+    metadata: Annotated[str, typer.Option(help="A JSON object to keep with it.")] = (
+        "{}"
+    ),
+) -> None:
+    """Give a version a name.
+
+    Example: lakehouse checkpoint create cells/hela@3 baseline
+    """
+    session = session_of(context)
+    made = session.dataset(target).checkpoint(
+        name, split_target(target).ref, message=message, metadata=_json_object(metadata)
+    )
+    facts = {"name": made.name, "version": made.version, "message": made.message}
+    session.output.facts(facts, "Checkpoint")
+
+
+@checkpoint.command("list")
+def list_checkpoints(
+    context: typer.Context, target: DatasetTarget, archived: Archived = False
+) -> None:
+    """List checkpoints, each with what changed since the one before.
+
+    Example: lakehouse checkpoint list cells/hela
+    """
+    session = session_of(context)
+    rows = session.dataset(target).checkpoints(archived=archived)
+    session.output.table(rows.select(_CHECKPOINT_COLUMNS), f"Checkpoints of {target}")
+
+
+@checkpoint.command("edit")
+def edit(
+    context: typer.Context,
+    target: DatasetTarget,
+    name: Name,
+    message: Message = None,
+    metadata: Annotated[
+        str | None, typer.Option(help="A JSON object to keep with it.")
+    ] = None,
+) -> None:
+    """Change the message or the metadata of a checkpoint.
+
+    Example: lakehouse checkpoint edit cells/hela baseline -m reviewed
+    """
+    session = session_of(context)
+    edited = session.dataset(target).get_checkpoint(name)
+    if message is not None:
+        edited.set_message(message)
+    if metadata is not None:
+        edited.set_metadata(_json_object(metadata))
+    facts = {
+        "name": edited.name,
+        "version": edited.version,
+        "message": edited.message,
+        "metadata": edited.metadata,
+    }
+    session.output.facts(facts, "Checkpoint")
+
+
+@checkpoint.command("archive")
+def archive(
+    context: typer.Context,
+    target: DatasetTarget,
+    name: Name,
+    undo: Annotated[bool, typer.Option("--undo", help="Show it in lists again.")] = (
+        False
+    ),
+) -> None:
+    """Hide a checkpoint from lists.
+
+    Example: lakehouse checkpoint archive cells/hela baseline
+    """
+    session = session_of(context)
+    archived = session.dataset(target).get_checkpoint(name)
+    archived.archive(archived=not undo)
+    facts = {"name": archived.name, "archived": archived.is_archived}
+    session.output.facts(facts, "Checkpoint")
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--metadata is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter("--metadata must be a JSON object, such as '{}'")
+    return value

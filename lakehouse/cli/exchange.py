@@ -5,130 +5,135 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.text import Text
 
-from lakehouse.cli.app import PARTLY, Session, app, session, split_target
-from lakehouse.cli.output import as_table, progress_bar
+from lakehouse import Snapshot
+from lakehouse.cli.app import (
+    DatasetTarget,
+    Deferred,
+    IfExists,
+    Message,
+    Session,
+    VersionTarget,
+    app,
+    session_of,
+)
+from lakehouse.cli.output import as_table, exit_by_status, progress_bar
 from lakehouse.formats import FormatName
-from lakehouse.formats.names import FORMATS
-from lakehouse.versions.snapshot import Snapshot
 
-_NAMES = ", ".join(FORMATS)
-
-FormatOption = Annotated[str, typer.Option("--format", help=f"One of {_NAMES}.")]
+FormatOption = Annotated[
+    FormatName, typer.Option("--format", help="The format of the files.")
+]
 
 
 @app.command("import")
 def import_files(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset")],
+    target: DatasetTarget,
     path: Annotated[Path, typer.Argument(help="A folder, or a file.")],
     format_name: FormatOption,
     images: Annotated[
-        str | None, typer.Option(help="What stands before the names of images.")
+        str | None,
+        typer.Option(help="Folder or URL to put before the names of image files."),
     ] = None,
     add_classes: Annotated[
-        bool, typer.Option("--add-classes", help="Append classes that are not there.")
+        bool,
+        typer.Option("--add-classes", help="Add unknown classes to the project."),
     ] = False,
-    if_exists: Annotated[str, typer.Option(help="replace, reject or skip")] = "replace",
-    message: Annotated[str | None, typer.Option("--message", "-m", help="Why.")] = None,
-    deferred: Annotated[
-        bool, typer.Option("--deferred", help="Only stage; `run merge` merges.")
-    ] = False,
+    if_exists: IfExists = "replace",
+    message: Message = None,
+    deferred: Deferred = False,
 ) -> None:
-    """Add what another tool wrote: lakehouse import cells/hela voc/ --format voc."""
-    here = session(context)
-    if if_exists not in {"replace", "reject", "skip"}:
-        raise typer.BadParameter("--if-exists is replace, reject or skip")
-    dataset = here.dataset(target, inline=not deferred)
+    """Add frames and labels from files of another tool.
+
+    Example: lakehouse import cells/hela voc/ --format voc
+    """
+    session = session_of(context)
+    dataset = session.dataset(target, inline=not deferred)
     with progress_bar() as progress:
         done = dataset.import_from(
             path,
-            checked_format(format_name),
+            format_name,
             images=images,
             add_classes=add_classes,
-            if_exists=if_exists,  # type: ignore[arg-type]
+            if_exists=if_exists,
             progress=progress,
             message=message,
         )
-    _told(here, done.to_dict(), done.losses, "Import")
-    if done.upload.status in {"PARTIAL", "FAILED"}:
-        here.output.say(
-            f"What is wrong: lakehouse upload errors {target} {done.upload.id}"
-        )
-        raise typer.Exit(PARTLY if done.upload.status == "PARTIAL" else 1)
+    _report(session, done.to_dict(), done.losses, "Import")
+    hint = f"To list the problems: lakehouse upload errors {target} {done.upload.id}"
+    exit_by_status(session.output, done.upload.status, hint)
 
 
 @app.command("export")
 def export_files(
     context: typer.Context,
-    target: Annotated[
-        str, typer.Argument(help="project/dataset[/inference_set][@version]")
-    ],
-    path: Annotated[Path, typer.Argument(help="The folder to make.")],
+    target: VersionTarget,
+    path: Annotated[Path, typer.Argument(help="The folder to create.")],
     format_name: FormatOption,
     frames: Annotated[
-        str | None, typer.Option(help="Only frames of which this SQL is true.")
+        str | None, typer.Option(help="Only frames that meet this SQL condition.")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="Only labels of which this SQL is true.")
+        str | None, typer.Option(help="Only labels that meet this SQL condition.")
     ] = None,
     media: Annotated[
         bool | None,
-        typer.Option("--media/--no-media", help="Copy images; by default as needed."),
+        typer.Option(
+            "--media/--no-media",
+            help="Copy the images too; by default only where the format needs them.",
+        ),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="The metadata field that names parts.")
+        str | None,
+        typer.Option(help="Metadata field that holds each frame's split."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there.")
+        bool, typer.Option("--overwrite", help="Replace what is at the path.")
     ] = False,
 ) -> None:
-    """Write a version for another tool: lakehouse export cells/hela@3 coco/ --format coco."""
-    here = session(context)
-    found = here.versioned(target).at(split_target(target).ref)
-    snapshot = _filtered(found, frames, labels)
+    """Write a version as files for another tool.
+
+    Example: lakehouse export cells/hela@3 coco/ --format coco
+    """
+    session = session_of(context)
+    snapshot = _filtered(session.snapshot(target), frames, labels)
     with progress_bar() as progress:
         done = snapshot.export(
             path,
-            checked_format(format_name),
+            format_name,
             media=media,
             split=split,
             overwrite=overwrite,
             progress=progress,
         )
-    _told(here, done.to_dict(), done.losses, "Export")
-
-
-def checked_format(name: str) -> FormatName:
-    """The format of that name."""
-    for known in FORMATS:
-        if known == name:
-            return known
-    raise typer.BadParameter(f"--format is one of {_NAMES}, not {name}")
+    _report(session, done.to_dict(), done.losses, "Export")
 
 
 def _filtered(snapshot: Snapshot, frames: str | None, labels: str | None) -> Snapshot:
     """The part of a snapshot that meets SQL conditions."""
     try:
-        found = snapshot.filter(
+        part = snapshot.filter(
             frames=None if frames is None else pl.sql_expr(frames),
             labels=None if labels is None else pl.sql_expr(labels),
         )
-        found.frames().collect_schema()
-        found.labels().collect_schema()
+        # Conditions are lazy: resolving the schema finds unknown columns now.
+        part.frames().collect_schema()
+        part.labels().collect_schema()
     except pl.exceptions.PolarsError as error:
         raise typer.BadParameter(f"--frames, --labels: {error}") from error
-    return found
+    return part
 
 
-def _told(
-    here: Session, facts: dict[str, Any], losses: pl.DataFrame, title: str
+def _report(
+    session: Session, facts: dict[str, Any], losses: pl.DataFrame, title: str
 ) -> None:
-    """Print a report: machines get it whole, people a table of what was lost."""
-    short = {name: str(value) for name, value in facts.items() if name != "losses"}
-    lines = [f"  {name}: {value}" for name, value in short.items()]
-    parts: list[RenderableType] = [Text(title, style="bold"), Text("\n".join(lines))]
-    parts.append(as_table(losses, "Lost on the way"))
-    here.output.drawn(Group(*parts), facts)
+    """Print all facts for machines; for people losses are a table of their own."""
+    lines = [f"  {name}: {value}" for name, value in facts.items() if name != "losses"]
+    drawing = Group(
+        Text(title, style="bold"),
+        Text("\n".join(lines)),
+        as_table(losses, "Lost on the way"),
+    )
+    session.output.draw(drawing, facts)

@@ -1,84 +1,103 @@
-"""Commands on projects and datasets."""
+"""Commands on projects and datasets: create, list, clone, show."""
 
 from typing import Annotated, Any
 
 import polars as pl
 import typer
 
-from lakehouse.catalog.dataset import Dataset
+import lakehouse
 from lakehouse.catalog.versioned import Mode
-from lakehouse.cli.app import app, session, split_target
+from lakehouse.cli.app import (
+    DatasetTarget,
+    DatasetVersionTarget,
+    ProjectName,
+    app,
+    session_of,
+    split_target,
+)
 
 project = typer.Typer(
-    help="Projects: a name, a task, a class map.", no_args_is_help=True
+    help="Manage projects: each has a name, a task and a class map.",
+    no_args_is_help=True,
 )
-dataset = typer.Typer(help="Datasets of a project.", no_args_is_help=True)
+dataset = typer.Typer(help="Manage the datasets of a project.", no_args_is_help=True)
 app.add_typer(project, name="project")
 app.add_typer(dataset, name="dataset")
+
+ExistOk = Annotated[
+    bool, typer.Option("--exist-ok", help="Succeed if it exists already.")
+]
 
 
 @project.command("create")
 def create_project(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Letters, digits and underscores.")],
-    classes: Annotated[list[str], typer.Option("--class", help="A class; repeat it.")],
+    classes: Annotated[
+        list[str], typer.Option("--class", help="A class name; may be repeated.")
+    ],
     task: Annotated[
-        str | None, typer.Option(help="Such as 2D_OBJECT_DETECTION.")
+        str | None, typer.Option(help="The task, such as 2D_OBJECT_DETECTION.")
     ] = None,
-    exist_ok: Annotated[
-        bool, typer.Option("--exist-ok", help="It may be there.")
-    ] = False,
+    exist_ok: ExistOk = False,
 ) -> None:
-    """Create a project: lakehouse project create cells --class cell --class debris."""
-    here = session(context)
-    made = here.lake().create_project(
+    """Create a project with its classes.
+
+    Example: lakehouse project create cells --class cell --class debris
+    """
+    session = session_of(context)
+    made = session.lake().create_project(
         name, classes=classes, task=task, exist_ok=exist_ok
     )
-    here.output.facts(
+    session.output.facts(
         {"name": made.name, "classes": made.classes, "task": made.task}, "Project"
     )
 
 
 @project.command("list")
 def list_projects(context: typer.Context) -> None:
-    """List the projects of the lake: lakehouse project list."""
-    here = session(context)
+    """List the projects of the lake.
+
+    Example: lakehouse project list
+    """
+    session = session_of(context)
     rows = [
         {
-            "name": p.name,
-            "task": p.task,
-            "classes": len(p.classes),
-            "datasets": len(p.datasets()),
+            "name": one.name,
+            "task": one.task,
+            "classes": len(one.classes),
+            "datasets": len(one.datasets()),
         }
-        for p in here.lake().projects()
+        for one in session.lake().projects()
     ]
-    here.output.table(pl.DataFrame(rows), "Projects")
+    session.output.table(pl.DataFrame(rows), "Projects")
 
 
 @dataset.command("create")
 def create_dataset(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset")],
+    target: DatasetTarget,
     mode: Annotated[
-        str, typer.Option(help="STREAMING, or BATCH: loaded once.")
+        Mode,
+        typer.Option(
+            case_sensitive=False,
+            help="A streaming dataset is written at any time, a batch one only once.",
+        ),
     ] = "STREAMING",
-    exist_ok: Annotated[
-        bool, typer.Option("--exist-ok", help="It may be there.")
-    ] = False,
+    exist_ok: ExistOk = False,
 ) -> None:
-    """Create an empty dataset: lakehouse dataset create cells/hela."""
-    here = session(context)
-    named = split_target(target)
+    """Create an empty dataset.
+
+    Example: lakehouse dataset create cells/hela
+    """
+    session = session_of(context)
+    parts = split_target(target)
     made = (
-        here.lake()
-        .project(named.project)
-        .create_dataset(
-            named.dataset,
-            mode="BATCH" if mode == "BATCH" else "STREAMING",
-            exist_ok=exist_ok,
-        )
+        session.lake()
+        .project(parts.project)
+        .create_dataset(parts.dataset, mode=mode, exist_ok=exist_ok)
     )
-    here.output.facts(
+    session.output.facts(
         {"name": made.name, "mode": made.mode, "version": made.version}, "Dataset"
     )
 
@@ -86,82 +105,96 @@ def create_dataset(
 @dataset.command("list")
 def list_datasets(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The project.")],
+    name: ProjectName,
     batch: Annotated[
-        bool | None, typer.Option("--batch/--streaming", help="Only those of a mode.")
+        bool | None,
+        typer.Option("--batch/--streaming", help="Only datasets of this mode."),
     ] = None,
 ) -> None:
-    """List the datasets of a project: lakehouse dataset list cells."""
-    here = session(context)
+    """List the datasets of a project.
+
+    Example: lakehouse dataset list cells
+    """
+    session = session_of(context)
     modes: dict[bool | None, Mode | None] = {True: "BATCH", False: "STREAMING"}
     rows = [
-        {"name": d.name, "mode": d.mode, **_facts(d)}
-        for d in here.lake().project(name).datasets(mode=modes.get(batch))
+        {"name": one.name, "mode": one.mode, **_status(one)}
+        for one in session.lake().project(name).datasets(mode=modes.get(batch))
     ]
-    here.output.table(
+    session.output.table(
         pl.DataFrame(rows, infer_schema_length=None), f"Datasets of {name}"
     )
 
 
-def _facts(found: Dataset) -> dict[str, Any]:
-    """What a list tells of a dataset; a clone is listed before it can be read."""
-    facts: dict[str, Any] = {"status": "DONE" if found.is_ready else "PENDING"}
-    facts |= {"version": None, "frames": None, "labels": None, "processing": None}
-    if found.is_ready:
-        facts |= {"version": found.version, **found.latest().counts}
-        facts |= {"processing": found.is_processing}
-    return facts | {"clone_of": found.clone_of, "clone": found.clone_name}
+def _status(one: lakehouse.Dataset) -> dict[str, Any]:
+    """The columns of a list; a clone is listed before it can be read."""
+    columns: dict[str, Any] = {"status": "DONE" if one.is_ready else "PENDING"}
+    columns |= {"version": None, "frames": None, "labels": None, "processing": None}
+    if one.is_ready:
+        columns |= {"version": one.version, **one.latest().counts}
+        columns |= {"processing": one.is_processing}
+    return columns | {"clone_of": one.clone_of, "clone": one.clone_name}
 
 
 @dataset.command("clone")
 def clone_dataset(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset[@version]")],
+    target: DatasetVersionTarget,
     name: Annotated[
         str | None,
-        typer.Argument(help="The clone's name; MUTABLE_… of a BATCH dataset."),
+        typer.Argument(
+            help="The clone's name; MUTABLE_… by default, for a batch dataset."
+        ),
     ] = None,
     exist_ok: Annotated[
-        bool, typer.Option("--exist-ok", help="Go on with one that was cut short.")
+        bool,
+        typer.Option("--exist-ok", help="Continue a clone that was interrupted."),
     ] = False,
     deferred: Annotated[
-        bool, typer.Option("--deferred", help="Only list it; `run clone` makes it.")
+        bool,
+        typer.Option(
+            "--deferred", help="Only list it; `lakehouse run clone` makes it."
+        ),
     ] = False,
 ) -> None:
-    """Begin a dataset with what another has: lakehouse dataset clone cells/hela@3 copy."""
-    here = session(context)
-    found = here.dataset(target, inline=not deferred)
+    """Make a new dataset that starts with the content of another.
+
+    Example: lakehouse dataset clone cells/hela@3 copy
+    """
+    session = session_of(context)
+    source = session.dataset(target, inline=not deferred)
     clone = (
-        found.clone_as_mutable(exist_ok=exist_ok)
+        source.clone_as_mutable(exist_ok=exist_ok)
         if name is None
-        else found.clone(name, split_target(target).ref, exist_ok=exist_ok)
+        else source.clone(name, split_target(target).ref, exist_ok=exist_ok)
     )
     if not deferred:
         clone.wait()
-    here.output.facts({"name": clone.name, "status": clone.status}, "Clone")
+    session.output.facts({"name": clone.name, "status": clone.status}, "Clone")
 
 
 @dataset.command("show")
-def show_dataset(
-    context: typer.Context,
-    target: Annotated[str, typer.Argument(help="project/dataset")],
-) -> None:
-    """Show a dataset's facts: lakehouse dataset show cells/hela."""
-    here = session(context)
-    found = here.dataset(target)
-    if not found.is_ready:
-        waiting = {"name": found.name, "clone_of": found.clone_of, "status": "PENDING"}
-        here.output.facts(waiting, "Dataset")
+def show_dataset(context: typer.Context, target: DatasetTarget) -> None:
+    """Show a dataset: its mode, version, counts, and whether uploads wait.
+
+    Example: lakehouse dataset show cells/hela
+    """
+    session = session_of(context)
+    one = session.dataset(target)
+    facts: dict[str, Any]
+    if not one.is_ready:
+        facts = {"name": one.name, "clone_of": one.clone_of, "status": "PENDING"}
+        session.output.facts(facts, "Dataset")
         return
-    latest = found.latest()
-    facts: dict[str, Any] = {
-        "name": found.name,
-        "mode": found.mode,
-        "version": found.version,
+    latest = one.latest()
+    facts = {
+        "name": one.name,
+        "mode": one.mode,
+        "version": one.version,
         **latest.counts,
         "fingerprint": latest.fingerprint,
-        "processing": found.is_processing,
-        "clone_of": found.clone_of,
-        "clone": found.clone_name,
+        "processing": one.is_processing,
+        "clone_of": one.clone_of,
+        "clone": one.clone_name,
     }
-    here.output.facts(facts, "Dataset")
+    session.output.facts(facts, "Dataset")

@@ -1,179 +1,223 @@
-"""Commands that jobs call: run merge, clone, compact, collect-garbage, verify."""
+"""Commands for schedulers, each of which calls one job; and the demo."""
 
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
 from rich.console import Group
 
-from lakehouse.cli.app import app, session
+from lakehouse import Verification
+from lakehouse.catalog import GRACE, RETENTION
+from lakehouse.cli.app import app, session_of, split_target
 from lakehouse.cli.output import progress_bar
-from lakehouse.transactions.garbage import GRACE, RETENTION
-from lakehouse.verify import Verification
 
-run = typer.Typer(help="Scheduled work.", no_args_is_help=True)
+# The jobs are files of a top-level folder, where type checkers find them. At run time
+# that folder is `lakehouse.jobs`, in a checkout as in a wheel.
+if TYPE_CHECKING:
+    from jobs.clone import clone
+    from jobs.collect_garbage import collect_garbage
+    from jobs.compact import compact
+    from jobs.merge import merge
+    from jobs.verify import verify
+else:
+    from lakehouse.jobs.clone import clone
+    from lakehouse.jobs.collect_garbage import collect_garbage
+    from lakehouse.jobs.compact import compact
+    from lakehouse.jobs.merge import merge
+    from lakehouse.jobs.verify import verify
+
+run = typer.Typer(
+    help="Run maintenance jobs: merge, compact, verify and so on.",
+    no_args_is_help=True,
+)
 app.add_typer(run, name="run")
 
 Target = Annotated[
     str | None,
-    typer.Argument(help="project/dataset[/inference_set]; all when left out"),
+    typer.Argument(help="project/dataset[/inference_set]; all of the lake by default."),
 ]
 
 
-@run.callback()
-def work() -> None:
-    """Scheduled work."""
-
-
 @run.command("merge")
-def merge(
+def run_merge(
     context: typer.Context,
     target: Target = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Do not stop.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep merging new uploads until Ctrl-C.")
+    ] = False,
     every: Annotated[
-        float, typer.Option(help="Seconds between looks, with --watch.")
+        float, typer.Option(help="Seconds between two merges, with --watch.")
     ] = 5.0,
 ) -> None:
-    """Merge what is staged: lakehouse run merge, or lakehouse run merge cells/hela --watch."""
-    here = session(context)
+    """Merge the uploads that are staged.
+
+    Example: lakehouse run merge cells/hela --watch
+    """
+    session = session_of(context)
+    address = _address(target)
     while True:
         with progress_bar() as progress:
-            settled = [
-                upload
-                for _, found in here.everything(target)
-                for upload in found.merge_pending(progress=progress)
-            ]
+            settled = merge(session.lake(inline=False), address, progress=progress)
         rows = [
             {
-                "upload_id": done.id,
-                "status": done.status,
-                "version": done.version,
-                **done.counts,
+                "upload_id": upload.id,
+                "status": upload.status,
+                "version": upload.version,
+                **upload.counts,
             }
-            for done in settled
+            for upload in settled
         ]
         if settled or not watch:
-            here.output.table(pl.DataFrame(rows), "Merged")
+            session.output.table(pl.DataFrame(rows), "Merged")
         if not watch:
             return
         time.sleep(every)
 
 
 @run.command("clone")
-def clone(context: typer.Context) -> None:
-    """Go on with clones that were only listed, or cut short: lakehouse run clone."""
-    here = session(context)
-    made = [
-        {"target": f"{project.name}/{dataset.name}", "clone_of": dataset.clone_of}
-        for project in here.lake(inline=False).projects(archived=True)
-        for dataset in project.finish_clones()
+def run_clone(context: typer.Context) -> None:
+    """Complete clones that were deferred or interrupted.
+
+    Example: lakehouse run clone
+    """
+    session = session_of(context)
+    rows = [
+        {"target": address, "clone_of": dataset.clone_of}
+        for address, dataset in clone(session.lake(inline=False)).items()
     ]
-    here.output.table(pl.DataFrame(made), "Cloned")
+    session.output.table(pl.DataFrame(rows), "Cloned")
 
 
 @run.command("compact")
-def compact(
-    context: typer.Context,
-    target: Target = None,
-) -> None:
-    """Join small files and drop dead rows: lakehouse run compact cells/hela."""
-    here = session(context)
+def run_compact(context: typer.Context, target: Target = None) -> None:
+    """Join small files into large ones, and drop deleted rows from files.
+
+    Example: lakehouse run compact cells/hela
+    """
+    session = session_of(context)
     reports = [
-        found.compact().to_frame().select(pl.lit(name).alias("target"), "*")
-        for name, found in here.everything(target)
+        compaction.to_frame().select(pl.lit(address).alias("target"), "*")
+        for address, compaction in compact(
+            session.lake(inline=False), _address(target)
+        ).items()
     ]
-    here.output.table(pl.concat(reports) if reports else pl.DataFrame(), "Compacted")
+    rows = pl.concat(reports) if reports else pl.DataFrame()
+    session.output.table(rows, "Compacted")
 
 
 @run.command("collect-garbage")
-def collect_garbage(
+def run_collect_garbage(
     context: typer.Context,
     target: Target = None,
     retention: Annotated[
-        float, typer.Option(help="Days that a version keeps its files.")
+        float, typer.Option(help="Days that an old version keeps its files.")
     ] = RETENTION.days,
     grace: Annotated[
-        float, typer.Option(help="Days that files are let be at the least.")
+        float, typer.Option(help="Days that any file is kept at least.")
     ] = GRACE.days,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove it; otherwise only tell.")
+        bool, typer.Option("--remove", help="Remove the files; by default only list.")
     ] = False,
 ) -> None:
-    """Remove files that only old versions need: lakehouse run collect-garbage --remove."""
-    here = session(context)
-    rows: list[pl.DataFrame] = []
-    wrong: list[str] = []
-    for name, one in here.everything(target):
-        found = one.collect_garbage(
-            retention=timedelta(days=retention),
-            grace=timedelta(days=grace),
-            dry_run=not remove,
-        )
-        rows.append(found.to_frame().select(pl.lit(name).alias("target"), "*"))
-        wrong += [f"{name}: {text}" for text in found.damaged]
-        closed = len(found.closed)
-        here.output.say(f"{name}: {closed} versions move to the change log")
-    if target is None:
-        found = here.lake().collect_garbage(
-            retention=timedelta(days=retention),
-            grace=timedelta(days=grace),
-            dry_run=not remove,
-        )
-        rows.append(found.to_frame().select(pl.lit("lake").alias("target"), "*"))
-    title = "Removed" if remove else "Would be removed (--remove does it)"
-    here.output.table(pl.concat(rows) if rows else pl.DataFrame(), title)
-    for text in wrong:
+    """List the files that only old versions need, or remove them.
+
+    Example: lakehouse run collect-garbage --remove
+    """
+    session = session_of(context)
+    collected = collect_garbage(
+        session.lake(inline=False),
+        _address(target),
+        retention=timedelta(days=retention),
+        grace=timedelta(days=grace),
+        dry_run=not remove,
+    )
+    for address, garbage in collected.items():
+        if address != "lake":
+            closed = len(garbage.closed)
+            session.output.say(f"{address}: {closed} versions move to the change log")
+    reports = [
+        garbage.to_frame().select(pl.lit(address).alias("target"), "*")
+        for address, garbage in collected.items()
+    ]
+    title = "Removed" if remove else "Would be removed with --remove"
+    session.output.table(pl.concat(reports) if reports else pl.DataFrame(), title)
+    corruption = [
+        f"{address}: {text}"
+        for address, garbage in collected.items()
+        for text in garbage.damaged
+    ]
+    for text in corruption:
         typer.echo(text, err=True)
-    if wrong:
+    if corruption:
         raise typer.Exit(1)
 
 
 @run.command("verify")
-def verify(
+def run_verify(
     context: typer.Context,
     target: Target = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Not every byte, nor every version.")
+        bool,
+        typer.Option(
+            "--quick", help="Do not read every byte, nor check every old version."
+        ),
     ] = False,
     media: Annotated[
-        bool, typer.Option("--media", help="Images and masks, too, that are named.")
+        bool,
+        typer.Option("--media", help="Also check the images, masks and other media."),
     ] = False,
 ) -> None:
-    """Find everything that is wrong, and exit with 1 if anything is: lakehouse run verify cells/hela."""
-    here = session(context)
-    found: dict[str, Verification] = {}
-    for name, one in here.everything(target, archived=True):
-        with progress_bar() as progress:
-            found[name] = one.verify(full=not quick, media=media, progress=progress)
-    here.output.drawn(
-        Group(*(part for name, one in found.items() for part in (name, one))),
-        {name: _facts(one) for name, one in found.items()},
+    """Check ledger, files and rows; exit with 1 if anything is wrong.
+
+    Example: lakehouse run verify cells/hela
+    """
+    session = session_of(context)
+    with progress_bar() as progress:
+        verified = verify(
+            session.lake(inline=False),
+            _address(target),
+            full=not quick,
+            media=media,
+            progress=progress,
+        )
+    session.output.draw(
+        Group(*(part for address, one in verified.items() for part in (address, one))),
+        {address: _facts(one) for address, one in verified.items()},
     )
-    if not all(one.is_sound for one in found.values()):
+    if not all(one.is_sound for one in verified.values()):
         raise typer.Exit(1)
 
 
-def _facts(found: Verification) -> dict[str, Any]:
+def _facts(verification: Verification) -> dict[str, Any]:
     return {
-        "sound": found.is_sound,
-        "checked": dict(found.checked),
-        "notes": list(found.notes),
-        "problems": found.problems.to_dicts(),
+        "sound": verification.is_sound,
+        "checked": dict(verification.checked),
+        "notes": list(verification.notes),
+        "problems": verification.problems.to_dicts(),
     }
+
+
+def _address(target: str | None) -> str | None:
+    """The target without a version: jobs are about a dataset as a whole."""
+    if target is None:
+        return None
+    split_target(target)  # refuses what is no target
+    return target.partition("@")[0]
 
 
 @app.command()
 def demo(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Option(help="Where to put the demo.")] = Path(
-        "demo-lake"
-    ),
+    folder: Annotated[
+        Path, typer.Option(help="Folder to create the demo's lake in.")
+    ] = Path("demo-lake"),
 ) -> None:
-    """Real frames go in, change, go wrong, get mended, are read back: lakehouse demo."""
+    """Run the demo: real images through every feature.
+
+    Example: lakehouse demo
+    """
     from lakehouse.cli.demo import run_demo  # noqa: PLC0415 - needs an extra
 
-    session(context)
     run_demo(folder)

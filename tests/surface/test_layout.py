@@ -36,3 +36,19 @@ def test_doors_alone_list_what_they_offer() -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node).startswith("__all__")
     }
     assert offering <= {"errors.py", "types.py"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(JOBS.glob("[!_]*.py")), ids=lambda path: path.name
+)
+def test_jobs_stay_at_the_front_door(path: Path) -> None:
+    """A job asks the catalog: what lies below is none of its business."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    imported = {
+        node.module
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module
+    } | {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+    inner = {name for name in imported if name.startswith("lakehouse.")}
+
+    assert inner <= {"lakehouse.catalog", "lakehouse.errors", "lakehouse.types"}

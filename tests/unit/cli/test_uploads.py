@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 import lakehouse
 from lakehouse.cli import app
-from lakehouse.cli.output import lists, progress_bar, watch_lists
+from lakehouse.cli.output import progress_bar, upload_tables, watch
 from tests.rows import box, frame
 
 
@@ -79,8 +79,8 @@ def test_an_option_that_cannot_be_names_those_that_can(
     lake: lakehouse.Lake, partial: lakehouse.Upload
 ) -> None:
     for options, told in (
-        (["--status", "good"], "pending, done, partial, failed"),
-        (["--mode", "fast"], "streaming, batch"),
+        (["--status", "good"], "'pending', 'done', 'partial', 'failed'"),
+        (["--mode", "fast"], "'streaming', 'batch'"),
     ):
         result = run(lake, "uploads", "cells", *options)
         assert (result.exit_code, told in result.output) == (2, True), result.output
@@ -101,8 +101,11 @@ def test_a_watched_list_follows_until_ctrl_c(
             raise KeyboardInterrupt
         dataset.merge_pending()
 
-    watch_lists(
-        lambda: lists(project.uploads(), "cells"), 1.0, console=screen, wait=wait
+    watch(
+        lambda: upload_tables(project.uploads(), "cells"),
+        1.0,
+        console=screen,
+        wait=wait,
     )
 
     assert looks == ["PENDING", "DONE"]

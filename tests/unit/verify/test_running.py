@@ -61,7 +61,9 @@ def test_the_command_exits_with_1_and_names_what_is_wrong(copied: Path) -> None:
 def test_the_job_tells_dataset_by_dataset(copied: Path) -> None:
     path = damaged(copied)
 
-    found: dict[str, lakehouse.Verification] = verify(str(copied), full=False)
+    found: dict[str, lakehouse.Verification] = verify(
+        lakehouse.connect(copied), full=False
+    )
 
     assert found["cells/hela"].problems["file"].to_list() == [path]
     done = subprocess.run(
