@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from lakehouse.aquarium.class_map import ClassMapUpdateEntry, LabelClassMap
 from lakehouse.aquarium.values import checked_external, refused
@@ -11,12 +11,13 @@ from lakehouse.catalog.project import Project
 from lakehouse.errors import NotFoundError
 from lakehouse.model.class_map import ClassMap
 
-_BINARY_CLASSES = 2
-_MOST_CATEGORIES = 100
+_BINARY_CLASSES: Final = 2
+_MOST_CATEGORIES: Final = 100
+"""The most categories that the service's pages showed at once."""
 
 
 class CustomMetricsDefinition:
-    """A metric of one's own: `objective` or `confusion_matrix`."""
+    """A custom metric: `objective` or `confusion_matrix`."""
 
     def __init__(self, name: str, metrics_type: str) -> None:
         self.name = name
@@ -39,143 +40,114 @@ class StratifiedMetricsDefinition:
         return {"name": self.name, "ordered_values": self.ordered_values}
 
 
-class ProjectCalls:
-    """Calls on projects."""
+_DEFINITIONS: Final[
+    dict[str, type[CustomMetricsDefinition] | type[StratifiedMetricsDefinition]]
+] = {
+    "custom_metrics": CustomMetricsDefinition,
+    "stratified_metrics": StratifiedMetricsDefinition,
+}
+_LISTS: Final = (
+    "secondary_labels", "frame_links", "label_links", "default_camera_target",
+    "default_camera_position",
+)  # fmt: skip
+_THRESHOLDS: Final = ("metrics_confidence_threshold", "metrics_iou_threshold")
 
-    def __init__(self, lake: Lake) -> None:
-        self.lake = lake
 
-    def create_project(
-        self,
-        project_id: str,
-        label_class_map: LabelClassMap,
-        primary_task: str | None = None,
-        secondary_labels: list[Any] | None = None,
-        frame_links: list[str] | None = None,
-        label_links: list[str] | None = None,
-        default_camera_target: list[float] | None = None,
-        default_camera_position: list[float] | None = None,
-        custom_metrics: CustomMetricsDefinition
-        | list[CustomMetricsDefinition]
-        | None = None,
-        max_shown_categories: int | None = None,
-        stratified_metrics: list[StratifiedMetricsDefinition] | None = None,
-        include_no_gt: bool | None = None,
-        metrics_confidence_threshold: float | None = None,
-        metrics_iou_threshold: float | None = None,
-        external_metadata: dict[str, Any] | None = None,
-        binary_classification_negative_class: str | None = None,
-    ) -> None:
-        """Create a project with its class map.
+def create_project(
+    lake: Lake,
+    project_id: str,
+    label_class_map: LabelClassMap,
+    primary_task: str | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Create a project with its class map.
 
-        What only the service's pages used is kept as the project's metadata.
+    Args:
+        lake: The lake.
+        project_id: The project's name.
+        label_class_map: Its classes.
+        primary_task: Its task.
+        settings: The client's other arguments by name; those given are kept as the
+            project's metadata, in this order.
 
-        Raises:
-            InvalidInputError: If an argument cannot be.
-            AlreadyExistsError: If the name is taken.
-        """
-        classes = _class_map(label_class_map)
-        if primary_task is not None and primary_task not in TASKS:
-            raise refused(f"primary_task is one of {', '.join(TASKS)}.")
-        if primary_task == "BINARY_CLASSIFICATION":
-            _require_binary(classes, binary_classification_negative_class)
-        metrics = _definitions(custom_metrics, CustomMetricsDefinition)
-        strata = _definitions(stratified_metrics, StratifiedMetricsDefinition)
-        lists = {
-            "secondary_labels": secondary_labels,
-            "frame_links": frame_links,
-            "label_links": label_links,
-            "default_camera_target": default_camera_target,
-            "default_camera_position": default_camera_position,
-        }
-        thresholds = {
-            "metrics_confidence_threshold": metrics_confidence_threshold,
-            "metrics_iou_threshold": metrics_iou_threshold,
-        }
-        _check_settings(lists, thresholds, max_shown_categories)
-        checked_external(external_metadata)
-        kept = {
-            **lists,
-            **thresholds,
-            "external_metadata": external_metadata,
-            "custom_metrics": metrics,
-            "stratified_metrics": strata,
-            "max_shown_categories": max_shown_categories,
-            "include_no_gt": include_no_gt,
-            "binary_classification_negative_class": binary_classification_negative_class,
-        }
-        metadata = {name: value for name, value in kept.items() if value is not None}
-        self.lake.create_project(
-            project_id, classes=classes, task=primary_task, metadata=metadata
-        )
+    Raises:
+        InvalidInputError: If an argument cannot be.
+        AlreadyExistsError: If the name is taken.
+    """
+    classes = _class_map(label_class_map)
+    if primary_task is not None and primary_task not in TASKS:
+        raise refused(f"primary_task is one of {', '.join(TASKS)}.")
+    if primary_task == "BINARY_CLASSIFICATION":
+        _require_binary(classes, settings["binary_classification_negative_class"])
+    kept = dict(settings)
+    for name, kind in _DEFINITIONS.items():
+        kept[name] = _definitions(settings[name], kind)
+    _check_settings(settings)
+    checked_external(settings["external_metadata"])
+    metadata = {name: value for name, value in kept.items() if value is not None}
+    lake.create_project(
+        project_id, classes=classes, task=primary_task, metadata=metadata
+    )
 
-    def get_projects(self) -> list[dict[str, Any]]:
-        """All projects that are not archived."""
-        return [_told(project) for project in self.lake.projects()]
 
-    def get_project(self, project_id: str) -> dict[str, Any]:
-        """One project.
+def get_projects(lake: Lake) -> list[dict[str, Any]]:
+    """All projects that are not archived."""
+    return [_describe(project) for project in lake.projects()]
 
-        Raises:
-            NotFoundError: If there is none of that name.
-        """
-        return _told(self.lake.project(project_id))
 
-    def project_exists(self, project_id: str) -> bool:
-        """Whether there is a project of that name, archived ones included."""
-        try:
-            self.lake.project(project_id)
-        except NotFoundError:
-            return False
-        return True
+def get_project(lake: Lake, project_id: str) -> dict[str, Any]:
+    """One project."""
+    return _describe(lake.project(project_id))
 
-    def delete_project(self, project_id: str) -> None:
-        """Archive a project; nothing is removed.
 
-        Raises:
-            NotFoundError: If there is none of that name.
-        """
-        self.lake.project(project_id).archive()
+def project_exists(lake: Lake, project_id: str) -> bool:
+    """Whether there is a project of that name, archived ones included."""
+    try:
+        lake.project(project_id)
+    except NotFoundError:
+        return False
+    return True
 
-    def update_project_metadata(
-        self, project_id: str, external_metadata: dict[str, Any]
-    ) -> None:
-        """Replace the project's external metadata."""
-        checked_external(external_metadata)
-        project = self.lake.project(project_id)
-        project.set_metadata(
-            project.metadata | {"external_metadata": external_metadata}
-        )
 
-    def update_label_class_map_colors(
-        self, project_id: str, changed_label_classes: list[ClassMapUpdateEntry]
-    ) -> None:
-        """Give classes other colours or keypoints.
+def update_project_metadata(
+    lake: Lake, project_id: str, external_metadata: dict[str, Any]
+) -> None:
+    """Replace the project's external metadata; the rest of its metadata stays."""
+    checked_external(external_metadata)
+    project = lake.project(project_id)
+    project.set_metadata(project.metadata | {"external_metadata": external_metadata})
 
-        Raises:
-            InvalidInputError: If a class is unknown, or named twice.
-        """
 
-        def recoloured(classes: ClassMap) -> ClassMap:
-            known = list(classes.classes)
-            done: set[int] = set()
-            for entry in changed_label_classes:
-                places = [
-                    place
-                    for place, found in enumerate(known)
-                    if entry.name in {None, found.name}
-                    and entry.class_id in {None, found.class_id}
-                ]
-                if not places or places[0] in done:
-                    raise refused(
-                        f"Class {entry.name or entry.class_id!r} is unknown, or named twice.",
-                        "class.unknown",
-                    )
-                done.add(places[0])
-                known[places[0]] = replace(known[places[0]], **entry.changes)
-            return ClassMap(tuple(known), classes.version + 1)
+def update_label_class_map_colors(
+    lake: Lake, project_id: str, changed_label_classes: list[ClassMapUpdateEntry]
+) -> None:
+    """Give classes other colours or keypoints.
 
-        self.lake.project(project_id).update_classes(recoloured)
+    Raises:
+        InvalidInputError: If a class is unknown, or named twice.
+    """
+
+    def recoloured(classes: ClassMap) -> ClassMap:
+        known = list(classes.classes)
+        done: set[int] = set()
+        for entry in changed_label_classes:
+            # An entry may name a class by its name, by its id, or by both.
+            places = [
+                place
+                for place, label_class in enumerate(known)
+                if entry.name in {None, label_class.name}
+                and entry.class_id in {None, label_class.class_id}
+            ]
+            if not places or places[0] in done:
+                raise refused(
+                    f"Class {entry.name or entry.class_id!r} is unknown, or named twice.",
+                    "class.unknown",
+                )
+            done.add(places[0])
+            known[places[0]] = replace(known[places[0]], **entry.changes)
+        return ClassMap(tuple(known), classes.version + 1)
+
+    lake.project(project_id).update_classes(recoloured)
 
 
 def _class_map(given: object) -> ClassMap:
@@ -197,29 +169,24 @@ def _definitions(
     return [item.to_dict() for item in listed]
 
 
-def _check_settings(
-    lists: Mapping[str, object],
-    thresholds: Mapping[str, object],
-    max_shown_categories: object,
-) -> None:
+def _check_settings(settings: Mapping[str, Any]) -> None:
     """Refuse settings that the client refuses, all of them at once."""
-    faults = [
+    problems = [
         f"{name} is a list"
-        for name, value in lists.items()
-        if not isinstance(value, list | None)
+        for name in _LISTS
+        if not isinstance(settings[name], list | None)
     ]
-    faults += [
+    problems += [
         f"{name} is a float"
-        for name, value in thresholds.items()
-        if not isinstance(value, float | None)
+        for name in _THRESHOLDS
+        if not isinstance(settings[name], float | None)
     ]
-    is_whole = isinstance(max_shown_categories, int)
-    if max_shown_categories is not None and not (
-        is_whole and max_shown_categories in range(1, _MOST_CATEGORIES + 1)
-    ):
-        faults.append("max_shown_categories is a whole number, 1 to 100")
-    if faults:
-        raise refused(f"{'; '.join(faults)}.")
+    most = settings["max_shown_categories"]
+    is_whole = isinstance(most, int)
+    if most is not None and not (is_whole and most in range(1, _MOST_CATEGORIES + 1)):
+        problems.append("max_shown_categories is a whole number, 1 to 100")
+    if problems:
+        raise refused(f"{'; '.join(problems)}.")
 
 
 def _require_binary(classes: ClassMap, negative: str | None) -> None:
@@ -230,7 +197,8 @@ def _require_binary(classes: ClassMap, negative: str | None) -> None:
         )
 
 
-def _told(project: Project) -> dict[str, Any]:
+def _describe(project: Project) -> dict[str, Any]:
+    """A project in the client's keys; its metadata last, as they hold such keys too."""
     return {
         "id": project.name,
         "project_id": project.name,

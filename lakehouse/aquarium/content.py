@@ -261,7 +261,7 @@ def set_to_fill(base: Dataset, name: str, mode: Mode, models: Models) -> Inferen
         InvalidInputError: If BATCH mode is to create it, and it is filled; or its
             vectors are of another model.
     """
-    target = set_there(base, name)
+    target = find_set(base, name)
     if target is None:
         target = base.create_inference_set(
             name,
@@ -275,7 +275,7 @@ def set_to_fill(base: Dataset, name: str, mode: Mode, models: Models) -> Inferen
     return target
 
 
-def set_there(base: Dataset, name: str) -> InferenceSet | None:
+def find_set(base: Dataset, name: str) -> InferenceSet | None:
     """The inference set of that name, if it is there."""
     try:
         return base.inference_set(name)

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.aquarium.values import refused
 from lakehouse.catalog.inference_set import InferenceSet
-from lakehouse.catalog.lake import Lake
+from lakehouse.catalog.project import Project
 from lakehouse.metrics import Metrics
 from lakehouse.segments import Segment
 
@@ -34,7 +34,12 @@ Query = list[tuple[str, str]]
 
 
 class MetricsManager:
-    """Metrics of a project. Made by `client.get_metrics_manager()`."""
+    """Metrics of a project. Made by `client.get_metrics_manager()`.
+
+    Args:
+        client: A client, whose lake holds the project.
+        project_id: The project.
+    """
 
     ORDER_CONF_DESC = "inference_data.confidence__by__desc"
     ORDER_CONF_ASC = "inference_data.confidence__by__asc"
@@ -43,9 +48,9 @@ class MetricsManager:
     ORDER_BOX_SIZE_DESC = "box_size__by__desc"
     ORDER_BOX_SIZE_ASC = "box_size__by__asc"
 
-    def __init__(self, lake: Lake, project_id: str) -> None:
+    def __init__(self, client: Any, project_id: str) -> None:
         self.project_id = project_id
-        self._project = lake.project(project_id)
+        self._project: Project = client.lake.project(project_id)
 
     # ------------------------------- SCENARIOS ------------------------------ #
 
