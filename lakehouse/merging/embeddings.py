@@ -8,7 +8,7 @@ unless the row says that it keeps what is stored.
 import polars as pl
 
 from lakehouse.merging.labels import removed_labels
-from lakehouse.merging.rows import after_images, conform, deletions_of, logical_columns
+from lakehouse.merging.rows import conform, logical_columns, table_change
 from lakehouse.merging.types import Current, TableChange, no_change
 from lakehouse.model.contracts import Contract, Layout
 from lakehouse.model.operations import CLEAR, KEEPS_VECTOR
@@ -85,6 +85,4 @@ def _change(
 ) -> TableChange:
     rows = conform(sent, logical_columns(shape, {}))
     uploads = targets.select("frame_id", "upload_id")
-    return TableChange(
-        after_images(rows, there, shape, {}), deletions_of(gone, uploads, shape)
-    )
+    return table_change(rows, gone, uploads, there, shape, {})

@@ -5,14 +5,13 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.merging.rows import (
-    after_images,
     coalesce_update,
-    concat,
+    concat_rows,
     conform,
-    deletions_of,
     logical_columns,
     of_op,
     semi_join,
+    table_change,
 )
 from lakehouse.merging.types import Current, Rules, TableChange, no_change
 
@@ -115,11 +114,10 @@ def frame_change(
             relisted = pl.col("_relisted")
         full = coalesce_update(sent, current.frames.rows, ["frame_id"], fields)
         parts.append(conform(copy_image_from_sensors(full, where=relisted), fields))
-    images = after_images(concat(parts), current.frames.keys, shape, extras)
-    gone = current.frames.keys
+    existing = current.frames.keys
     deleted = targets.clear()
-    if gone.height:
+    if existing.height:
         deleted = targets.filter(pl.col("frame_op") == "DELETE")
-    return TableChange(
-        images, deletions_of(semi_join(gone, deleted), deleted[_UPLOAD], shape)
-    )
+    gone = semi_join(existing, deleted)
+    rows = concat_rows(parts)
+    return table_change(rows, gone, deleted[_UPLOAD], existing, shape, extras)

@@ -9,8 +9,6 @@ Whether a label id is also on another frame is not looked at: a label is known
 by its frame and its own id together.
 """
 
-from dataclasses import replace
-
 import polars as pl
 
 from lakehouse.merging.checks import frame_problems, label_problems, stale_problems
@@ -36,18 +34,7 @@ def merge(inputs: MergeInputs) -> Outcome:
     then each frame is judged and changed by itself.
     """
     rules, operations, problems = evolve(inputs.rules, inputs.operations)
-    problems = concat_problems([problems, inputs.problems], UPLOAD_PROBLEM_SCHEMA)
-    return _apply(replace(inputs, rules=rules, operations=operations), problems)
-
-
-def _apply(inputs: MergeInputs, problems: pl.DataFrame) -> Outcome:
-    """Apply operations, typed by `evolve`, to the rows of the frames they touch.
-
-    Args:
-        inputs: With the operations and rules as `evolve` returned them.
-        problems: Those that are known before rows are compared.
-    """
-    operations, current, rules = inputs.operations, inputs.current, inputs.rules
+    current = inputs.current
     frames = _with_op(operations.frames, ["frame_id"])
     labels = _with_op(operations.labels, ["frame_id", "label_id"])
     targets = _targets(frames, labels, current)
@@ -55,6 +42,7 @@ def _apply(inputs: MergeInputs, problems: pl.DataFrame) -> Outcome:
         [
             operations.problems,
             problems,
+            inputs.problems,
             frame_problems(targets, rules.layout),
             label_problems(labels, targets, current, rules),
             stale_problems(targets, inputs.stale),
@@ -62,9 +50,9 @@ def _apply(inputs: MergeInputs, problems: pl.DataFrame) -> Outcome:
         UPLOAD_PROBLEM_SCHEMA,
     )
     rejected = _rejected(targets, all_problems, inputs.abort)
-    all_problems = concat_problems(
-        [all_problems, _aborted(targets, rejected, all_problems)], UPLOAD_PROBLEM_SCHEMA
-    )
+    if rejected.height:
+        aborted = _aborted(targets, rejected, all_problems)
+        all_problems = concat_problems([all_problems, aborted], UPLOAD_PROBLEM_SCHEMA)
     left_out = rejected
     if (skipped := _skipped(targets)).height:
         left_out = pl.concat([rejected, skipped]).unique()
@@ -143,11 +131,9 @@ def _aborted(
     targets: pl.DataFrame, rejected: pl.DataFrame, problems: pl.DataFrame
 ) -> pl.DataFrame:
     """What is told of frames that are rejected only for others of their upload."""
-    if not rejected.height:
-        return problems.clear()
-    told = problems.filter(severity="error").select("frame_id")
+    with_errors = problems.filter(severity="error").select("frame_id")
     rows = targets.join(rejected, on="frame_id", how="semi").join(
-        told, on="frame_id", how="anti"
+        with_errors, on="frame_id", how="anti"
     )
     return problems_of_rows(
         rows,

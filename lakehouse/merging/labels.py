@@ -6,13 +6,12 @@ from typing import Final
 import polars as pl
 
 from lakehouse.merging.rows import (
-    after_images,
     coalesce_update,
-    concat,
+    concat_rows,
     conform,
-    deletions_of,
     logical_columns,
     of_op,
+    table_change,
 )
 from lakehouse.merging.types import Current, Rules, TableChange, no_change
 
@@ -35,10 +34,10 @@ def label_change(
         old = current.labels.rows
         there = sent.join(old, on=_KEY, how="semi", maintain_order="left")
         parts.append(conform(coalesce_update(there, old, _KEY, fields), fields))
-    rows = _with_class_ids(concat(parts), rules.class_ids, current.labels.rows)
-    images = after_images(rows, current.labels.keys, shape, extras)
-    gone, uploads = removed_labels(labels, targets, current.labels.keys)
-    return TableChange(images, deletions_of(gone, uploads, shape))
+    rows = _with_class_ids(concat_rows(parts), rules.class_ids, current.labels.rows)
+    existing = current.labels.keys
+    gone, uploads = removed_labels(labels, targets, existing)
+    return table_change(rows, gone, uploads, existing, shape, extras)
 
 
 def removed_labels(

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from lakehouse.merging.types import TableChange
 from lakehouse.model.contracts import Contract
 from lakehouse.model.operations import CLEAR, OLD_AT, OLD_HASH, all_are
 from lakehouse.model.row_hash import row_hash
@@ -111,7 +112,31 @@ def coalesce_update(
     return joined.select(*key, *values, *rest)
 
 
-def after_images(
+def table_change(  # noqa: PLR0917 - the two sides of a change
+    rows: pl.DataFrame,
+    gone: pl.DataFrame,
+    uploads: pl.DataFrame,
+    existing: pl.DataFrame,
+    contract: Contract,
+    extras: Mapping[str, pl.DataType],
+) -> TableChange:
+    """The change of one table: rows that are new or differ, and keys that go.
+
+    Args:
+        rows: With the content, `upload_id` and `op`.
+        gone: Keys that go, with their hashes and places.
+        uploads: `frame_id` to the `upload_id` that deletes.
+        existing: The keys there are, with their hashes and places.
+        contract: The table's contract.
+        extras: The metadata columns of the table.
+    """
+    return TableChange(
+        _after_images(rows, existing, contract, extras),
+        _deletions_of(gone, uploads, contract),
+    )
+
+
+def _after_images(
     rows: pl.DataFrame,
     held: pl.DataFrame,
     contract: Contract,
@@ -140,7 +165,7 @@ def after_images(
     return rows.select(*contract.schema(extras).names(), "op", *old)
 
 
-def deletions_of(
+def _deletions_of(
     gone: pl.DataFrame, uploads: pl.DataFrame, contract: Contract
 ) -> pl.DataFrame:
     """Keys there are as deletions.
@@ -185,7 +210,7 @@ def _typed(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> list[pl.Exp
     return values
 
 
-def concat(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def concat_rows(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Parts as `exactly` makes them, as one; hashes only where all have them."""
     full = [part for part in parts if part.height] or [parts[0]]
     if len(full) == 1:
