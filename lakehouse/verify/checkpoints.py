@@ -9,12 +9,12 @@ import polars as pl
 
 from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, TableState, load_checkpoint
 from lakehouse.ledger.collection import Collection
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
 
 
 def check_checkpoints(
     collection: Collection,
-    findings: Findings,
+    report: Report,
     version: int,
     states: Mapping[str, TableState],
 ) -> None:
@@ -26,11 +26,11 @@ def check_checkpoints(
         file = f"{folder}/_delta_log/{version:020d}.checkpoint.parquet"
         if not collection.store.exists(file):
             continue
-        wrong = _difference(collection, folder, version, state)
-        if wrong:
-            findings.add(
+        difference = _difference(collection, folder, version, state)
+        if difference:
+            report.add(
                 "checkpoint.wrong",
-                f"The checkpoint {wrong}.",
+                f"The checkpoint {difference}.",
                 "Delete it: the log says all that it should. Then write it anew: "
                 "lakehouse.delta.log.write_checkpoint(store, table, version).",
                 version=version,
@@ -43,14 +43,14 @@ def _difference(
     collection: Collection, folder: str, version: int, state: TableState
 ) -> str:
     try:
-        found = load_checkpoint(collection.store, folder, version)
+        checkpoint = load_checkpoint(collection.store, folder, version)
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
         return f"cannot be read: {type(error).__name__}: {error}"
-    if found is None:
+    if checkpoint is None:
         return "cannot be read"
-    if found.metadata.get("schemaString") != state.metadata.get("schemaString"):
+    if checkpoint.metadata.get("schemaString") != state.metadata.get("schemaString"):
         return "has other columns than the log"
-    same = _files(found) == _files(state)
+    same = _files(checkpoint) == _files(state)
     return "" if same else "names other files than the log"
 
 

@@ -1,9 +1,9 @@
-"""Live rows against the change log, key by key, over all versions at once.
+"""Compares live rows with the change log, key by key, over all versions at once.
 
-An image lives from its version up to that of the next image of its key. So the
-live table must hold, of every image, exactly that span of the open versions: not
-a row more, not a row less, no key twice. The spans of all versions are compared
-in one pass, part by part of the keys.
+A change lives from its version up to that of the next change of its key. So the
+live table must hold every row that a change log has for just that span of the open
+versions: no row more, no row less, no key twice. The spans of all versions are
+compared in one pass, part by part of the keys.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,32 +14,39 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.verify.gather import LIVING, Gathered, Tally
+from lakehouse.verify.gather import LIVE, Gathered, RunningTotals
 from lakehouse.verify.ledger import History
 from lakehouse.verify.lives import FOR_EVER
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
 from lakehouse.verify.spool import Records, UnreadableError, take
 
-_SAID: Final = {
-    "key.twice": "keys are there twice, the second time in this file",
-    "change_log.twice": "images are the second of their key in their version",
-    "live.unlogged": "rows live in versions that the change log does not have them in",
-    "live.lacking": "images should live in versions that the live table lacks them in",
-    "frame.lacking": "rows are of a frame that is not there",
-    "label.lacking": "vectors are of a label that is not there",
-}
 _HINT: Final = (
     "The files are as they were written, so a writer was wrong: report it. "
     "dataset.restore() of an earlier version writes the rows anew."
 )
+
+_DESCRIPTIONS: Final = {
+    "key.twice": "keys are there twice, the second time in this file",
+    "change_log.twice": "rows are the second of their key in their version",
+    "live.unlogged": "rows live in versions that the change log does not have them in",
+    "live.lacking": "rows should live in versions that the live table lacks them in",
+    "frame.lacking": "rows are of a frame that is not there",
+    "label.lacking": "vectors are of a label that is not there",
+}
+
 _SHOWN: Final = 20
+_KEY = ("first", "second")
+_CHANGE = (*_KEY, "version")
+_SPAN = (*_CHANGE, "hash", "start", "end")
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class Doubts:
-    """Rows at fault in one table, by check and by number of file."""
+class RowIssues:
+    """Problems of rows in one table, by check and by number of file."""
 
-    found: dict[tuple[str, int], tuple[int, Any]] = field(
+    by_file: dict[tuple[str, int], tuple[int, Any]] = field(
         default_factory=dict[tuple[str, int], tuple[int, Any]]
     )
 
@@ -49,16 +56,16 @@ class Doubts:
             records["file"], return_index=True, return_counts=True
         )
         for number, at, count in zip(numbers, first, counts, strict=True):
-            known, example = self.found.get(
+            known, example = self.by_file.get(
                 (check, int(number)), (0, records[at].copy())
             )
-            self.found[check, int(number)] = (known + int(count), example)
+            self.by_file[check, int(number)] = (known + int(count), example)
 
-    def tell(
-        self, gathered: Gathered, opened: Sequence[int], findings: Findings
+    def report_to(
+        self, gathered: Gathered, opened: Sequence[int], report: Report
     ) -> None:
-        """Say which rows they are, file by file."""
-        for (check, number), (count, example) in sorted(self.found.items())[:_SHOWN]:
+        """Report the rows, a problem for each check and file."""
+        for (check, number), (count, example) in sorted(self.by_file.items())[:_SHOWN]:
             copy = gathered.files[number]
             try:
                 key = gathered.reader.key_of(
@@ -69,101 +76,110 @@ class Doubts:
             version = copy.version
             if "start" in example.dtype.names:
                 version = opened[int(example["start"])]
-            findings.add(
+            report.add(
                 check,
-                f"{count} {_SAID[check]}, among them {key}.",
+                f"{count} {_DESCRIPTIONS[check]}, among them {key}.",
                 _HINT,
                 version=version,
                 table=copy.table,
                 file=copy.path,
             )
-        if len(self.found) > _SHOWN:
-            findings.note(f"{len(self.found) - _SHOWN} more files have rows at fault.")
+        if len(self.by_file) > _SHOWN:
+            report.note(
+                f"{len(self.by_file) - _SHOWN} more files have rows with problems."
+            )
 
 
-_KEY = ("first", "second")
-_IMAGE = (*_KEY, "version")
-_SPAN = (*_IMAGE, "hash", "start", "end")
-
-Mask = npt.NDArray[np.bool_]
+# -------------------------------- ROW BY ROW -------------------------------- #
 
 
 def compare(
     gathered: Gathered,
     part: int,
     opened: Sequence[int],
-    log: Tally,
-    doubts: Doubts,
+    log: RunningTotals,
+    issues: RowIssues,
 ) -> Records:
-    """Compare one part of a table's keys, and add its images to the log's tally.
+    """Compare one part of a table's keys, and add its changes to the log's totals.
 
     Args:
         gathered: The records of the table.
         part: Which part of them.
         opened: The open versions, ascending.
-        log: Of the change log, over all entries.
-        doubts: Where rows at fault are noted.
+        log: The totals of the change log, by version.
+        issues: Where rows with problems are noted.
 
     Returns:
         The records of the live table.
     """
-    images = _sorted(gathered.images.load(part), "version")
-    images = take(images, images["version"] >= 0)
-    living = _sorted(gathered.living.load(part), "start")
-    twice = _same(living, _KEY) & (living["start"][1:] < living["end"][:-1])
-    doubts.note("key.twice", living[1:][twice])
+    changes = _sorted(gathered.changes.load(part), "version")
+    # -1 is the version of an upload that was never settled, which is reported as such.
+    changes = take(changes, changes["version"] >= 0)
+    live = _sorted(gathered.live.load(part), "start")
+    repeated = _same(live, _KEY) & (live["start"][1:] < live["end"][:-1])
+    issues.note("key.twice", live[1:][repeated])
     if gathered.is_log_whole:
-        doubts.note("change_log.twice", images[1:][_same(images, _IMAGE)])
-        _tally(images, log)
-        if gathered.is_live_whole and not twice.any():
-            _compare(_wanted(images, opened), spans(living, (*_IMAGE, "hash")), doubts)
-    return living
+        issues.note("change_log.twice", changes[1:][_same(changes, _CHANGE)])
+        _add_changes(changes, log)
+        # A key that is there twice has spans that overlap, which `spans` cannot join.
+        if gathered.is_live_whole and not repeated.any():
+            _compare(
+                _expected_spans(changes, opened),
+                spans(live, (*_CHANGE, "hash")),
+                issues,
+            )
+    return live
 
 
-def _tally(images: Records, log: Tally) -> None:
-    """Each image takes the place of the one before it of its key."""
-    alive = ~images["deleted"]
-    log.come(images["version"][alive], images["hash"][alive])
-    replaces = _same(images, _KEY) & alive[:-1]
-    log.go(images["version"][1:][replaces], images["hash"][:-1][replaces])
+def _add_changes(changes: Records, log: RunningTotals) -> None:
+    """Each change replaces the one before it of its key."""
+    alive = ~changes["deleted"]
+    log.add(changes["version"][alive], changes["hash"][alive])
+    replaces = _same(changes, _KEY) & alive[:-1]
+    log.subtract(changes["version"][1:][replaces], changes["hash"][:-1][replaces])
 
 
-def _wanted(images: Records, opened: Sequence[int]) -> pl.DataFrame:
-    """The spans that images should live in."""
-    until = np.full(len(images), FOR_EVER, dtype=np.int64)
-    followed = np.flatnonzero(_same(images, _KEY))
-    until[followed] = images["version"][followed + 1]
+def _expected_spans(changes: Records, opened: Sequence[int]) -> pl.DataFrame:
+    """The spans of open versions that changes should live in."""
+    until = np.full(len(changes), FOR_EVER, dtype=np.int64)
+    followed = np.flatnonzero(_same(changes, _KEY))
+    until[followed] = changes["version"][followed + 1]
     versions = np.asarray(opened)
-    start = np.searchsorted(versions, images["version"])
+    start = np.searchsorted(versions, changes["version"])
     end = np.where(until == FOR_EVER, FOR_EVER, np.searchsorted(versions, until))
-    frame = _frame(images, (*_IMAGE, "hash", "file")).with_columns(
+    # A change between two open versions that is replaced before the next one lives in
+    # none of them: its span is empty.
+    frame = _frame(changes, (*_CHANGE, "hash", "file")).with_columns(
         start=pl.Series(start, dtype=pl.Int32), end=pl.Series(end, dtype=pl.Int32)
     )
-    lives = ~images["deleted"] & (start < np.minimum(end, len(versions)))
+    lives = ~changes["deleted"] & (start < np.minimum(end, len(versions)))
     return frame.filter(pl.Series(lives))
 
 
-def spans(living: Records, of: Sequence[str]) -> pl.DataFrame:
+def spans(live: Records, of: Sequence[str]) -> pl.DataFrame:
     """Spans that follow each other without a gap, as one.
 
     Args:
-        living: Sorted by key and start.
+        live: Sorted by key and start.
         of: What rows must have in common.
     """
-    joined = _same(living, of) & (living["start"][1:] <= living["end"][:-1])
-    begins = np.flatnonzero(np.append(True, ~joined))[: len(living)]
+    # A rewrite moves rows to another file without a change: one span in two files.
+    joined = _same(live, of) & (live["start"][1:] <= live["end"][:-1])
+    begins = np.flatnonzero(np.append(True, ~joined))[: len(live)]
     names = dict.fromkeys((*of, "hash", "file", "start"))
-    frame = _frame(take(living, begins), list(names))
-    ends = np.maximum.reduceat(living["end"], begins) if len(begins) else living["end"]
+    frame = _frame(take(live, begins), list(names))
+    ends = np.maximum.reduceat(live["end"], begins) if len(begins) else live["end"]
     return frame.with_columns(end=pl.Series(ends, dtype=pl.Int32))
 
 
-def _compare(wanted: pl.DataFrame, found: pl.DataFrame, doubts: Doubts) -> None:
+def _compare(expected: pl.DataFrame, actual: pl.DataFrame, issues: RowIssues) -> None:
     names = list(_SPAN)
-    if wanted.select(names).equals(found.select(names)):
+    # Both are sorted by key and start. Nearly always they are equal, which costs a
+    # comparison of columns instead of two joins.
+    if expected.select(names).equals(actual.select(names)):
         return
-    doubts.note("live.unlogged", _records(found.join(wanted, on=names, how="anti")))
-    doubts.note("live.lacking", _records(wanted.join(found, on=names, how="anti")))
+    issues.note("live.unlogged", _records(actual.join(expected, on=names, how="anti")))
+    issues.note("live.lacking", _records(expected.join(actual, on=names, how="anti")))
 
 
 def orphans(children: Records, parents: Records, by: Sequence[str]) -> Records:
@@ -175,21 +191,23 @@ def orphans(children: Records, parents: Records, by: Sequence[str]) -> Records:
         by: What both are told apart by.
     """
     names = ["start", "end"]
-    homes = spans(parents, by).select(*by, pl.col(names).name.suffix("_home"))
+    parent_spans = spans(parents, by).select(*by, pl.col(names).name.suffix("_parent"))
     known = _frame(children, (*by, *names)).with_row_index("_at")
-    housed = known.join(homes, on=list(by)).filter(
-        pl.col("start_home") <= pl.col("start"), pl.col("end") <= pl.col("end_home")
+    # A parent may have died and come again: the child must lie within one of its lives.
+    with_parent = known.join(parent_spans, on=list(by)).filter(
+        pl.col("start_parent") <= pl.col("start"), pl.col("end") <= pl.col("end_parent")
     )
-    alone = known.join(
-        housed.select("_at"), on="_at", how="anti", maintain_order="left"
+    orphaned = known.join(
+        with_parent.select("_at"), on="_at", how="anti", maintain_order="left"
     )
-    return take(children, alone["_at"].to_numpy())
+    return take(children, orphaned["_at"].to_numpy())
 
 
 def _sorted(records: Records, minor: str) -> Records:
-    """By key, and what is of one key by `minor`.
+    """By key, and of one key by `minor`.
 
-    One half of the key's hash is enough to bring each key's records together.
+    `second` alone brings the records of a key side by side, at the cost of one stable
+    sort: among the rows of one part, 64 bits of hash hardly ever meet by chance.
     """
     order = np.argsort(records[minor], kind="stable")
     by_key = np.argsort(records["second"][order], kind="stable")
@@ -209,41 +227,44 @@ def _frame(records: Records, names: Sequence[str]) -> pl.DataFrame:
 
 
 def _records(frame: pl.DataFrame) -> Records:
-    made = np.zeros(frame.height, LIVING)
+    records = np.zeros(frame.height, LIVE)
     for name in (*_SPAN, "file"):
-        made[name] = frame[name].to_numpy()
-    return made
+        records[name] = frame[name].to_numpy()
+    return records
+
+
+# ---------------------------- VERSION BY VERSION ---------------------------- #
 
 
 def check_log(
-    gathered: Gathered, tally: Tally, history: History, findings: Findings
+    gathered: Gathered, log: RunningTotals, history: History, report: Report
 ) -> None:
     """Compare every version, closed ones too, with what the change log comes to."""
     if not gathered.is_log_whole:
         return
-    totals = tally.totals()
-    found = {version: totals[version] for version in history.versions}
-    for run, what in _wrong(gathered.table, found, history):
-        findings.add(
+    totals = log.cumulative()
+    actual = {version: totals[version] for version in history.versions}
+    for run, what in _unequal_runs(gathered.table, actual, history):
+        report.add(
             "change_log.fingerprint",
             f"{_named(run)}: the change log comes to {what}.",
-            "Images are missing, doubled or wrong: restore the change log's files "
+            "Rows are missing, doubled or wrong: restore the change log's files "
             "from a backup, or report how it came.",
             version=run[0],
             table=f"{gathered.table}_changes",
         )
 
 
-def check_live(gathered: Gathered, history: History, findings: Findings) -> None:
+def check_live(gathered: Gathered, history: History, report: Report) -> None:
     """Compare every open version with what the files of the live table come to."""
-    totals = gathered.tally.totals()
-    found = {
+    totals = gathered.totals.cumulative()
+    actual = {
         version: totals[place]
         for place, version in enumerate(history.open)
         if gathered.is_known_at(place)
     }
-    for run, what in _wrong(gathered.table, found, history):
-        findings.add(
+    for run, what in _unequal_runs(gathered.table, actual, history):
+        report.add(
             "live.fingerprint",
             f"{_named(run)}: the live table comes to {what}.",
             "The change log has the rows as they should be, unless it is named here "
@@ -253,28 +274,28 @@ def check_live(gathered: Gathered, history: History, findings: Findings) -> None
         )
 
 
-def _wrong(
-    table: str, found: Mapping[int, tuple[int, Any]], history: History
+def _unequal_runs(
+    table: str, actual: Mapping[int, tuple[int, Any]], history: History
 ) -> Iterator[tuple[list[int], str]]:
-    """Runs of versions that are wrong, and what the first of each is."""
-    said: dict[int, str] = {}
-    for version, (rows, fingerprint) in found.items():
+    """Runs of versions that differ from their entries, and how the first of each does."""
+    messages: dict[int, str] = {}
+    for version, (rows, fingerprint) in actual.items():
         entry = history.entries[version]
-        wanted = entry.rows.get(table), entry.fingerprint.get(table)
-        if version in history.vouched and (rows, fingerprint.text) != wanted:
-            said[version] = (
-                f"{rows} rows and the fingerprint {fingerprint.text}, not {wanted[0]} "
-                f"and {wanted[1]} as the ledger entry says"
+        expected = entry.rows.get(table), entry.fingerprint.get(table)
+        if version in history.vouched and (rows, fingerprint.text) != expected:
+            messages[version] = (
+                f"{rows} rows and the fingerprint {fingerprint.text}, not {expected[0]} "
+                f"and {expected[1]} as the ledger entry says"
             )
-    for run in _runs(found, said):
-        yield run, said[run[0]]
+    for run in _runs(actual, messages):
+        yield run, messages[run[0]]
 
 
-def _runs(versions: Iterable[int], wrong: Mapping[int, str]) -> Iterator[list[int]]:
-    """The wrong ones among versions, those beside each other together."""
+def _runs(versions: Iterable[int], unequal: Mapping[int, str]) -> Iterator[list[int]]:
+    """Runs of versions, beside each other in `versions`, that are in `unequal`."""
     run: list[int] = []
     for version in versions:
-        if version in wrong:
+        if version in unequal:
             run.append(version)
         elif run:
             yield run

@@ -1,7 +1,7 @@
-"""The content of every version: by the live tables' files, and by the change logs.
+"""The content of every version, by the live tables and again by the change logs.
 
 First all files are read and their rows spooled; then part by part of the keys,
-all tables of a part together, since labels belong to frames and vectors to both.
+all tables of a part at once, since labels belong to frames and vectors to both.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,32 +13,32 @@ import polars as pl
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.types import Progress
-from lakehouse.verify.compare import Doubts, check_live, check_log, compare, orphans
+from lakehouse.verify.compare import RowIssues, check_live, check_log, compare, orphans
 from lakehouse.verify.files import Copy
-from lakehouse.verify.gather import IMAGE, LIVING, Gathered, Tally, gather
+from lakehouse.verify.gather import CHANGE, LIVE, Gathered, RunningTotals, gather
 from lakehouse.verify.ledger import History
-from lakehouse.verify.report import Findings
-from lakehouse.verify.rows import RowJudge, RowReader
+from lakehouse.verify.report import Report
+from lakehouse.verify.rows import RowChecker, RowReader
 from lakehouse.verify.spool import Spool, parts_for
 from lakehouse.verify.tables import Uploads
 
-_HOMES: Final = (
+_PARENTS: Final = (
     ("labels", "frames", "frame.lacking", ("first",)),
     ("frame_embeddings", "frames", "frame.lacking", ("first",)),
     ("label_embeddings", "labels", "label.lacking", ("first", "second")),
 )
-"""What belongs to what: child, parent, check, and what tells rows apart."""
+"""Child, parent, check, and the fields of a record that name the parent's row."""
 
 
 def check_contents(
     collection: Collection,
     history: History,
     copies: Sequence[Copy],
-    right: Sequence[Copy],
+    intact: Sequence[Copy],
     *,
     uploads: Uploads,
-    gone: Callable[[Copy], None],
-    findings: Findings,
+    report_missing: Callable[[Copy], None],
+    report: Report,
     progress: Progress,
 ) -> None:
     """Read the rows of all live tables and change logs, and compare every version.
@@ -47,36 +47,43 @@ def check_contents(
         collection: Whose tables.
         history: What the ledger says.
         copies: All files.
-        right: Those that are byte for byte right.
+        intact: Those that have their checksum.
         uploads: Those that rows may name.
-        gone: Called when a file went meanwhile.
-        findings: Where problems are noted.
-        progress: Told how far it is.
+        report_missing: Called with a file that is gone.
+        report: Where problems are noted.
+        progress: Called with how far it is.
     """
     files = {table: _of(table, copies) for table in LIVE_TABLES}
-    rows = {table: sum(c.file.rows for c in found) for table, found in files.items()}
+    rows = {
+        table: sum(c.file.rows for c in table_copies)
+        for table, table_copies in files.items()
+    }
     parts = parts_for(max(rows.values()))
-    done = _counter(right, findings, progress)
+    done = _counter(intact, report, progress)
     with ExitStack() as stack:
         tables: list[Gathered] = []
-        for table, mine in files.items():
-            schema = _schema(collection, history, f"{table}_changes", findings)
-            judge = RowJudge(collection.contract(table), schema, uploads)
+        for table, table_copies in files.items():
+            schema = _schema(collection, history, f"{table}_changes", report)
+            checker = RowChecker(collection.contract(table), schema, uploads)
             gathered = Gathered(
                 table=table,
-                reader=RowReader(collection.store, schema, judge, findings, gone),
-                files=mine,
-                images=stack.enter_context(Spool(IMAGE, parts, rows[table])),
-                living=stack.enter_context(Spool(LIVING, parts, rows[table])),
-                tally=Tally.empty(len(history.open) + 1),
+                reader=RowReader(
+                    collection.store, schema, checker, report, report_missing
+                ),
+                files=table_copies,
+                changes=stack.enter_context(Spool(CHANGE, parts, rows[table])),
+                live=stack.enter_context(Spool(LIVE, parts, rows[table])),
+                totals=RunningTotals.empty(len(history.open) + 1),
             )
-            gather(gathered, right, findings, done)
+            gather(gathered, intact, report, done)
             tables.append(gathered)
+        # The version of a row follows from its upload. Either every upload is in the
+        # table of uploads, or every entry is intact and they are all settled there.
         if uploads.are_all_known or len(history.vouched) > history.head:
-            _compare(tables, parts, history, findings, progress)
+            _compare(tables, parts, history, report, progress)
         else:
-            findings.note(
-                "Both the table of uploads and a ledger entry are damaged, so versions "
+            report.note(
+                "Both the table of uploads and a ledger entry are corrupt, so versions "
                 "were not compared row by row."
             )
 
@@ -85,28 +92,29 @@ def _compare(
     tables: Sequence[Gathered],
     parts: int,
     history: History,
-    findings: Findings,
+    report: Report,
     progress: Progress,
 ) -> None:
     """Compare the rows of all tables, part by part of their keys."""
-    logs = [Tally.empty(history.head + 1) for _ in tables]
-    doubts = [Doubts() for _ in tables]
+    logs = [RunningTotals.empty(history.head + 1) for _ in tables]
+    issues = [RowIssues() for _ in tables]
     for part in range(parts):
-        living = [
-            compare(gathered, part, history.open, log, doubt)
-            for gathered, log, doubt in zip(tables, logs, doubts, strict=True)
+        live = [
+            compare(gathered, part, history.open, log, table_issues)
+            for gathered, log, table_issues in zip(tables, logs, issues, strict=True)
         ]
-        for child, parent, check, by in _HOMES:
+        for child, parent, check, by in _PARENTS:
             inner, outer = LIVE_TABLES.index(child), LIVE_TABLES.index(parent)
+            # With rows of the parent unknown, every child might be an orphan.
             if tables[outer].is_live_whole:
-                alone = orphans(living[inner], living[outer], by)
-                doubts[inner].note(check, alone)
+                orphaned = orphans(live[inner], live[outer], by)
+                issues[inner].note(check, orphaned)
         progress("keys", part + 1, parts)
-    for gathered, log, doubt in zip(tables, logs, doubts, strict=True):
-        doubt.tell(gathered, history.open, findings)
-        check_log(gathered, log, history, findings)
-        check_live(gathered, history, findings)
-    findings.counts["versions"] = len(history.versions)
+    for gathered, log, table_issues in zip(tables, logs, issues, strict=True):
+        table_issues.report_to(gathered, history.open, report)
+        check_log(gathered, log, history, report)
+        check_live(gathered, history, report)
+    report.counts["versions"] = len(history.versions)
 
 
 def _of(table: str, copies: Sequence[Copy]) -> list[Copy]:
@@ -115,26 +123,26 @@ def _of(table: str, copies: Sequence[Copy]) -> list[Copy]:
 
 
 def _counter(
-    right: Sequence[Copy], findings: Findings, progress: Progress
+    intact: Sequence[Copy], report: Report, progress: Progress
 ) -> Callable[[], None]:
-    """What tells how many of the rows were read."""
+    """Reports how many of the rows were read; each distinct content counts once."""
     contents = {
         (table, copy.checksum, copy.file.size): copy.file.rows
         for table in LIVE_TABLES
-        for copy in _of(table, right)
+        for copy in _of(table, intact)
     }
     total = sum(contents.values())
-    return lambda: progress("rows", findings.counts["rows"], total)
+    return lambda: progress("rows", report.counts["rows"], total)
 
 
 def _schema(
-    collection: Collection, history: History, table: str, findings: Findings
+    collection: Collection, history: History, table: str, report: Report
 ) -> pl.Schema:
-    """The columns of a table; those of its contract where its log is damaged."""
+    """The columns of a table; those of its contract where its log is corrupt."""
     state = history.states[table]
     if "schemaString" in state.metadata:
         return state.schema
-    findings.add(
+    report.add(
         "table.schema",
         "No commit that is left says which columns the table has.",
         "Restore its log from a backup.",

@@ -1,4 +1,4 @@
-"""One ledger entry and a dozen commits that follow from it, held against each other.
+"""One ledger entry compared with the dozen commits that follow from it.
 
 Each commit names the digest of its entry, and follows from it byte for byte. So
 
@@ -7,7 +7,7 @@ Each commit names the digest of its entry, and follows from it byte for byte. So
     the entry cannot be read                   the logs stand in for it
 
 A commit holds the entry's kind, time and actions; only its header's other facts
-are lost with an entry, and those are then held against nothing.
+are lost with an entry, and are then not checked.
 """
 
 from collections import Counter
@@ -29,14 +29,14 @@ from lakehouse.ledger.ledger import (
 )
 from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.storage import Store
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
 
 _FROM_BACKUP: Final = "Restore the file from a backup; no other copy of it exists."
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """What lies in the store of one entry; None for what is not there."""
+    """The bytes in the store of one entry and its commits; None where a file is missing."""
 
     collection: Collection
     version: int
@@ -46,11 +46,11 @@ class Raw:
 
     @property
     def file(self) -> str:
-        """Where the entry lies."""
+        """The path of the entry."""
         return f"{self.collection.path}/ledger/{entry_name(self.version)}"
 
     def log_file(self, table: str) -> str:
-        """Where a table's commit lies."""
+        """The path of a table's commit."""
         return log_path(self.collection.table_path(table), self.version)
 
 
@@ -64,7 +64,7 @@ class Decided:
 
 
 def read_raw(collection: Collection, version: int) -> Raw:
-    """Read an entry and its commits as they lie there.
+    """Read the bytes of an entry and of its commits.
 
     Raises:
         StorageError: If the store failed and may not fail again.
@@ -83,32 +83,34 @@ def _bytes(store: Store, path: str) -> bytes | None:
     except StorageError as error:
         if error.retryable:
             raise
-        return b""  # it is there and cannot be read: a damaged one
+        return b""  # it exists and cannot be read: corrupt
 
 
-def judge(raw: Raw, before: Entry | None, head: int, findings: Findings) -> Decided:
+def decide(raw: Raw, before: Entry | None, head: int, report: Report) -> Decided:
     """What was decided at a version, by the entry or else by the logs.
 
     Args:
-        raw: What lies in the store.
+        raw: The bytes in the store.
         before: The entry before.
         head: The newest entry's number: it alone may be unpublished.
-        findings: Where problems are noted.
+        report: Where problems are noted.
     """
     commits = {table: _commit(data) for table, data in raw.logs.items()}
     named = Counter(
-        digest for table in commits if (digest := _named(commits[table])) is not None
+        digest
+        for table in commits
+        if (digest := _digest_in(commits[table])) is not None
     )
-    _report_missing(raw, head, findings)
-    entry, fault = _decoded(raw)
-    said = None if raw.entry is None else digest_of(raw.entry)
-    digest, votes = next(iter(named.most_common(1)), (said, 0))
+    _report_missing(raw, head, report)
+    entry, problem = _decoded(raw)
+    actual_digest = None if raw.entry is None else digest_of(raw.entry)
+    digest, votes = next(iter(named.most_common(1)), (actual_digest, 0))
     if entry is None:
-        findings.add(*fault, version=raw.version, file=raw.file)
-    elif digest != said and votes > named[str(said)]:
-        findings.add(
+        report.add(*problem, version=raw.version, file=raw.file)
+    elif digest != actual_digest and votes > named[str(actual_digest)]:
+        report.add(
             "ledger.altered",
-            f"Entry {raw.version} has the digest {said}, but {votes} of "
+            f"Entry {raw.version} has the digest {actual_digest}, but {votes} of "
             f"{named.total()} commits that follow from it name {digest}: it was "
             "altered after it was decided.",
             f"Restore the bytes of that digest (BLAKE2b-128). {_FROM_BACKUP}",
@@ -118,11 +120,11 @@ def judge(raw: Raw, before: Entry | None, head: int, findings: Findings) -> Deci
     else:
         for table, data in raw.logs.items():
             if data is not None and data != commit_of(entry, table):
-                _report_altered(raw, table, findings)
+                _report_altered(raw, table, report)
         return Decided(entry, is_vouched=True)
     for table, log in commits.items():
-        if raw.logs[table] is not None and _named(log) != digest:
-            _report_altered(raw, table, findings)
+        if raw.logs[table] is not None and _digest_in(log) != digest:
+            _report_altered(raw, table, report)
     return Decided(_stand_in(raw, commits, digest, before), is_vouched=False)
 
 
@@ -130,7 +132,7 @@ def judge(raw: Raw, before: Entry | None, head: int, findings: Findings) -> Deci
 
 
 def _decoded(raw: Raw) -> tuple[Entry | None, tuple[str, str, str]]:
-    """The entry, or the check, message and hint that tell why there is none."""
+    """The entry; or the check, message and hint of why it cannot be decoded."""
     if raw.entry is None:
         message = f"Entry {raw.version} is not there, though later ones are."
         return None, ("ledger.missing", message, _FROM_BACKUP)
@@ -152,8 +154,8 @@ def _stand_in(
     digest: str | None,
     before: Entry | None,
 ) -> Entry:
-    """The entry as far as the commits tell it."""
-    sound = {table: log for table, log in commits.items() if _named(log) == digest}
+    """The entry as far as it follows from the commits that name its digest."""
+    sound = {table: log for table, log in commits.items() if _digest_in(log) == digest}
     info: dict[str, Any] = next((_info(log) for log in sound.values() if log), {})
     word = str(info.get("operation", "")).removeprefix("lakehouse ")
     kind: EntryKind = next((k for k in get_args(EntryKind) if k == word), "data")
@@ -188,16 +190,16 @@ def collected_of(version: int, kind: EntryKind, before: Entry | None) -> int | N
 # ----------------------------------- THE LOGS ------------------------------- #
 
 
-def _report_missing(raw: Raw, head: int, findings: Findings) -> None:
+def _report_missing(raw: Raw, head: int, report: Report) -> None:
     missing = [table for table, data in raw.logs.items() if data is None]
     if missing and raw.version == head:
-        findings.note(
+        report.note(
             f"Entry {head}, the newest, is not published yet in {len(missing)} of "
             f"{len(raw.logs)} tables; the next writer does that."
         )
         return
     for table in missing:
-        findings.add(
+        report.add(
             "log.missing",
             f"Commit {raw.version} is not there, though later ones are.",
             _publish_again(raw.version),
@@ -207,8 +209,8 @@ def _report_missing(raw: Raw, head: int, findings: Findings) -> None:
         )
 
 
-def _report_altered(raw: Raw, table: str, findings: Findings) -> None:
-    findings.add(
+def _report_altered(raw: Raw, table: str, report: Report) -> None:
+    report.add(
         "log.altered",
         f"Commit {raw.version} is not what follows from its ledger entry: it was "
         "altered after it was published.",
@@ -227,10 +229,10 @@ def _publish_again(version: int) -> str:
 def _commit(data: bytes | None) -> list[Action]:
     """The actions of a commit; none where it is missing or unreadable."""
     try:
-        found = read_commit(data or b"")
+        actions = read_commit(data or b"")
     except ValueError:
         return []
-    return found if all(isinstance(action, dict) for action in found) else []
+    return actions if all(isinstance(action, dict) for action in actions) else []
 
 
 def _info(log: list[Action]) -> dict[str, Any]:
@@ -244,7 +246,7 @@ def _info(log: list[Action]) -> dict[str, Any]:
     )
 
 
-def _named(log: list[Action]) -> str | None:
+def _digest_in(log: list[Action]) -> str | None:
     """The digest of its entry that a commit names."""
     digest = _info(log).get(LEDGER_ENTRY)
     return digest if isinstance(digest, str) else None

@@ -1,8 +1,8 @@
-"""Data files: whether they are there, of the right size, and byte for byte right.
+"""Data files: whether they exist, have their size, and have their checksum.
 
 Every file is held against the checksum that its add action carries before any
-of it is decoded, so nothing damaged is ever parsed. A live table and its change
-log often have the same file under one name: whichever is whole is a way out.
+of it is decoded, so no corrupt file is ever parsed. A live table and its change
+log often have the same file under one name: an intact one can replace the other.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +19,9 @@ from lakehouse.storage import Store, Written
 from lakehouse.types import Progress
 from lakehouse.verify.ledger import History, closed_ranges, entries_after
 from lakehouse.verify.lives import FileLife
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
 
-_READERS = 4
+_READERS = 4  # files read at once: a bucket has more bandwidth than one stream
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +39,10 @@ class Copy:
 
     @property
     def checksum(self) -> str | None:
-        """What its bytes should come to."""
+        """The XXH3 that its bytes should have; None where the log has none."""
         tags = self.file.action["add"].get("tags") or {}
-        found = tags.get(CHECKSUM)
-        return found if isinstance(found, str) else None
+        checksum = tags.get(CHECKSUM)
+        return checksum if isinstance(checksum, str) else None
 
 
 def copies_of(collection: Collection, history: History) -> list[Copy]:
@@ -64,87 +64,87 @@ def copies_of(collection: Collection, history: History) -> list[Copy]:
 
 
 class FileCheck:
-    """Looks at data files, and tells what is wrong with them.
+    """Checks data files, and reports the corrupt and missing ones.
 
     A file that garbage collection removed meanwhile, since no version needs it any
     more, is no problem.
     """
 
     def __init__(
-        self, collection: Collection, history: History, findings: Findings
+        self, collection: Collection, history: History, report: Report
     ) -> None:
         self._collection = collection
         self._history = history
-        self._findings = findings
+        self._report = report
 
     def presence(self, copies: Sequence[Copy]) -> list[Copy]:
-        """Tell which files are gone or of another size; the others are returned."""
+        """Report files that are missing or of another size; return the others."""
         sizes = {
             file.path: file.size
             for table in COLLECTION_TABLES
             for file in self._collection.store.files(self._collection.table_path(table))
         }
-        right = [copy for copy in copies if sizes.get(copy.path) == copy.file.size]
+        intact = [copy for copy in copies if sizes.get(copy.path) == copy.file.size]
         for copy in copies:
             size = sizes.get(copy.path)
             if size is None:
-                self.gone(copy, right)
+                self.report_missing(copy, intact)
             elif size != copy.file.size:
                 message = f"The file has {size} bytes, not {copy.file.size}."
-                self._tell(copy, "file.size", message, right)
-        self._findings.counts["files"] = len(copies)
-        return right
+                self._report_problem(copy, "file.size", message, intact)
+        self._report.counts["files"] = len(copies)
+        return intact
 
     def bytes(self, copies: Sequence[Copy], progress: Progress) -> list[Copy]:
-        """Read every file and hold it against its checksum; the right are returned."""
+        """Read every file, report those without their checksum, return the others."""
         total = sum(copy.file.size for copy in copies)
-        found: dict[Copy, Written | LakehouseError] = {}
+        results: dict[Copy, Written | LakehouseError] = {}
         for copy, read in _checksums(self._collection.store, copies):
-            found[copy] = read
-            self._findings.counts["bytes"] += copy.file.size
-            progress("files", self._findings.counts["bytes"], total)
-        right = [
+            results[copy] = read
+            self._report.counts["bytes"] += copy.file.size
+            progress("files", self._report.counts["bytes"], total)
+        intact = [
             copy
-            for copy, read in found.items()
+            for copy, read in results.items()
             if copy.checksum and read == Written(copy.file.size, copy.checksum)
         ]
-        whole = set(right)
+        known = set(intact)
         for copy in copies:
-            if copy not in whole:
-                self._judge(copy, found[copy], right)
-        return right
+            if copy not in known:
+                self._check_bytes(copy, results[copy], intact)
+        return intact
 
-    def gone(self, copy: Copy, right: Iterable[Copy] = ()) -> None:
-        """Tell that a file is not there, if it is still needed."""
+    def report_missing(self, copy: Copy, intact: Iterable[Copy] = ()) -> None:
+        """Report a file as missing, unless no version needs it any more."""
         if self._is_needed(copy):
             message = "The file is not there, though a version names it."
-            self._tell(copy, "file.missing", message, right)
+            self._report_problem(copy, "file.missing", message, intact)
 
-    def _judge(
-        self, copy: Copy, read: Written | LakehouseError, right: Sequence[Copy]
+    def _check_bytes(
+        self, copy: Copy, read: Written | LakehouseError, intact: Sequence[Copy]
     ) -> None:
-        """Tell what is wrong with the bytes of a file."""
+        """Report why a file is not intact."""
         if isinstance(read, NotFoundError):
-            self.gone(copy, right)
+            self.report_missing(copy, intact)
         elif isinstance(read, LakehouseError):
-            self._tell(copy, "file.unreadable", str(read), right)
+            self._report_problem(copy, "file.unreadable", str(read), intact)
         elif copy.checksum is None:
             message = "The log has no checksum of the file."
-            self._tell(copy, "file.no_checksum", message, right)
+            self._report_problem(copy, "file.no_checksum", message, intact)
         else:
             message = (
                 f"The file's bytes come to the checksum {read.checksum}, not "
                 f"{copy.checksum} as when it was written: it was altered."
             )
-            self._tell(copy, "file.bytes", message, right)
+            self._report_problem(copy, "file.bytes", message, intact)
 
-    def _tell(
-        self, copy: Copy, check: str, message: str, right: Iterable[Copy]
+    def _report_problem(
+        self, copy: Copy, check: str, message: str, intact: Iterable[Copy]
     ) -> None:
-        self._findings.add(
+        self._report.add(
             check,
             message,
-            _way_out(copy, right),
+            _repair_hint(copy, intact),
             version=copy.version,
             table=copy.table,
             file=copy.path,
@@ -177,7 +177,7 @@ class FileCheck:
 def _checksums(
     store: Store, copies: Sequence[Copy]
 ) -> Iterator[tuple[Copy, Written | LakehouseError]]:
-    """Each file with what its bytes come to, or the reason why they do not."""
+    """Each file with its size and checksum, or the error of reading it."""
 
     def read(copy: Copy) -> Written | LakehouseError:
         try:
@@ -191,9 +191,9 @@ def _checksums(
         yield from zip(copies, pool.map(read, copies), strict=True)
 
 
-def _way_out(copy: Copy, right: Iterable[Copy]) -> str:
-    """Where the same bytes are, if another table has them."""
-    twin = next((one for one in right if _is_twin(one, copy)), None)
+def _repair_hint(copy: Copy, intact: Iterable[Copy]) -> str:
+    """Where an intact file of the same bytes is, if another table has one."""
+    twin = next((one for one in intact if _is_twin(one, copy)), None)
     if twin is None:
         return "Restore the file from a backup."
     return f"Put a copy of {twin.path} in its place: it has the same bytes."

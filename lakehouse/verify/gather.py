@@ -1,7 +1,7 @@
-"""From the files of a live table and its change log to records of their rows.
+"""Makes records of the rows of a live table and its change log.
 
-Each distinct content is decoded once, from a copy that is whole, for every table
-and version that has it. What no whole copy is left of is unknown, and nothing is
+Each distinct content is decoded once, from an intact copy, for every table and
+version that has it. Content without an intact copy is unknown, and nothing is
 concluded from it.
 """
 
@@ -15,60 +15,17 @@ import numpy.typing as npt
 from lakehouse.model.row_hash import Fingerprint, both_lanes
 from lakehouse.verify.files import Copy
 from lakehouse.verify.lives import FOR_EVER, Spans
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
 from lakehouse.verify.rows import Batch, RowReader
 from lakehouse.verify.spool import Records, Spool, UnreadableError, take
 
-Places = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What comes and goes at each of some places, and what that adds up to.
-
-    >>> tally = Tally.empty(3)
-    >>> tally.come(np.array([0, 1]), np.array([7, -2]))
-    >>> tally.go(np.array([2]), np.array([7]))
-    >>> [rows for rows, _ in tally.totals()]
-    [1, 2, 1]
-    """
-
-    rows: npt.NDArray[np.int64]
-    lanes: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
-
-    @classmethod
-    def empty(cls, places: int) -> "Tally":
-        """Nothing, at so many places."""
-        lanes = (np.zeros(places, np.uint64), np.zeros(places, np.uint64))
-        return cls(np.zeros(places, np.int64), lanes)
-
-    def come(self, at: Places, hashes: npt.NDArray[np.int64]) -> None:
-        """Rows with these hashes come at these places."""
-        np.add.at(self.rows, at, 1)
-        for lane, added in zip(self.lanes, both_lanes(hashes), strict=True):
-            np.add.at(lane, at, added)
-
-    def go(self, at: Places, hashes: npt.NDArray[np.int64]) -> None:
-        """Rows with these hashes go at these places."""
-        np.subtract.at(self.rows, at, 1)
-        for lane, taken in zip(self.lanes, both_lanes(hashes), strict=True):
-            np.subtract.at(lane, at, taken)
-
-    def totals(self) -> list[tuple[int, Fingerprint]]:
-        """The rows and the fingerprint at each place."""
-        rows = np.cumsum(self.rows)
-        first, second = (np.cumsum(lane, dtype=np.uint64) for lane in self.lanes)
-        return [
-            (int(count), Fingerprint(int(one), int(two)))
-            for count, one, two in zip(rows, first, second, strict=True)
-        ]
-
-
+# A thousand versions bring thousands of files of a few rows, for which opening a scan
+# costs more than decoding: so many small files are read by one call.
 _SMALL_ROWS: Final = 4_096
 _SMALL_BYTES: Final = 1024**2
-_TOGETHER: Final = 64
+_FILES_PER_READ: Final = 64
 
-IMAGE: Final = np.dtype(
+CHANGE: Final = np.dtype(
     [
         ("first", np.uint64),
         ("second", np.uint64),
@@ -78,9 +35,10 @@ IMAGE: Final = np.dtype(
         ("deleted", np.bool_),
     ]
 )
-"""An image in a change log: its key, hash and version, and the file's number."""
+"""A row of a change log: its key (128 bits of hash), row hash and version, and the
+number of its file."""
 
-LIVING: Final = np.dtype(
+LIVE: Final = np.dtype(
     [
         ("first", np.uint64),
         ("second", np.uint64),
@@ -91,27 +49,77 @@ LIVING: Final = np.dtype(
         ("end", np.int32),
     ]
 )
-"""A row in a live table's file, and the open versions that it lives in."""
+"""A row of a live table's file, and the places of open versions that it lives in:
+from `start` up to, without, `end`."""
+
+Places = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTotals:
+    """Rows and fingerprint at each of some places, kept as differences.
+
+    A row that lives in a thousand versions is added once and subtracted once; a
+    cumulative sum gives every version. Fingerprints allow that, since each is a sum
+    of row hashes.
+
+    >>> totals = RunningTotals.empty(3)
+    >>> totals.add(np.array([0, 1]), np.array([7, -2]))
+    >>> totals.subtract(np.array([2]), np.array([7]))
+    >>> [rows for rows, _ in totals.cumulative()]
+    [1, 2, 1]
+    """
+
+    rows: npt.NDArray[np.int64]
+    lanes: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
+
+    @classmethod
+    def empty(cls, places: int) -> "RunningTotals":
+        """No rows, at so many places."""
+        lanes = (np.zeros(places, np.uint64), np.zeros(places, np.uint64))
+        return cls(np.zeros(places, np.int64), lanes)
+
+    def add(self, at: Places, hashes: npt.NDArray[np.int64]) -> None:
+        """Rows with these hashes are there from these places on."""
+        # `at` repeats places; `rows[at] += 1` would count each of them once.
+        np.add.at(self.rows, at, 1)
+        for lane, added in zip(self.lanes, both_lanes(hashes), strict=True):
+            np.add.at(lane, at, added)
+
+    def subtract(self, at: Places, hashes: npt.NDArray[np.int64]) -> None:
+        """Rows with these hashes are gone from these places on."""
+        np.subtract.at(self.rows, at, 1)
+        for lane, taken in zip(self.lanes, both_lanes(hashes), strict=True):
+            np.subtract.at(lane, at, taken)
+
+    def cumulative(self) -> list[tuple[int, Fingerprint]]:
+        """The rows and the fingerprint at each place."""
+        rows = np.cumsum(self.rows)
+        first, second = (np.cumsum(lane, dtype=np.uint64) for lane in self.lanes)
+        return [
+            (int(count), Fingerprint(int(one), int(two)))
+            for count, one, two in zip(rows, first, second, strict=True)
+        ]
 
 
 @dataclass(slots=True)
 class Gathered:
-    """What is known of the rows of one live table and its change log."""
+    """The records of one live table and its change log."""
 
     table: str
     reader: RowReader
     files: Sequence[Copy]
-    """Those that records name by their place here."""
-    images: Spool
-    living: Spool
-    tally: Tally
-    """Of the live table, over the open versions."""
+    """Records name a file by its place here."""
+    changes: Spool
+    live: Spool
+    totals: RunningTotals
+    """Of the live table, by place of the open versions."""
     unknown: list[Copy] = field(default_factory=list[Copy])
-    """Files that no whole copy is left of."""
+    """Files without an intact copy."""
 
     @property
     def is_log_whole(self) -> bool:
-        """Whether every image of the change log is known."""
+        """Whether every row of the change log is known."""
         return all(copy.life is not None for copy in self.unknown)
 
     @property
@@ -127,53 +135,14 @@ class Gathered:
         )
 
 
-def gather(
-    gathered: Gathered,
-    right: Iterable[Copy],
-    findings: Findings,
-    done: Callable[[], None],
-) -> None:
-    """Read the rows of every file, and make records of them.
-
-    Args:
-        gathered: Where they go.
-        right: The files that are byte for byte right.
-        findings: Where it is noted that something is unknown.
-        done: Called after every file.
-    """
-    whole = set(right)
-    contents: dict[tuple[str, int], _Content] = {}
-    for number, copy in enumerate(gathered.files):
-        name = copy.checksum or copy.path, copy.file.size
-        content = contents.setdefault(name, _Content())
-        content.copies[number] = copy
-        content.source = copy if copy in whole else content.source
-    small: dict[bool, list[_Content]] = {True: [], False: []}
-    for content in contents.values():
-        if content.is_small:
-            small[content.is_log].append(content)
-        else:
-            _gather(gathered, content)
-            done()
-    for is_log, together in small.items():
-        for start in range(0, len(together), _TOGETHER):
-            _gather_small(gathered, together[start : start + _TOGETHER], is_log=is_log)
-            done()
-    if gathered.unknown:
-        findings.note(
-            f"Versions whose rows of {findings.layout.folder(gathered.table)} are in "
-            "damaged files were not compared row by row."
-        )
-
-
 @dataclass(slots=True)
 class _Content:
-    """What some files have in common: their bytes."""
+    """Files of the same bytes."""
 
     copies: dict[int, Copy] = field(default_factory=dict[int, Copy])
     """The files, by number."""
     source: Copy | None = None
-    """One that is whole."""
+    """An intact one of them."""
 
     @property
     def is_log(self) -> bool:
@@ -182,7 +151,7 @@ class _Content:
 
     @property
     def is_small(self) -> bool:
-        """Whether it pays to read it together with others."""
+        """Whether to read it by one call with others."""
         return (
             self.source is not None
             and self.source.file.rows <= _SMALL_ROWS
@@ -190,12 +159,57 @@ class _Content:
         )
 
 
+def gather(
+    gathered: Gathered,
+    intact: Iterable[Copy],
+    report: Report,
+    done: Callable[[], None],
+) -> None:
+    """Read the rows of every file, and make records of them.
+
+    Args:
+        gathered: Where they go.
+        intact: The files that have their checksum.
+        report: Where it is noted that something is unknown.
+        done: Called after every file.
+    """
+    intact_files = set(intact)
+    contents: dict[tuple[str, int], _Content] = {}
+    for number, copy in enumerate(gathered.files):
+        name = copy.checksum or copy.path, copy.file.size
+        content = contents.setdefault(name, _Content())
+        content.copies[number] = copy
+        # A file linked into the change log and the live table is two copies here, and
+        # one of them may be corrupt.
+        content.source = copy if copy in intact_files else content.source
+    small: dict[bool, list[_Content]] = {True: [], False: []}  # by `is_log`
+    for content in contents.values():
+        if content.is_small:
+            small[content.is_log].append(content)
+        else:
+            _gather(gathered, content)
+            done()
+    for is_log, contents_of_kind in small.items():
+        for start in range(0, len(contents_of_kind), _FILES_PER_READ):
+            _gather_small(
+                gathered,
+                contents_of_kind[start : start + _FILES_PER_READ],
+                is_log=is_log,
+            )
+            done()
+    if gathered.unknown:
+        report.note(
+            f"Versions whose rows of {report.layout.folder(gathered.table)} are in "
+            "corrupt files were not compared row by row."
+        )
+
+
 def _gather_small(
     gathered: Gathered, contents: Sequence[_Content], *, is_log: bool
 ) -> None:
-    """Read small files at once; one by one if anything is wrong with any."""
+    """Read small files at once; one by one if any of them has a problem."""
     sources = [content.source for content in contents if content.source is not None]
-    batches = gathered.reader.read_together(sources, is_log=is_log)
+    batches = gathered.reader.read_many(sources, is_log=is_log)
     if batches is None:
         for content in contents:
             _gather(gathered, content)
@@ -222,37 +236,39 @@ def _gather(gathered: Gathered, content: _Content) -> None:
 def _take(gathered: Gathered, batch: Batch, number: int, copy: Copy) -> None:
     """Make records of some rows of a file."""
     if copy.life is None:
-        images = _images(batch, number)
+        changes = _change_records(batch, number)
         if copy.file.dead_rows:
-            images = take(images, _alive(batch, copy))
-        gathered.images.add(images)
+            changes = take(changes, _alive(batch, copy))
+        gathered.changes.add(changes)
         return
+    # Of each row, the first open version in which it is dead or its file is gone.
     ends = copy.life.ends(batch.start, len(batch.first))
-    records = _living(batch, number, copy.life.first, ends)
-    gathered.living.add(records)
-    gathered.tally.come(records["start"], records["hash"])
-    gone = take(records, records["end"] != FOR_EVER)
-    gathered.tally.go(gone["end"], gone["hash"])
+    records = _live_records(batch, number, copy.life.first, ends)
+    gathered.live.add(records)
+    gathered.totals.add(records["start"], records["hash"])
+    died = take(records, records["end"] != FOR_EVER)
+    gathered.totals.subtract(died["end"], died["hash"])
 
 
 def _alive(batch: Batch, copy: Copy) -> npt.NDArray[np.intp]:
-    """The places of images that count: a clone's log has files with dead rows."""
+    """The places of rows that count: a clone's change log has files with dead rows."""
     places = np.arange(batch.start, batch.start + len(batch.first))
     return np.flatnonzero(~np.isin(places, copy.file.dead))
 
 
-def _images(batch: Batch, number: int) -> Records:
-    records = np.empty(len(batch.first), IMAGE)
+def _change_records(batch: Batch, number: int) -> Records:
+    records = np.empty(len(batch.first), CHANGE)
     records["first"], records["second"] = batch.first, batch.second
     records["hash"], records["version"] = batch.hashes, batch.versions
     records["file"], records["deleted"] = number, batch.deleted
     return records
 
 
-def _living(batch: Batch, number: int, start: int, ends: Spans) -> Records:
+def _live_records(batch: Batch, number: int, start: int, ends: Spans) -> Records:
     """The rows that live in any open version."""
+    # Rows that were dead when the file was first seen have their end at its start.
     alive = ends > start
-    records = np.empty(int(alive.sum()), LIVING)
+    records = np.empty(int(alive.sum()), LIVE)
     records["first"] = batch.first[alive]
     records["second"] = batch.second[alive]
     records["hash"] = batch.hashes[alive]

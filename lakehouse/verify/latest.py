@@ -1,4 +1,4 @@
-"""A quick look at the rows: those of the latest version, by the hashes they carry."""
+"""A quick check of rows: the latest version's, by the hashes that are stored in them."""
 
 from collections.abc import Iterable
 
@@ -13,42 +13,46 @@ from lakehouse.model.row_hash import Fingerprint
 from lakehouse.storage import collect
 from lakehouse.verify.files import Copy
 from lakehouse.verify.ledger import History
-from lakehouse.verify.report import Findings
-from lakehouse.verify.spool import UnreadableError, may_be_damaged
+from lakehouse.verify.report import Report
+from lakehouse.verify.spool import UnreadableError, may_be_corrupt
 
 
 def check_latest(
-    collection: Collection, history: History, right: Iterable[Copy], findings: Findings
+    collection: Collection, history: History, intact: Iterable[Copy], report: Report
 ) -> None:
     """Compare rows and fingerprints of the latest version with its ledger entry.
 
     Args:
         collection: Whose tables.
         history: What the ledger says.
-        right: Files with nothing wrong known; others are not read.
-        findings: Where problems are noted.
+        intact: Files without a known problem; others are not read.
+        report: Where problems are noted.
     """
-    whole_files = {(copy.table, copy.file.path) for copy in right}
+    intact_files = {(copy.table, copy.file.path) for copy in intact}
     entry = history.entries[history.contents[-1]]
-    findings.counts["versions"] = 1
+    report.counts["versions"] = 1
     for table in LIVE_TABLES:
-        rows, total, whole = 0, Fingerprint.zero(), True
+        rows, total, is_complete = 0, Fingerprint.zero(), True
         for file in history.states[table].files.values():
             hashes = None
-            if (table, file.path) in whole_files:
-                hashes = _hashes(collection, history, table, file, findings)
+            if (table, file.path) in intact_files:
+                hashes = _hashes(collection, history, table, file, report)
             if hashes is None:
-                whole = False
+                is_complete = False
                 continue
             rows += len(hashes)
             total += Fingerprint.of(hashes)
-        findings.counts["rows"] += rows
-        wanted = entry.rows.get(table), entry.fingerprint.get(table)
-        if whole and entry.version in history.vouched and (rows, total.text) != wanted:
-            findings.add(
+        report.counts["rows"] += rows
+        expected = entry.rows.get(table), entry.fingerprint.get(table)
+        if (
+            is_complete
+            and entry.version in history.vouched
+            and (rows, total.text) != expected
+        ):
+            report.add(
                 "live.fingerprint",
                 f"The table has {rows} rows and the fingerprint {total.text}, not "
-                f"{wanted[0]} and {wanted[1]} as ledger entry {entry.version} says.",
+                f"{expected[0]} and {expected[1]} as ledger entry {entry.version} says.",
                 "verify(full=True) finds which rows differ.",
                 version=entry.version,
                 table=table,
@@ -60,20 +64,20 @@ def _hashes(
     history: History,
     table: str,
     file: DataFile,
-    findings: Findings,
+    report: Report,
 ) -> pl.Series | None:
     """The hashes of a file's live rows; None if they cannot be read."""
     folder = collection.table_path(table)
     schema = pl.Schema({"row_hash": pl.Int64()})
     try:
-        with may_be_damaged():
+        with may_be_corrupt():
             rows = collect(scan_files(collection.store, folder, [file], schema))
             return rows.get_column("row_hash").drop_nulls()
     except NotFoundError:
         return None  # it went meanwhile
     except UnreadableError as error:
         reason = str(error)
-    findings.add(
+    report.add(
         "file.unreadable",
         f"Its rows cannot be read: {reason}.",
         "Restore the file from a backup.",

@@ -1,4 +1,4 @@
-"""The ledger from its first entry to its head: what the tables came to, and when.
+"""The ledger from its first entry to its head, and the tables that follow from it.
 
 Entries and logs are read once, in order, some ahead. What is kept is small: the
 entries' headers, the tables as they are at the head, and the lives of files.
@@ -24,111 +24,26 @@ from lakehouse.verify.evidence import (
     Raw,
     collected_of,
     content_of,
-    judge,
+    decide,
     read_raw,
 )
 from lakehouse.verify.lives import Lives
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
+
+_ENTRY: Final = re.compile(r"(\d{20})\.json")
+_READERS: Final = 8  # entries read at once: each is 13 small files
+_AHEAD: Final = 16  # entries held before they are needed
 
 _HINT = (
     "No entry may say this. Restore the ledger from a backup, or report how it came."
 )
-
-
-class Chain:
-    """The entries seen so far, in the order of their numbers."""
-
-    def __init__(self, path: str, findings: Findings) -> None:
-        self._path = path
-        self._findings = findings
-        self._before: Entry | None = None
-        self._latest: Entry | None = None
-        self.settled: dict[str, int] = {}
-        """Upload to the version that settled it."""
-
-    def take(self, number: int, decided: Decided) -> None:
-        """Hold the next entry against those before it."""
-        entry = decided.entry
-        if decided.is_vouched:
-            faults = list(self._faults(number, entry))
-            for check, message in faults:
-                self._findings.add(
-                    check,
-                    f"Entry {number} {message}.",
-                    _HINT,
-                    version=number,
-                    file=f"{self._path}/ledger/{entry_name(number)}",
-                )
-            self._latest = entry
-            self.settled |= dict.fromkeys(entry.uploads, number)
-        # What follows is held against what should be, so one fault is told once.
-        self._before = replace(
-            entry,
-            content_version=content_of(number, entry.kind, self._before),
-            collected=collected_of(number, entry.kind, self._before),
-        )
-
-    def _faults(self, number: int, entry: Entry) -> Iterator[tuple[str, str]]:
-        """Check and message of everything wrong with an entry."""
-        before, latest = self._before, self._latest
-        if entry.version != number:
-            yield "ledger.number", f"says that it is entry {entry.version}"
-        if latest is not None and entry.time <= latest.time:
-            at, earlier = entry.time.isoformat(), latest.time.isoformat()
-            message = f"is of {at}, not after entry {latest.version}, of {earlier}"
-            yield "ledger.time", message
-        for upload in entry.uploads:
-            if upload in self.settled:
-                message = f"settles upload {upload}, as {self.settled[upload]} did"
-                yield "ledger.upload", message
-        content = content_of(number, entry.kind, before)
-        if entry.content_version != content:
-            message = f"has content {entry.content_version}; its kind, {entry.kind}, "
-            yield "ledger.content", f"{message}has that of version {content} here"
-        # What a damaged entry said of its rows is not known.
-        known = before if before is not None and before.rows else None
-        yield from _content_faults(number, entry, known)
-        yield from _collect_faults(number, entry, before)
-
-
-def _content_faults(
-    number: int, entry: Entry, before: Entry | None
-) -> Iterator[tuple[str, str]]:
-    tables = set(LIVE_TABLES)
-    if set(entry.rows) != tables or set(entry.fingerprint) != tables:
-        yield "ledger.header", "lacks the rows or fingerprints of live tables"
-    elif before is not None and content_of(number, entry.kind, before) != number:
-        for table in LIVE_TABLES:
-            then = before.rows.get(table), before.fingerprint.get(table)
-            if (entry.rows[table], entry.fingerprint[table]) != then:
-                message = "makes no version, but has other rows or another fingerprint"
-                yield "ledger.content", f"{message} of {table} than the entry before"
-
-
-def _collect_faults(
-    number: int, entry: Entry, before: Entry | None
-) -> Iterator[tuple[str, str]]:
-    wanted = collected_of(number, entry.kind, before)
-    if entry.collected != wanted:
-        yield (
-            "ledger.collected",
-            f"names {entry.collected} as the newest garbage collection, not {wanted}",
-        )
-    if any(not 0 <= first <= last < number for first, last in entry.closed):
-        yield "ledger.closed", f"closes versions that were not there: {entry.closed}"
-
-
-_ENTRY: Final = re.compile(r"(\d{20})\.json")
-_READERS: Final = 8
-_AHEAD: Final = 16
-
 
 Look = Callable[[int, Mapping[str, TableState]], None]
 
 
 @dataclass(slots=True)
 class History:
-    """What a walk along the ledger found."""
+    """The ledger and its tables, as a walk along the entries leaves them."""
 
     entries: list[Entry] = field(default_factory=list[Entry])
     """Every entry's header, by number."""
@@ -160,27 +75,30 @@ class History:
         return sorted(set(self.contents))
 
 
+# ----------------------------------- WALK ----------------------------------- #
+
+
 def walk(
     collection: Collection,
-    findings: Findings,
+    report: Report,
     progress: Progress,
-    look: Look | None = None,
+    on_entry: Look | None = None,
 ) -> History:
     """Read the ledger and the logs, and hold them against each other.
 
     Args:
         collection: Whose ledger and logs.
-        findings: Where problems are noted.
-        progress: Told how far it is.
-        look: Shown each entry's number and the tables after it.
+        report: Where problems are noted.
+        progress: Called with how far it is.
+        on_entry: Called with each entry's number and the tables after it.
 
     Raises:
         NotFoundError: If the collection was never created.
         StorageError: If the store failed and may not fail again.
     """
-    head = _head(collection, findings)
+    head = _head(collection, report)
     closed = closed_ranges(collection)
-    chain = Chain(collection.path, findings)
+    chain = Chain(collection.path, report)
     history = History(
         settled=chain.settled,
         states=dict.fromkeys(COLLECTION_TABLES, TableState.empty()),
@@ -198,36 +116,36 @@ def walk(
 
     for raw in _read_ahead(collection, head):
         before = history.entries[-1] if history.entries else None
-        decided = judge(raw, before, head, findings)
+        decided = decide(raw, before, head, report)
         chain.take(raw.version, decided)
         content = content_of(raw.version, decided.entry.kind, before)
         if history.contents and history.contents[-1] != content:
             observe()
-        _take(history, raw, decided, content, findings)
-        if look is not None:
-            look(raw.version, history.states)
+        _take(history, raw, decided, content, report)
+        if on_entry is not None:
+            on_entry(raw.version, history.states)
         progress("ledger", raw.version + 1, head + 1)
     observe()
-    findings.counts["entries"] = head + 1
-    findings.counts["tables"] = len(COLLECTION_TABLES)
+    report.counts["entries"] = head + 1
+    report.counts["tables"] = len(COLLECTION_TABLES)
     return history
 
 
 def _take(
-    history: History, raw: Raw, decided: Decided, content: int, findings: Findings
+    history: History, raw: Raw, decided: Decided, content: int, report: Report
 ) -> None:
-    """Apply an entry to the tables, and remember its header."""
+    """Apply an entry to the tables, and keep its header."""
     entry = decided.entry
     for table, actions in entry.actions.items():
         try:
             after = history.states[table].apply(actions, raw.version)
             for action in actions:
-                if "add" in action:  # a vector that is none is found here
+                if "add" in action:  # decodes the deletion vector, or raises
                     _ = after.files[action["add"]["path"]].dead
             for path in written_paths(actions):
                 history.brought.setdefault((table, path), raw.version)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no action
-            findings.add(
+            report.add(
                 "ledger.actions",
                 f"What entry {raw.version} does to the table makes no sense: "
                 f"{type(error).__name__}: {error}.",
@@ -253,23 +171,25 @@ def _read_ahead(collection: Collection, head: int) -> Iterator[Raw]:
             yield from pool.map(read, range(start, min(start + _AHEAD, head + 1)))
 
 
-def _head(collection: Collection, findings: Findings) -> int:
-    """The newest entry's number; commits that no entry stands behind are told."""
-    # Logs first: what is decided meanwhile is then in the ledger's list, at least.
+def _head(collection: Collection, report: Report) -> int:
+    """The newest entry's number; commits after it are reported."""
+    # Logs are listed before the ledger: a writer puts the entry first, so a commit
+    # that is published meanwhile always has its entry in the later list.
     commits = {
         table: _numbers(collection, f"{collection.layout.folder(table)}/_delta_log")
         for table in COLLECTION_TABLES
     }
     head = max(_numbers(collection, "ledger"), default=-1)
     votes = Counter(n for numbers in commits.values() for n in numbers if n > head)
-    # What most tables were given was decided, and its entry was lost.
+    # Commits in most tables were decided, so their entry existed and was lost; a
+    # commit in one or two tables was written by somebody else.
     lost = [n for n, count in votes.items() if count > len(COLLECTION_TABLES) // 2]
     head = max([head, *lost])
     if head < 0:  # this raises, unless it was created just now
         return collection.head().version
     for table, numbers in commits.items():
         for number in sorted(n for n in numbers if n > head):
-            findings.add(
+            report.add(
                 "log.undecided",
                 f"Commit {number} follows from no ledger entry: the newest is {head}. "
                 "Something else wrote to the table.",
@@ -281,17 +201,106 @@ def _head(collection: Collection, findings: Findings) -> int:
     return head
 
 
+# ----------------------------- ENTRIES IN ORDER ----------------------------- #
+
+
+class Chain:
+    """The entries seen so far, in the order of their numbers."""
+
+    def __init__(self, path: str, report: Report) -> None:
+        self._path = path
+        self._report = report
+        self._before: Entry | None = None
+        self._latest: Entry | None = None
+        self.settled: dict[str, int] = {}
+        """Upload to the version that settled it."""
+
+    def take(self, number: int, decided: Decided) -> None:
+        """Check the next entry against those before it."""
+        entry = decided.entry
+        if decided.is_vouched:
+            for check, message in self._problems(number, entry):
+                self._report.add(
+                    check,
+                    f"Entry {number} {message}.",
+                    _HINT,
+                    version=number,
+                    file=f"{self._path}/ledger/{entry_name(number)}",
+                )
+            self._latest = entry
+            self.settled |= dict.fromkeys(entry.uploads, number)
+        # The next entry is compared with what this one should say, so that one wrong
+        # entry is not reported again at every entry after it.
+        self._before = replace(
+            entry,
+            content_version=content_of(number, entry.kind, self._before),
+            collected=collected_of(number, entry.kind, self._before),
+        )
+
+    def _problems(self, number: int, entry: Entry) -> Iterator[tuple[str, str]]:
+        """Check and message of each problem of an entry."""
+        before, latest = self._before, self._latest
+        if entry.version != number:
+            yield "ledger.number", f"says that it is entry {entry.version}"
+        if latest is not None and entry.time <= latest.time:
+            at, earlier = entry.time.isoformat(), latest.time.isoformat()
+            message = f"is of {at}, not after entry {latest.version}, of {earlier}"
+            yield "ledger.time", message
+        for upload in entry.uploads:
+            if upload in self.settled:
+                message = f"settles upload {upload}, as {self.settled[upload]} did"
+                yield "ledger.upload", message
+        content = content_of(number, entry.kind, before)
+        if entry.content_version != content:
+            message = f"has content {entry.content_version}; its kind, {entry.kind}, "
+            yield "ledger.content", f"{message}has that of version {content} here"
+        # The rows and fingerprints of a corrupt entry are lost.
+        known = before if before is not None and before.rows else None
+        yield from _content_problems(number, entry, known)
+        yield from _collect_problems(number, entry, before)
+
+
+def _content_problems(
+    number: int, entry: Entry, before: Entry | None
+) -> Iterator[tuple[str, str]]:
+    tables = set(LIVE_TABLES)
+    if set(entry.rows) != tables or set(entry.fingerprint) != tables:
+        yield "ledger.header", "lacks the rows or fingerprints of live tables"
+    elif before is not None and content_of(number, entry.kind, before) != number:
+        for table in LIVE_TABLES:
+            then = before.rows.get(table), before.fingerprint.get(table)
+            if (entry.rows[table], entry.fingerprint[table]) != then:
+                message = "makes no version, but has other rows or another fingerprint"
+                yield "ledger.content", f"{message} of {table} than the entry before"
+
+
+def _collect_problems(
+    number: int, entry: Entry, before: Entry | None
+) -> Iterator[tuple[str, str]]:
+    expected = collected_of(number, entry.kind, before)
+    if entry.collected != expected:
+        yield (
+            "ledger.collected",
+            f"names {entry.collected} as the newest garbage collection, not {expected}",
+        )
+    if any(not 0 <= first <= last < number for first, last in entry.closed):
+        yield "ledger.closed", f"closes versions that were not there: {entry.closed}"
+
+
+# -------------------------- LISTED FROM THE STORE --------------------------- #
+
+
 def _numbers(collection: Collection, folder: str) -> list[int]:
     names = collection.store.names(f"{collection.path}/{folder}")
-    found = (_ENTRY.fullmatch(name) for name in names)
-    return [int(match[1]) for match in found if match]
+    matches = (_ENTRY.fullmatch(name) for name in names)
+    return [int(match[1]) for match in matches if match]
 
 
 def entries_after(collection: Collection, head: int) -> list[Entry]:
-    """The entries that were decided since a head; damaged ones are left out."""
+    """The entries that were decided since a head, without corrupt ones."""
     numbers = sorted(_numbers(collection, "ledger"))
-    found = (_entry(collection, number) for number in numbers if number > head)
-    return [entry for entry in found if entry is not None]
+    entries = (_entry(collection, number) for number in numbers if number > head)
+    return [entry for entry in entries if entry is not None]
 
 
 def closed_ranges(collection: Collection) -> tuple[tuple[int, int], ...]:
@@ -309,7 +318,7 @@ def closed_ranges(collection: Collection) -> tuple[tuple[int, int], ...]:
 
 
 def _entry(collection: Collection, number: int) -> Entry | None:
-    """An entry as it lies there; None if it is damaged, which the walk tells."""
+    """An entry; None if it is corrupt, which the walk reports."""
     path = f"{collection.path}/ledger/{entry_name(number)}"
     try:
         return Entry.decode(collection.store.read(path))

@@ -1,9 +1,10 @@
-"""When rows lived: from which open version on, and up to which.
+"""When rows lived: from which open version, and up to which.
 
 Versions share most of their files, so looking at each version on its own would
 look at most rows a thousand times. Instead each file is looked at once: it lives
-in a run of open versions, and its deletion vectors tell at which of them rows of
-it died. Open versions are counted here by their place among the open ones.
+in a run of open versions, and its deletion vectors show at which of them rows of
+it died. A place is the index of a version among the open ones, and every span is
+half open: from a first place up to, without, an end.
 """
 
 from collections.abc import Iterable
@@ -43,16 +44,16 @@ class FileLife:
             start: The place of the first of them in the file.
             rows: How many they are.
         """
-        found = np.full(rows, self.end, dtype=np.int32)
+        ends = np.full(rows, self.end, dtype=np.int32)
         for at, places in self.deaths:
             low, high = np.searchsorted(places, [start, start + rows])
             dead = places[low:high].astype(np.int64) - start
-            found[dead] = np.minimum(found[dead], at)
-        return found
+            ends[dead] = np.minimum(ends[dead], at)
+        return ends
 
 
 class Lives:
-    """The files of one live table over the open versions."""
+    """Follows the files of one live table over the open versions."""
 
     def __init__(self) -> None:
         self.ended: list[FileLife] = []
@@ -67,9 +68,11 @@ class Lives:
             if known is None:
                 life, dead = FileLife(file, place), file.dead[:0]
             elif known[0].file.identity == file.identity:
-                continue
+                continue  # path and vector as before: nearly every file, each time
             else:
                 life, dead = known
+            # Only rows that died here: each death is then stored once, and a file of a
+            # million rows costs nothing at the versions that do not touch it.
             newly = np.setdiff1d(file.dead, dead, assume_unique=True)
             if len(newly):
                 life.deaths.append((place, newly))

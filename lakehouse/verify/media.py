@@ -18,12 +18,12 @@ from lakehouse.model.labels import URL_FIELDS
 from lakehouse.storage import collect_all
 from lakehouse.storage.media import Media
 from lakehouse.types import Progress
-from lakehouse.verify.report import Findings
+from lakehouse.verify.report import Report
 
 _AT_ONCE: Final = 16
 _SHOWN: Final = 3
 _FIELDS: Final = tuple(name for name in URL_FIELDS if name != "text")
-_FOUND: Final = pl.Schema(
+_MEDIUM_SCHEMA: Final = pl.Schema(
     {"url": pl.String, "checksum": pl.String, "table": pl.String, "named_by": pl.String}
 )
 
@@ -39,22 +39,22 @@ class _Medium:
     """Ids of frames, or of frames and labels."""
 
 
-def check_media(collection: Collection, findings: Findings, progress: Progress) -> None:
-    """Tell which media of the latest version are missing, or have changed.
+def check_media(collection: Collection, report: Report, progress: Progress) -> None:
+    """Report the media of the latest version that are missing or have changed.
 
     Args:
         collection: Whose frames and labels.
-        findings: Where problems are noted.
+        report: Where problems are noted.
         progress: Told how far it is.
     """
-    wanted = _named(collection)
+    media = _named(collection)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        judged = pool.map(lambda medium: _judge(collection.media, medium), wanted)
-        for done, (medium, fault) in enumerate(zip(wanted, judged, strict=True)):
-            progress("media", done + 1, len(wanted))
-            if fault is not None:
-                _tell(collection, medium, fault, findings)
-    findings.counts["media"] = len(wanted)
+        results = pool.map(lambda medium: _problem_of(collection.media, medium), media)
+        for done, (medium, problem) in enumerate(zip(media, results, strict=True)):
+            progress("media", done + 1, len(media))
+            if problem is not None:
+                _report_problem(collection, medium, problem, report)
+    report.counts["media"] = len(media)
 
 
 def _named(collection: Collection) -> list[_Medium]:
@@ -72,16 +72,16 @@ def _named(collection: Collection) -> list[_Medium]:
             named_by=pl.format("{} / {}", "frame_id", "label_id"),
         ),
     ]
-    found = pl.concat([pl.DataFrame(schema=_FOUND), *collect_all(parts)])
-    together = found.group_by("url", "checksum", "table").agg("named_by")
-    rows = together.sort("table", "url", "checksum").iter_rows(named=True)
-    return [_Medium(**row) for row in rows]
+    rows = pl.concat([pl.DataFrame(schema=_MEDIUM_SCHEMA), *collect_all(parts)])
+    media = rows.group_by("url", "checksum", "table").agg("named_by")
+    by_url = media.sort("table", "url", "checksum")
+    return [_Medium(**row) for row in by_url.iter_rows(named=True)]
 
 
 def _of_frames(
     frames: pl.LazyFrame, *, listed: bool, single: bool
 ) -> Iterator[pl.LazyFrame]:
-    told = {"table": pl.lit("frames"), "named_by": pl.col("frame_id")}
+    columns = {"table": pl.lit("frames"), "named_by": pl.col("frame_id")}
     if listed:
         sensors = (
             frames.filter(pl.col("sensors").is_not_null())
@@ -96,34 +96,36 @@ def _of_frames(
                 checksum=fields.field("checksum")
                 if name != "preview_url"
                 else pl.lit(None, dtype=pl.String),
-                **told,
+                **columns,
             )
     if single:
-        alone = pl.col("image_url").is_not_null()
+        is_single = pl.col("image_url").is_not_null()
         if listed:
-            alone &= pl.col("sensors").is_null()
+            is_single &= pl.col("sensors").is_null()
         null = pl.lit(None, dtype=pl.String)
-        yield frames.filter(alone).select(url="image_url", checksum=null, **told)
+        yield frames.filter(is_single).select(url="image_url", checksum=null, **columns)
 
 
-def _judge(media: Media, medium: _Medium) -> tuple[str, str, str] | None:
-    """Check, message and hint of what is wrong with a medium; None if nothing is."""
+def _problem_of(media: Media, medium: _Medium) -> tuple[str, str, str] | None:
+    """Check, message and hint of the problem of a medium; None if it has none."""
     place = media.url(medium.url)
     try:
         if medium.checksum is None:
             if media.exists(medium.url):
                 return None
             return _missing(place)
-        found = media.checksum(medium.url, medium.checksum.partition(":")[0])
+        checksum = media.checksum(medium.url, medium.checksum.partition(":")[0])
     except NotFoundError:
         return _missing(place)
     except LakehouseError as error:
         hint = "Mend it or the permissions, and verify again."
         return "media.unreadable", str(error), hint
-    if found == medium.checksum.lower():
+    if checksum == medium.checksum.lower():
         return None
-    told = f"The medium at {place} comes to {found}, not {medium.checksum}: it changed."
-    return "media.changed", told, "Put back what was there, or modify the frame."
+    message = (
+        f"The medium at {place} comes to {checksum}, not {medium.checksum}: it changed."
+    )
+    return "media.changed", message, "Put back what was there, or modify the frame."
 
 
 def _missing(place: str) -> tuple[str, str, str]:
@@ -131,17 +133,17 @@ def _missing(place: str) -> tuple[str, str, str]:
     return "media.missing", f"There is no medium at {place}.", hint
 
 
-def _tell(
+def _report_problem(
     collection: Collection,
     medium: _Medium,
-    fault: tuple[str, str, str],
-    findings: Findings,
+    problem: tuple[str, str, str],
+    report: Report,
 ) -> None:
-    check, message, hint = fault
+    check, message, hint = problem
     names = ", ".join(sorted(medium.named_by)[:_SHOWN])
     more = len(medium.named_by) - _SHOWN
     by = f"{names} and {more} more" if more > 0 else names
-    findings.add(
+    report.add(
         check,
         f"{message} It is named by {by}.",
         hint,

@@ -1,8 +1,8 @@
-"""What a verification found: every problem, each naming what is at fault.
+"""The outcome of a verification: every problem, with the file that is corrupt.
 
-A problem names the version, the table and the file, says what was found and
-what should have been, and ends with the way out. What is known to be damaged is
-told once: what merely follows from it is not held against anything else.
+A problem names the version, the table and the file, states what is there and what
+should be, and ends with how to repair it. A corruption is reported once: what
+merely follows from it is no problem of anything else.
 """
 
 from collections import Counter
@@ -37,11 +37,11 @@ _SHOWN: Final = 5
 
 
 @dataclass(slots=True)
-class Findings:
-    """Problems and counts, as they are found."""
+class Report:
+    """Problems, notes and counts, collected while the verification runs."""
 
     layout: Layout = DATASET
-    """What tables are called: code names them by the parts they play."""
+    """What the tables are called on disk: code calls labels of every layout `labels`."""
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     notes: list[str] = field(default_factory=list[str])
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -56,15 +56,15 @@ class Findings:
         table: str | None = None,
         file: str | None = None,
     ) -> None:
-        """Note a problem.
+        """Add a problem.
 
         Args:
             check: A stable dotted code.
-            message: What was found, and what should have been.
-            hint: The way out.
-            version: The version at fault.
-            table: The table at fault.
-            file: The file at fault, relative to the root of the lake.
+            message: What is there, and what should be.
+            hint: How to repair it.
+            version: The version that it is in.
+            table: The table that it is in.
+            file: The corrupt file, relative to the root of the lake.
         """
         self.rows.append(
             {
@@ -78,35 +78,35 @@ class Findings:
         )
 
     def note(self, text: str) -> None:
-        """Note what is no fault and should be known."""
+        """Add what is no problem and should be known."""
         self.notes.append(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `dataset.verify()` found."""
+    """What `dataset.verify()` returns."""
 
     problems: pl.DataFrame
     """A row a problem: check, version, table, file, message, hint; none when sound."""
     checked: Mapping[str, int]
     """How many entries, versions, tables, files, bytes and rows were looked at."""
     notes: tuple[str, ...] = ()
-    """What is no fault and should be known, such as a head not published yet."""
+    """What is no problem and should be known, such as a head not published yet."""
     full: bool = True
     """Whether every byte and every version was looked at."""
 
     @classmethod
-    def of(cls, findings: Findings, *, full: bool) -> "Verification":
-        """The verification that findings come to."""
-        problems = pl.DataFrame(findings.rows, schema=PROBLEM_SCHEMA)
-        counts = {name: findings.counts[name] for name in CHECKED}
-        if "media" in findings.counts:
-            counts["media"] = findings.counts["media"]
-        return cls(problems, counts, tuple(findings.notes), full)
+    def of(cls, report: Report, *, full: bool) -> "Verification":
+        """The verification that a finished report comes to."""
+        problems = pl.DataFrame(report.rows, schema=PROBLEM_SCHEMA)
+        counts = {name: report.counts[name] for name in CHECKED}
+        if "media" in report.counts:
+            counts["media"] = report.counts["media"]
+        return cls(problems, counts, tuple(report.notes), full)
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return not self.problems.height
 
     def to_frame(self) -> pl.DataFrame:
@@ -117,18 +117,18 @@ class Verification:
         """Do nothing when the dataset is sound.
 
         Raises:
-            FormatError: If it is not; the message tells the first problems.
+            FormatError: If it is not; the message has the first problems.
         """
         if self.is_sound:
             return
-        told = [
-            f"{_place(row)}: {row['message']} {row['hint']}"
+        lines = [
+            f"{_location(row)}: {row['message']} {row['hint']}"
             for row in self.problems.head(_SHOWN).iter_rows(named=True)
         ]
-        more = self.problems.height - len(told)
-        told += [f"… and {more} more, in verification.problems."] if more else []
+        more = self.problems.height - len(lines)
+        lines += [f"… and {more} more, in verification.problems."] if more else []
         raise FormatError(
-            f"{self._counted}:\n" + "\n".join(told),
+            f"{self._counted}:\n" + "\n".join(lines),
             kind="verify.unsound",
         )
 
@@ -139,9 +139,9 @@ class Verification:
 
     def __repr__(self) -> str:
         kind = "full" if self.full else "quick"
-        found = "sound" if self.is_sound else self._counted
+        outcome = "sound" if self.is_sound else self._counted
         counts = ", ".join(f"{self.checked[name]:,} {name}" for name in self.checked)
-        return f"<Verification ({kind}): {found}; {counts}>"
+        return f"<Verification ({kind}): {outcome}; {counts}>"
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = []
@@ -150,7 +150,7 @@ class Verification:
             for name in ("check", "where", "what", "way out"):
                 table.add_column(name, overflow="fold")
             for row in self.problems.iter_rows(named=True):
-                cells = (row["check"], _place(row), row["message"], row["hint"])
+                cells = (row["check"], _location(row), row["message"], row["hint"])
                 table.add_row(*map(Text, cells))
             parts.append(table)
         parts += [Text(f"note: {note}") for note in self.notes]
@@ -158,7 +158,7 @@ class Verification:
         return Group(*parts)
 
 
-def _place(row: Mapping[str, Any]) -> str:
+def _location(row: Mapping[str, Any]) -> str:
     """Where a problem is, in words."""
     if row["file"] is not None:
         return str(row["file"])

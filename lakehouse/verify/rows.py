@@ -21,15 +21,24 @@ from lakehouse.model.row_hash import Lanes, row_hash
 from lakehouse.storage import Store, collect, collect_all
 from lakehouse.storage.store import ROW_GROUP_ROWS
 from lakehouse.verify.files import Copy
-from lakehouse.verify.report import Findings
-from lakehouse.verify.spool import UnreadableError, may_be_damaged
+from lakehouse.verify.report import Report
+from lakehouse.verify.spool import UnreadableError, may_be_corrupt
 from lakehouse.verify.tables import Uploads
 
-_HASHED_BYTES: Final = 32 * 1024**2
+_READ_BYTES: Final = 32 * 1024**2  # of a file, decoded at a time
+_HASHED_BYTES: Final = 32 * 1024**2  # of rows, hashed at a time
 _OPS: Final = ("ADD", "MODIFY", "DELETE")
+_HINT: Final = "Restore the file from a backup, or report how it came to be written."
 
-Faults = Mapping[str, pl.Series]
-"""Check to whether each row fails it; checks that none fails are left out."""
+_DESCRIPTIONS: Final = {
+    "row.hash": "do not have the hash of their values",
+    "row.upload": "name an upload that no ledger entry settled",
+    "row.key": "have no key",
+    "row.op": "say something else than ADD, MODIFY or DELETE",
+}
+
+FailedChecks = Mapping[str, pl.Series]
+"""Check to a mask of the rows that fail it; checks that no row fails are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +55,25 @@ class Batch:
     versions: npt.NDArray[np.int32]
     """Of the rows' uploads; -1 where there is no such upload."""
     deleted: npt.NDArray[np.bool_]
-    """Whether the image says that the row goes."""
+    """Whether the change is a DELETE; its values are then not hashed."""
 
     def cut(self, heights: Sequence[int]) -> Iterator["Batch"]:
         """The rows of several files that were read together, file by file."""
         names = [field.name for field in fields(self) if field.name != "start"]
         end = 0
         for height in heights:
-            mine = slice(end, end + height)
-            yield Batch(start=0, **{name: getattr(self, name)[mine] for name in names})
+            rows_of_file = slice(end, end + height)
+            yield Batch(
+                start=0, **{name: getattr(self, name)[rows_of_file] for name in names}
+            )
             end += height
 
 
-class RowJudge:
-    """Judges rows of one live table and its change log.
+# ---------------------------------- CHECK ----------------------------------- #
+
+
+class RowChecker:
+    """Checks rows of one live table and its change log.
 
     Args:
         shape: The live table's contract.
@@ -77,10 +91,10 @@ class RowJudge:
             orient="row",
         )
 
-    def judge(
+    def check(
         self, rows: pl.DataFrame, start: int, *, is_log: bool
-    ) -> tuple[Batch, Faults]:
-        """What rows are, and what is wrong with which of them.
+    ) -> tuple[Batch, FailedChecks]:
+        """Hash the rows, and find which of them fail which check.
 
         Args:
             rows: With every column of the change log.
@@ -102,30 +116,25 @@ class RowJudge:
             versions.fill_null(-1).to_numpy().astype(np.int32),
             deleted.to_numpy(),
         )
-        told, op = rows["row_hash"], rows["op"]
-        is_right = (told == pl.Series(hashes)).fill_null(value=False)
+        recorded, op = rows["row_hash"], rows["op"]
+        is_right = (recorded == pl.Series(hashes)).fill_null(value=False)
         no_key = [rows[name].is_null() for name in self.key]
-        faults = {
-            "row.hash": ~(is_right | (deleted & told.is_null())),
+        failed = {
+            "row.hash": ~(is_right | (deleted & recorded.is_null())),
             "row.upload": versions.is_null() & self._knows_uploads,
             "row.key": no_key[0] | no_key[-1],
             "row.op": self._is_odd(op, versions, is_log=is_log),
         }
-        return batch, {check: mask for check, mask in faults.items() if mask.any()}
+        return batch, {check: mask for check, mask in failed.items() if mask.any()}
 
     @staticmethod
     def _is_odd(op: pl.Series, versions: pl.Series, *, is_log: bool) -> pl.Series:
-        """Whether each row says something else than what can be done to a row.
+        """Whether the `op` of each row is none that can be.
 
-        Rows of a log say something, but for those that a clone began with.
+        Every row of a change log has one, but for those that a clone began with.
         """
         silent = op.is_null() & ((versions == 0).fill_null(value=False) | (not is_log))
         return ~(op.is_in(_OPS).fill_null(value=False) | silent)
-
-
-def key_text(values: tuple[Any, ...]) -> str:
-    """A key, or a part of a row, as people read it."""
-    return " / ".join(map(str, values))
 
 
 def _cut(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -135,14 +144,12 @@ def _cut(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     return (rows.slice(start, step) for start in range(0, rows.height, step))
 
 
-_READ_BYTES: Final = 32 * 1024**2
-_HINT: Final = "Restore the file from a backup, or report how it came to be written."
-_SAID: Final = {
-    "row.hash": "do not have the hash of their values",
-    "row.upload": "name an upload that no ledger entry settled",
-    "row.key": "have no key",
-    "row.op": "say something else than ADD, MODIFY or DELETE",
-}
+def key_text(values: tuple[Any, ...]) -> str:
+    """A key, or a part of a row, as people read it."""
+    return " / ".join(map(str, values))
+
+
+# ----------------------------------- READ ----------------------------------- #
 
 
 class RowReader:
@@ -151,8 +158,8 @@ class RowReader:
     Args:
         store: Where they lie.
         schema: The change log's, which has every column of either.
-        judge: Judges their rows.
-        findings: Where problems are noted.
+        checker: Checks their rows.
+        report: Where problems are noted.
         gone: Called when a file went meanwhile.
     """
 
@@ -160,62 +167,60 @@ class RowReader:
         self,
         store: Store,
         schema: pl.Schema,
-        judge: RowJudge,
-        findings: Findings,
+        checker: RowChecker,
+        report: Report,
         gone: Callable[[Copy], None],
     ) -> None:
         self._store = store
         self._schema = schema
-        self._judge = judge
-        self._findings = findings
+        self._checker = checker
+        self._report = report
         self._gone = gone
 
     def read(self, copy: Copy, *, is_log: bool) -> Iterator[Batch]:
-        """The rows of a file; what is wrong with single ones is noted.
+        """The rows of a file; those that fail a check are reported.
 
         Args:
             copy: The file.
             is_log: Whether a change log has it: then each row says what it does.
 
         Raises:
-            UnreadableError: If it cannot be decoded, which is noted too.
+            UnreadableError: If it cannot be decoded, which is reported too.
             StorageError: If the store failed and may not fail again.
         """
-        start, wrong = 0, dict[str, tuple[int, str]]()
+        start, failures = 0, dict[str, tuple[int, str]]()
         for rows in self._decoded(copy):
-            batch, faults = self._judge.judge(rows, start, is_log=is_log)
-            self._count(rows, faults, wrong)
+            batch, failed = self._checker.check(rows, start, is_log=is_log)
+            self._count(rows, failed, failures)
             yield batch
             start += rows.height
-        self._findings.counts["rows"] += start
-        for check, (count, example) in wrong.items():
-            message = f"{count} rows {_SAID[check]}, among them {example}."
+        self._report.counts["rows"] += start
+        for check, (count, example) in failures.items():
+            message = f"{count} rows {_DESCRIPTIONS[check]}, among them {example}."
             self._note(copy, check, message)
         if start != copy.file.rows:
             message = f"The file has {start} rows, not {copy.file.rows}."
             self._note(copy, "row.count", message)
 
-    def read_together(
-        self, copies: Sequence[Copy], *, is_log: bool
-    ) -> list[Batch] | None:
-        """The rows of small files, read at once; None if anything is wrong with any."""
+    def read_many(self, copies: Sequence[Copy], *, is_log: bool) -> list[Batch] | None:
+        """The rows of small files, read at once; None if any of them has a problem."""
         try:
-            with may_be_damaged():
+            with may_be_corrupt():
                 parts = collect_all(
                     self._store.scan([copy.path], self._schema) for copy in copies
                 )
         except (NotFoundError, UnreadableError):
             return None  # each is read again, alone
         heights = [rows.height for rows in parts]
-        batch, faults = self._judge.judge(pl.concat(parts), 0, is_log=is_log)
-        if faults or heights != [copy.file.rows for copy in copies]:
+        batch, failed = self._checker.check(pl.concat(parts), 0, is_log=is_log)
+        if failed or heights != [copy.file.rows for copy in copies]:
             return None
-        self._findings.counts["rows"] += sum(heights)
+        self._report.counts["rows"] += sum(heights)
         return list(batch.cut(heights))
 
     def key_of(self, copy: Copy, first: int, second: int) -> str:
         """The key with that hash in a file, as text."""
-        key = self._judge.key
+        key = self._checker.key
         for rows in self._decoded(copy, key):
             of_frame, of_key = key_hashes(rows, key)
             at = np.flatnonzero((of_frame == first) & (of_key == second))
@@ -232,7 +237,7 @@ class RowReader:
         step, start = groups * ROW_GROUP_ROWS, 0
         while True:
             try:
-                with may_be_damaged():
+                with may_be_corrupt():
                     scan = self._store.scan([copy.path], self._schema)
                     lazy = scan if columns is None else scan.select(columns)
                     rows = collect(lazy.slice(start, step))
@@ -253,18 +258,21 @@ class RowReader:
             start += step
 
     def _count(
-        self, rows: pl.DataFrame, faults: Faults, wrong: dict[str, tuple[int, str]]
+        self,
+        rows: pl.DataFrame,
+        failed: FailedChecks,
+        failures: dict[str, tuple[int, str]],
     ) -> None:
-        """Count rows at fault; one of each kind is kept as an example."""
-        for check, mask in faults.items():
-            count, example = wrong.get(check, (0, ""))
-            names = ["upload_id"] if check == "row.upload" else self._judge.key
+        """Count the rows that fail each check, and keep the key of one as an example."""
+        for check, mask in failed.items():
+            count, example = failures.get(check, (0, ""))
+            names = ["upload_id"] if check == "row.upload" else self._checker.key
             if not example:
                 example = key_text(rows.filter(mask).select(names).row(0))
-            wrong[check] = (count + int(mask.sum()), example)
+            failures[check] = (count + int(mask.sum()), example)
 
     def _note(self, copy: Copy, check: str, message: str) -> None:
-        self._findings.add(
+        self._report.add(
             check,
             message,
             _HINT,

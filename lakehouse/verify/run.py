@@ -1,4 +1,4 @@
-"""The verification: ledger and logs, files, records, rows; everything, to the end.
+"""The order of the checks; each goes on with what those before it left intact.
 
 walk        each entry against a dozen logs, and against the entries before
 files       there, of the right size; in full, byte for byte
@@ -18,7 +18,7 @@ from lakehouse.verify.files import FileCheck, copies_of
 from lakehouse.verify.latest import check_latest
 from lakehouse.verify.ledger import walk
 from lakehouse.verify.media import check_media
-from lakehouse.verify.report import Findings, Verification
+from lakehouse.verify.report import Report, Verification
 from lakehouse.verify.tables import check_records
 
 
@@ -29,43 +29,43 @@ def verify(
     media: bool = False,
     progress: Progress = silent,
 ) -> Verification:
-    """Find everything that is wrong with a collection.
+    """Find every corruption of a collection.
 
     Args:
         collection: Whose ledger, logs, files and rows.
         full: Read every byte and every row, of every version; otherwise only
             the ledger, the logs, the lists of files, and the latest version.
-        media: Look at the media, too, that the latest version names.
-        progress: Told how far it is.
+        media: Check the media that the latest version names too.
+        progress: Called with how far it is.
 
     Raises:
         NotFoundError: If the collection was never created.
         StorageError: If the store failed and may not fail again.
     """
-    findings = Findings(collection.layout)
-    look = partial(check_checkpoints, collection, findings) if full else None
-    history = walk(collection, findings, progress, look)
+    report = Report(collection.layout)
+    on_entry = partial(check_checkpoints, collection, report) if full else None
+    history = walk(collection, report, progress, on_entry)
     copies = copies_of(collection, history)
-    files = FileCheck(collection, history, findings)
-    right = files.presence(copies)
+    files = FileCheck(collection, history, report)
+    intact = files.presence(copies)
     if full:
-        right = files.bytes(right, progress)
+        intact = files.bytes(intact, progress)
     else:
-        findings.counts["bytes"] = sum(copy.file.size for copy in right)
-    uploads = check_records(collection, history, right, findings)
+        report.counts["bytes"] = sum(copy.file.size for copy in intact)
+    uploads = check_records(collection, history, intact, report)
     if full:
         check_contents(
             collection,
             history,
             copies,
-            right,
+            intact,
             uploads=uploads,
-            gone=files.gone,
-            findings=findings,
+            report_missing=files.report_missing,
+            report=report,
             progress=progress,
         )
     else:
-        check_latest(collection, history, right, findings)
+        check_latest(collection, history, intact, report)
     if media:
-        check_media(collection, findings, progress)
-    return Verification.of(findings, full=full)
+        check_media(collection, report, progress)
+    return Verification.of(report, full=full)

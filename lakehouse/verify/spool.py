@@ -1,6 +1,7 @@
 """Records of more rows than memory holds, in parts by a hash of their frame.
 
-What is said of one frame lies in one part, so a part can be looked at by itself.
+All records of one frame are in one part: labels are compared with their frame, and
+vectors with both, so a part can be compared without the others.
 A few parts stay in memory; of a large table each is a file in a temporary folder.
 """
 
@@ -17,33 +18,17 @@ import polars as pl
 
 from lakehouse.errors import NotFoundError, StorageError
 
-Records = npt.NDArray[Any]
-"""A structured array with the field `first`, a hash of the frame's id."""
-
 PART_ROWS: Final = 2_000_000
-"""About how many records of one kind a part has."""
+"""About how many records of one kind a part has: at 40 bytes each 80 MB, and sorting
+needs as much again."""
 
 IN_MEMORY_ROWS: Final = 4_000_000
-"""So many records of one kind stay in memory."""
+"""Up to so many records of one kind stay in memory."""
 
+_WAITING_ROWS: Final = 131_072  # small files bring a few rows each: sort many at once
 
-_WAITING_ROWS: Final = 131_072
-
-
-def parts_for(rows: int) -> int:
-    """How many parts, a power of two, so many records of one kind are cut into.
-
-    >>> parts_for(10), parts_for(10_000_000)
-    (1, 8)
-    """
-    return 1 << (max(0, rows - 1) // PART_ROWS).bit_length()
-
-
-def take(records: Records, which: npt.NDArray[Any]) -> Records:
-    """Some of the records, by place or by mask; as bytes that is five times faster."""
-    plain = records.view(np.dtype((np.void, records.dtype.itemsize)))
-    chosen: Records = plain[which].view(records.dtype)
-    return chosen
+Records = npt.NDArray[Any]
+"""A structured array with the field `first`, a hash of the frame's id."""
 
 
 class Spool:
@@ -73,15 +58,18 @@ class Spool:
         if self._parts == 1:
             self._keep(0, records)
             return
+        # Parts are a power of two, so the topmost bits of the hash number them.
         shift = np.uint64(65 - self._parts.bit_length())
-        part = (records["first"] >> shift).astype(np.uint16)  # sorts by radix
+        part = (records["first"] >> shift).astype(
+            np.uint16
+        )  # NumPy sorts 16 bits by radix
         order = np.argsort(part, kind="stable")
         edges = np.searchsorted(part[order], np.arange(1, self._parts))
-        for number, mine in enumerate(np.split(take(records, order), edges)):
-            self._keep(number, mine)
+        for number, of_part in enumerate(np.split(take(records, order), edges)):
+            self._keep(number, of_part)
 
     def load(self, part: int) -> Records:
-        """The records of a part, in no promised order; they are let go here."""
+        """The records of a part, in any order; those in memory are dropped here."""
         if self._waiting:
             self._sort_in()
         if self._folder is None:
@@ -115,18 +103,38 @@ class Spool:
         self._stack.close()
 
 
+def parts_for(rows: int) -> int:
+    """How many parts, a power of two, so many records of one kind are cut into.
+
+    >>> parts_for(10), parts_for(10_000_000)
+    (1, 8)
+    """
+    return 1 << (max(0, rows - 1) // PART_ROWS).bit_length()
+
+
+def take(records: Records, which: npt.NDArray[Any]) -> Records:
+    """Some of the records, by place or by mask.
+
+    NumPy copies a structured array field by field; as opaque bytes the same selection
+    is five times faster.
+    """
+    plain = records.view(np.dtype((np.void, records.dtype.itemsize)))
+    chosen: Records = plain[which].view(records.dtype)
+    return chosen
+
+
 class UnreadableError(Exception):
-    """A file whose rows cannot be had; its text says why."""
+    """A file whose rows cannot be read; its text has the reason."""
 
 
 @contextmanager
-def may_be_damaged() -> Generator[None]:
-    """Turn what damaged bytes make a decoder raise into an `UnreadableError`.
+def may_be_corrupt() -> Generator[None]:
+    """Turn whatever a decoder raises on corrupt bytes into an `UnreadableError`.
 
     Raises:
-        NotFoundError: If the file is gone: that is no damage yet.
+        NotFoundError: If the file is gone: garbage collection may have removed it.
         StorageError: If the store failed and the same call may succeed.
-        UnreadableError: If anything else went wrong.
+        UnreadableError: If anything else was raised, a panic of Polars included.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Whatever is damaged is found, and named; nothing else is."""
+"""Every corruption is reported with its file, and nothing else is."""
 
 import random
 from pathlib import Path
@@ -15,31 +15,35 @@ TABLES = (
     [f"{table}_changes" for table in LIVE_TABLES],
     ["uploads", "versions", "upload_errors", "tags"],
 )
-"""Live tables, change logs and records are damaged in turn."""
+"""Live tables, change logs and records are corrupted in turn."""
 
 
 @pytest.mark.parametrize("full", [True, False], ids=["full", "quick"])
-def test_what_is_untouched_is_sound(prepared: Path, *, full: bool) -> None:
+def test_an_untouched_dataset_is_sound(prepared: Path, *, full: bool) -> None:
     dataset = opened(prepared)
 
-    found = dataset.verify(full=full)
+    verification = dataset.verify(full=full)
 
-    assert found.is_sound, found.problems.to_dicts()
-    assert not found.notes
-    assert found.checked["entries"] == dataset._collection.head().version + 1 > 12
+    assert verification.is_sound, verification.problems.to_dicts()
+    assert not verification.notes
+    assert (
+        verification.checked["entries"] == dataset._collection.head().version + 1 > 12
+    )
 
 
 @pytest.mark.parametrize("seed", range(TIMES))
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_corruption_is_named(copied: Path, kind: Kind, seed: int) -> None:
+def test_a_corruption_is_reported_with_its_file(
+    copied: Path, kind: Kind, seed: int
+) -> None:
     draw = random.Random(f"{kind} {seed}")
     done = corrupt(
         opened(copied)._collection, kind, draw, tables=TABLES[seed % len(TABLES)]
     )
 
-    found = opened(copied).verify(full=True)
+    verification = opened(copied).verify(full=True)
 
-    problems = found.problems
+    problems = verification.problems
     assert set(problems["file"]) == done.files, (done, problems.to_dicts())
     assert set(problems["table"].drop_nulls()) == done.tables
     word = {"log line altered": "log.", "ledger entry altered": "ledger."}

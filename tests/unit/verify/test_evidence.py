@@ -74,7 +74,7 @@ def test_checksums_survive_checkpoints(dataset: lakehouse.Dataset) -> None:
     assert checked(dataset, dataset._collection.head().version, by_log=True) > 20
 
 
-def test_a_store_tells_the_checksum_of_what_lies_there(
+def test_a_store_computes_the_checksum_of_a_file(
     dataset: lakehouse.Dataset,
 ) -> None:
     store: Store = dataset._collection.store
@@ -100,7 +100,7 @@ def test_every_commit_names_the_digest_of_its_entry(
             assert info["commitInfo"]["ledgerEntry"] == digest
 
 
-def test_publishing_names_the_bytes_that_lie_in_the_store(lake_root: str) -> None:
+def test_publishing_names_the_digest_of_the_bytes_in_the_store(lake_root: str) -> None:
     """An entry that another release wrote, in other words, is published as it is."""
     lake = lakehouse.connect(lake_root)
     dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
@@ -108,8 +108,8 @@ def test_publishing_names_the_bytes_that_lie_in_the_store(lake_root: str) -> Non
     collection, store = dataset._collection, open_store(lake_root)
     path = f"{collection.path}/ledger/{entry_name(1)}"
     header, *tables = store.read(path).splitlines()
-    said = json.dumps(json.loads(header) | {"added_later": 1}).encode()
-    store.put(path, b"\n".join([said, *tables, b""]))
+    newer = json.dumps(json.loads(header) | {"added_later": 1}).encode()
+    store.put(path, b"\n".join([newer, *tables, b""]))
     for table in COLLECTION_TABLES:
         store.delete(log_path(collection.table_path(table), 1))
 

@@ -26,9 +26,7 @@ def verified(dataset: lakehouse.Dataset, *, full: bool = True) -> pl.DataFrame:
 
 @pytest.mark.parametrize("table", ["labels", "labels_changes", "versions"])
 @pytest.mark.parametrize("full", [True, False])
-def test_a_file_that_is_gone(
-    dataset: lakehouse.Dataset, table: str, *, full: bool
-) -> None:
+def test_a_missing_file(dataset: lakehouse.Dataset, table: str, *, full: bool) -> None:
     path = file_of(dataset, table)
     dataset._collection.store.delete(path)
 
@@ -39,7 +37,7 @@ def test_a_file_that_is_gone(
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_a_file_that_was_cut_short(dataset: lakehouse.Dataset, *, full: bool) -> None:
+def test_a_truncated_file(dataset: lakehouse.Dataset, *, full: bool) -> None:
     store, path = dataset._collection.store, file_of(dataset, "frames")
     store.put(path, store.read(path)[:-7])
 
@@ -49,7 +47,7 @@ def test_a_file_that_was_cut_short(dataset: lakehouse.Dataset, *, full: bool) ->
     assert set(problems["file"]) == {path}
 
 
-def test_the_way_out_names_the_copy_that_is_whole(dataset: lakehouse.Dataset) -> None:
+def test_the_hint_names_the_intact_copy(dataset: lakehouse.Dataset) -> None:
     path = file_of(dataset, "labels", frame_id="f11", width=5.0)
     twin = path.replace("/labels/", "/labels_changes/")
     store = dataset._collection.store
@@ -64,7 +62,9 @@ def test_the_way_out_names_the_copy_that_is_whole(dataset: lakehouse.Dataset) ->
     assert not verified(dataset).height
 
 
-def test_a_file_shared_by_a_link_is_damaged_in_both(prepared: Path) -> None:
+def test_a_corrupt_file_that_two_tables_share_is_reported_in_both(
+    prepared: Path,
+) -> None:
     """Looked at in place: the prepared lake has real links."""
     dataset = opened(prepared)
     path = file_of(dataset, "labels", frame_id="f11", width=5.0)
@@ -101,7 +101,7 @@ def test_a_file_that_the_disk_cannot_read(dataset: lakehouse.Dataset) -> None:
     assert set(problems["table"]) == {"labels_changes"}
 
 
-def test_a_store_that_fails_is_no_damage(dataset: lakehouse.Dataset) -> None:
+def test_a_failing_store_is_no_corruption(dataset: lakehouse.Dataset) -> None:
     """A network that fails is not held against the data: the same call may succeed."""
     root = dataset._collection.store.root
     calls = FaultyStore(open_store(root))
@@ -115,7 +115,7 @@ def test_a_store_that_fails_is_no_damage(dataset: lakehouse.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "having", "change", "said"),
+    ("table", "having", "change", "message"),
     [
         ("uploads", {"version": 4}, pl.col("version") + 1, "says version 5"),
         ("uploads", {"version": 4}, None, "lacks it"),
@@ -126,12 +126,12 @@ def test_a_store_that_fails_is_no_damage(dataset: lakehouse.Dataset) -> None:
     ],
 )
 @pytest.mark.parametrize("full", [True, False])
-def test_records_that_say_something_else_than_the_ledger(
+def test_records_that_differ_from_the_ledger(
     dataset: lakehouse.Dataset,
     table: str,
     having: dict[str, Any],
     change: pl.Expr | None,
-    said: str,
+    message: str,
     *,
     full: bool,
 ) -> None:
@@ -145,10 +145,10 @@ def test_records_that_say_something_else_than_the_ledger(
 
     problems = verified(dataset, full=full).filter(check=f"{table}.rows")
 
-    assert said in " ".join(problems["message"])
+    assert message in " ".join(problems["message"])
 
 
-def test_what_a_report_says(dataset: lakehouse.Dataset) -> None:
+def test_the_text_of_a_verification(dataset: lakehouse.Dataset) -> None:
     sound = dataset.verify()
     assert sound.is_sound
     assert repr(sound).startswith(
@@ -158,25 +158,25 @@ def test_what_a_report_says(dataset: lakehouse.Dataset) -> None:
     for table in ("labels", "frames"):
         dataset._collection.store.delete(file_of(dataset, table))
 
-    found = opened(dataset._collection.store.root).verify(full=False)
+    verification = opened(dataset._collection.store.root).verify(full=False)
 
-    assert not found.is_sound
-    assert found.to_frame().height == 2
-    assert "(quick): 2 problems" in repr(found)
+    assert not verification.is_sound
+    assert verification.to_frame().height == 2
+    assert "(quick): 2 problems" in repr(verification)
     with pytest.raises(FormatError, match=r"(?s)2 problems:.*labels/part-"):
-        found.raise_for_problems()
+        verification.raise_for_problems()
 
 
-def test_how_far_it_is_is_told(dataset: lakehouse.Dataset) -> None:
-    told: dict[str, list[tuple[int, int]]] = {}
+def test_progress_is_reported_in_stages(dataset: lakehouse.Dataset) -> None:
+    reported: dict[str, list[tuple[int, int]]] = {}
 
     dataset.verify(
-        progress=lambda stage, done, total: told.setdefault(stage, []).append(
+        progress=lambda stage, done, total: reported.setdefault(stage, []).append(
             (done, total)
         )
     )
 
-    assert list(told) == ["ledger", "files", "rows", "keys"]
-    for steps in told.values():
+    assert list(reported) == ["ledger", "files", "rows", "keys"]
+    for steps in reported.values():
         assert steps[-1][0] == steps[-1][1]
         assert steps == sorted(steps)

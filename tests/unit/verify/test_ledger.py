@@ -28,10 +28,10 @@ def verified(
     return opened(dataset._collection.store.root).verify(full=full)
 
 
-def only(found: lakehouse.Verification) -> dict[str, Any]:
+def only(verification: lakehouse.Verification) -> dict[str, Any]:
     """The one problem that there should be."""
-    assert found.problems.height == 1, found.problems.to_dicts()
-    return found.problems.row(0, named=True)
+    assert verification.problems.height == 1, verification.problems.to_dicts()
+    return verification.problems.row(0, named=True)
 
 
 def entry_path(dataset: lakehouse.Dataset, version: int) -> str:
@@ -44,7 +44,7 @@ def log_of(dataset: lakehouse.Dataset, table: str, version: int) -> str:
 
 @pytest.mark.parametrize("version", [0, 5, HEAD])
 @pytest.mark.parametrize("full", [True, False])
-def test_an_entry_that_is_gone(
+def test_a_missing_entry(
     dataset: lakehouse.Dataset, version: int, *, full: bool
 ) -> None:
     dataset._collection.store.delete(entry_path(dataset, version))
@@ -58,15 +58,15 @@ def test_an_entry_that_is_gone(
     )
 
 
-def test_an_entry_that_is_no_entry_any_more(dataset: lakehouse.Dataset) -> None:
+def test_an_entry_that_cannot_be_decoded(dataset: lakehouse.Dataset) -> None:
     """The logs stand in for it: nothing else is called wrong."""
     for version in (1, 7, HEAD):
         dataset._collection.store.put(entry_path(dataset, version), b"{}\nnothing")
 
-    found = verified(dataset).problems
+    problems = verified(dataset).problems
 
-    assert found["check"].to_list() == ["ledger.damaged"] * 3
-    assert found["version"].to_list() == [1, 7, HEAD]
+    assert problems["check"].to_list() == ["ledger.damaged"] * 3
+    assert problems["version"].to_list() == [1, 7, HEAD]
 
 
 def test_an_entry_of_a_newer_release(dataset: lakehouse.Dataset) -> None:
@@ -81,13 +81,13 @@ def test_an_entry_of_a_newer_release(dataset: lakehouse.Dataset) -> None:
 def forge_entry_format(dataset: lakehouse.Dataset, version: int, number: int) -> None:
     path = entry_path(dataset, version)
     header, rest = dataset._collection.store.read(path).split(b"\n", 1)
-    said = json.dumps(json.loads(header) | {"format": number}).encode()
-    dataset._collection.store.put(path, said + b"\n" + rest)
+    newer = json.dumps(json.loads(header) | {"format": number}).encode()
+    dataset._collection.store.put(path, newer + b"\n" + rest)
 
 
 @pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize("version", [3, HEAD])
-def test_an_entry_and_one_log_are_told_apart(
+def test_an_altered_log_is_not_taken_for_an_altered_entry(
     dataset: lakehouse.Dataset, version: int, *, full: bool
 ) -> None:
     store = dataset._collection.store
@@ -110,15 +110,15 @@ def test_an_entry_and_a_log_that_are_both_altered(dataset: lakehouse.Dataset) ->
     store.put(entry, b"not json")
     store.put(log, b"[]\n")
 
-    found = verified(dataset).problems
+    problems = verified(dataset).problems
 
-    assert set(zip(found["check"], found["file"], strict=True)) >= {
+    assert set(zip(problems["check"], problems["file"], strict=True)) >= {
         ("ledger.damaged", entry),
         ("log.altered", log),
     }
 
 
-def test_a_log_that_lacks_a_commit(dataset: lakehouse.Dataset) -> None:
+def test_a_log_without_one_commit(dataset: lakehouse.Dataset) -> None:
     dataset._collection.store.delete(log_of(dataset, "uploads", 4))
 
     problem = only(verified(dataset))
@@ -129,17 +129,17 @@ def test_a_log_that_lacks_a_commit(dataset: lakehouse.Dataset) -> None:
     assert verified(dataset).is_sound
 
 
-def test_a_head_that_is_not_published_is_no_fault(dataset: lakehouse.Dataset) -> None:
+def test_a_head_that_is_not_published_is_no_problem(dataset: lakehouse.Dataset) -> None:
     for table in COLLECTION_TABLES[3:]:
         dataset._collection.store.delete(log_of(dataset, table, HEAD))
 
-    found = verified(dataset)
+    verification = verified(dataset)
 
-    assert found.is_sound, found.problems.to_dicts()
-    assert "not published" in found.notes[0]
+    assert verification.is_sound, verification.problems.to_dicts()
+    assert "not published" in verification.notes[0]
 
 
-def test_a_commit_that_nobody_decided(dataset: lakehouse.Dataset) -> None:
+def test_a_commit_without_a_ledger_entry(dataset: lakehouse.Dataset) -> None:
     path = log_of(dataset, "labels", HEAD + 1)
     dataset._collection.store.put(path, b'{"commitInfo": {}}\n')
 
@@ -164,22 +164,22 @@ def test_a_header_that_makes_no_sense(
 ) -> None:
     path = forge_header(dataset, 10, **fields)
 
-    found = verified(dataset, full=False).problems
+    problems = verified(dataset, full=False).problems
 
-    assert check in found["check"]
-    assert found.filter(check=check)["file"].item() == path
-    assert found.filter(check=check)["version"].item() == 10
+    assert check in problems["check"]
+    assert problems.filter(check=check)["file"].item() == path
+    assert problems.filter(check=check)["version"].item() == 10
 
 
 def test_an_upload_that_is_settled_twice(dataset: lakehouse.Dataset) -> None:
     (upload,) = dataset._collection.ledger.read(2).uploads
     forge_header(dataset, 3, uploads=[upload])
 
-    found = verified(dataset, full=False).problems
+    problems = verified(dataset, full=False).problems
 
-    assert "ledger.upload" in found["check"]
-    assert "uploads.rows" in found["check"]
-    assert "versions.rows" in found["check"]
+    assert "ledger.upload" in problems["check"]
+    assert "uploads.rows" in problems["check"]
+    assert "versions.rows" in problems["check"]
 
 
 def test_maintenance_that_changes_content(dataset: lakehouse.Dataset) -> None:
@@ -190,9 +190,9 @@ def test_maintenance_that_changes_content(dataset: lakehouse.Dataset) -> None:
     )
     forge_header(dataset, number, rows=dict.fromkeys(LIVE_TABLES, 5))
 
-    found = verified(dataset, full=False).problems.filter(check="ledger.content")
+    problems = verified(dataset, full=False).problems.filter(check="ledger.content")
 
-    assert set(found["version"]) == {number}
+    assert set(problems["version"]) == {number}
 
 
 def test_actions_that_make_no_sense(dataset: lakehouse.Dataset) -> None:
@@ -204,12 +204,12 @@ def test_actions_that_make_no_sense(dataset: lakehouse.Dataset) -> None:
 
     path = forge_entry(dataset, HEAD, vector)
 
-    found = verified(dataset).problems
+    problems = verified(dataset).problems
 
-    assert found.filter(check="ledger.actions")["file"].to_list() == [path]
+    assert problems.filter(check="ledger.actions")["file"].to_list() == [path]
 
 
-def test_a_checkpoint_that_says_something_else(dataset: lakehouse.Dataset) -> None:
+def test_a_checkpoint_that_differs_from_its_log(dataset: lakehouse.Dataset) -> None:
     for number in range(20 - HEAD + 5):
         dataset.add([{"frame_id": f"h{number}", "image_url": "h"}])
     lakehouse.transactions.finish()
@@ -241,8 +241,8 @@ def test_versions_whose_files_were_collected(dataset: lakehouse.Dataset) -> None
         dataset, closed, fingerprint={**entry.fingerprint, "labels": "cd" * 16}
     )
 
-    found = verified(dataset).problems.filter(check="change_log.fingerprint")
-    (problem,) = found.to_dicts()
+    problems = verified(dataset).problems.filter(check="change_log.fingerprint")
+    (problem,) = problems.to_dicts()
 
     assert (problem["version"], problem["table"]) == (closed, "labels_changes")
 
@@ -256,11 +256,11 @@ def test_nothing_is_written(dataset: lakehouse.Dataset) -> None:
     assert [(file.path, file.modified) for file in store.files("")] == before
 
 
-def test_a_ledger_that_is_gone_altogether(dataset: lakehouse.Dataset) -> None:
+def test_a_ledger_without_any_entry(dataset: lakehouse.Dataset) -> None:
     store = dataset._collection.store
     for version in range(HEAD + 1):
         store.delete(entry_path(dataset, version))
 
-    found = verified(dataset).problems
+    problems = verified(dataset).problems
 
-    assert found["check"].to_list() == ["ledger.missing"] * (HEAD + 1)
+    assert problems["check"].to_list() == ["ledger.missing"] * (HEAD + 1)

@@ -26,7 +26,7 @@ def verified(dataset: lakehouse.Dataset) -> pl.DataFrame:
     return opened(root).verify().problems
 
 
-def told(problems: pl.DataFrame, check: str) -> list[tuple[str, int, str]]:
+def reported(problems: pl.DataFrame, check: str) -> list[tuple[str, int, str]]:
     return list(
         problems.filter(check=check).select("table", "version", "file").iter_rows()
     )
@@ -58,44 +58,44 @@ def test_a_value_that_does_not_have_its_hash(
         frame_id="f20",
     )  # fmt: skip
 
-    assert told(problems, "row.hash")[0][::2] == (table, path)
+    assert reported(problems, "row.hash")[0][::2] == (table, path)
     assert "live.unlogged" in problems["check"]
 
 
 def test_a_key_that_a_live_table_has_twice(dataset: lakehouse.Dataset) -> None:
     path, problems = forged(dataset, "frames", doubled, frame_id="g3")
 
-    (twice,) = told(problems, "key.twice")
+    (twice,) = reported(problems, "key.twice")
     assert twice[::2] == ("frames", path)
     assert "g3" in problems.filter(check="key.twice")["message"].item()
-    ((table, version, _),) = told(problems, "live.fingerprint")
+    ((table, version, _),) = reported(problems, "live.fingerprint")
     assert (table, version) == ("frames", twice[1])
 
 
 def test_a_row_that_a_live_table_lacks(dataset: lakehouse.Dataset) -> None:
     _, problems = forged(dataset, "frames", without_g3, frame_id="g3")
 
-    (lacking,) = told(problems, "live.lacking")
-    assert lacking[0] == "frames_changes"
-    assert lacking[2] == file_of(dataset, "frames_changes", frame_id="g3")
-    assert [table for table, *_ in told(problems, "live.fingerprint")] == ["frames"]
-    (orphan,) = told(problems, "frame.lacking")
+    (missing,) = reported(problems, "live.lacking")
+    assert missing[0] == "frames_changes"
+    assert missing[2] == file_of(dataset, "frames_changes", frame_id="g3")
+    assert [table for table, *_ in reported(problems, "live.fingerprint")] == ["frames"]
+    (orphan,) = reported(problems, "frame.lacking")
     assert orphan[0] == "labels"
 
 
-def test_an_image_that_the_change_log_lacks(dataset: lakehouse.Dataset) -> None:
+def test_a_row_that_the_change_log_lacks(dataset: lakehouse.Dataset) -> None:
     _, problems = forged(dataset, "labels_changes", without_g3, frame_id="g3")
 
-    (unlogged,) = told(problems, "live.unlogged")
+    (unlogged,) = reported(problems, "live.unlogged")
     assert unlogged[0] == "labels"
-    ((table, version, _),) = told(problems, "change_log.fingerprint")
+    ((table, version, _),) = reported(problems, "change_log.fingerprint")
     assert (table, version) == ("labels_changes", unlogged[1])
 
 
-def test_an_image_that_the_change_log_has_twice(dataset: lakehouse.Dataset) -> None:
+def test_a_row_that_the_change_log_has_twice(dataset: lakehouse.Dataset) -> None:
     path, problems = forged(dataset, "labels_changes", doubled, frame_id="g3")
 
-    ((table, _, file),) = told(problems, "change_log.twice")
+    ((table, _, file),) = reported(problems, "change_log.twice")
     assert (table, file) == ("labels_changes", path)
 
 
@@ -105,17 +105,17 @@ def test_a_row_of_an_upload_that_never_was(dataset: lakehouse.Dataset) -> None:
         frame_id="g3",
     )  # fmt: skip
 
-    assert told(problems, "row.upload")[0][::2] == ("labels", path)
+    assert reported(problems, "row.upload")[0][::2] == ("labels", path)
     assert "nobody" in problems.filter(check="row.upload")["message"].item()
 
 
-def test_an_image_that_says_nothing(dataset: lakehouse.Dataset) -> None:
+def test_a_change_with_an_unknown_operation(dataset: lakehouse.Dataset) -> None:
     path, problems = forged(
         dataset, "frames_changes", lambda rows: rows.with_columns(op=pl.lit("SWAP")),
         frame_id="g3",
     )  # fmt: skip
 
-    assert told(problems, "row.op") == [("frames_changes", 12, path)]
+    assert reported(problems, "row.op") == [("frames_changes", 12, path)]
 
 
 @pytest.mark.parametrize("version", [3, 13])
@@ -130,7 +130,7 @@ def test_a_fingerprint_that_is_not_its_versions(
     problems = verified(dataset)
 
     for check, name in (("live", table), ("change_log", f"{table}_changes")):
-        ((where, at, _),) = told(problems, f"{check}.fingerprint")
+        ((where, at, _),) = reported(problems, f"{check}.fingerprint")
         assert (where, at) == (name, version)
 
 
@@ -152,16 +152,16 @@ def test_large_tables_are_compared_in_parts(
     monkeypatch.setattr(spool, "PART_ROWS", 40)
     if not in_memory:
         monkeypatch.setattr(spool, "IN_MEMORY_ROWS", 0)
-    told_parts: list[int] = []
+    part_counts: list[int] = []
     assert spool.parts_for(200) == 8
 
     sound = dataset.verify(
         progress=lambda stage, _, total: (
-            told_parts.append(total) if stage == "keys" else None
+            part_counts.append(total) if stage == "keys" else None
         )
     )
 
     assert sound.is_sound, sound.problems
-    assert told_parts[0] > 1
+    assert part_counts[0] > 1
     _, problems = forged(dataset, "frames", doubled, frame_id="g3")
-    assert told(problems, "key.twice")
+    assert reported(problems, "key.twice")

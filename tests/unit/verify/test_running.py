@@ -26,7 +26,7 @@ def run(root: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["--root", str(root), *arguments])
 
 
-def damaged(root: Path) -> str:
+def corrupt_labels(root: Path) -> str:
     dataset = opened(root)
     path = file_of(dataset, "labels", frame_id="f11", width=5.0)
     dataset._collection.store.put(path, b"nonsense")
@@ -34,7 +34,7 @@ def damaged(root: Path) -> str:
 
 
 @pytest.mark.parametrize("quick", [(), ("--quick",)])
-def test_the_command_exits_with_0_when_all_is_well(
+def test_the_command_exits_with_0_for_a_sound_dataset(
     prepared: Path, quick: tuple[str, ...]
 ) -> None:
     result = run(prepared, "run", "verify", "cells/hela", *quick)
@@ -43,29 +43,29 @@ def test_the_command_exits_with_0_when_all_is_well(
     assert "sound" in result.stdout
 
 
-def test_the_command_exits_with_1_and_names_what_is_wrong(copied: Path) -> None:
-    path = damaged(copied)
+def test_the_command_exits_with_1_and_names_the_corrupt_file(copied: Path) -> None:
+    path = corrupt_labels(copied)
 
     result = run(copied, "--json", "run", "verify")
 
     assert result.exit_code == 1
-    found = json.loads(result.stdout)["cells/hela"]
-    assert not found["sound"]
-    assert [problem["file"] for problem in found["problems"]] == [path]
-    assert found["checked"]["entries"] == 14
+    printed = json.loads(result.stdout)["cells/hela"]
+    assert not printed["sound"]
+    assert [problem["file"] for problem in printed["problems"]] == [path]
+    assert printed["checked"]["entries"] == 14
     shown = run(copied, "run", "verify", "cells/hela")
     assert shown.exit_code == 1
     assert "1 problem" in shown.stdout
 
 
-def test_the_job_tells_dataset_by_dataset(copied: Path) -> None:
-    path = damaged(copied)
+def test_the_job_prints_dataset_by_dataset(copied: Path) -> None:
+    path = corrupt_labels(copied)
 
-    found: dict[str, lakehouse.Verification] = verify(
+    verifications: dict[str, lakehouse.Verification] = verify(
         lakehouse.connect(copied), full=False
     )
 
-    assert found["cells/hela"].problems["file"].to_list() == [path]
+    assert verifications["cells/hela"].problems["file"].to_list() == [path]
     done = subprocess.run(
         [sys.executable, "-m", "lakehouse.jobs.verify", str(copied)],
         capture_output=True,
@@ -101,8 +101,8 @@ def test_verification_on_s3(s3_root: str, s3_options: dict[str, str]) -> None:
     dataset.delete(["f2"])
     dataset.compact()
     for full in (True, False):
-        found = dataset.verify(full=full)
-        assert found.is_sound, found.problems.to_dicts()
+        verification = dataset.verify(full=full)
+        assert verification.is_sound, verification.problems.to_dicts()
 
     store, table = dataset._collection.store, dataset._collection.table_path("labels")
     name = next(iter(dataset._collection.state("labels", 4).files))
@@ -121,21 +121,21 @@ def test_verification_beside_writers(lake_root: str) -> None:
     stop, failed = threading.Event(), list[BaseException]()
 
     def work(step: Any) -> None:
-        theirs = lakehouse.connect(lake_root).project("cells").dataset("hela")
+        other = lakehouse.connect(lake_root).project("cells").dataset("hela")
         number = 0
         try:
             while not stop.is_set():
-                step(theirs, number)
+                step(other, number)
                 number += 1
-        except BaseException as error:  # noqa: BLE001 - told below
+        except BaseException as error:  # noqa: BLE001 - asserted below
             failed.append(error)
 
-    def write(theirs: lakehouse.Dataset, number: int) -> None:
-        theirs.add([frame(f"f{number % 20}")], [box(f"f{number % 20}", f"l{number}")])
+    def write(other: lakehouse.Dataset, number: int) -> None:
+        other.add([frame(f"f{number % 20}")], [box(f"f{number % 20}", f"l{number}")])
 
-    def tidy(theirs: lakehouse.Dataset, _: int) -> None:
-        theirs.compact()
-        theirs.collect_garbage(
+    def tidy(other: lakehouse.Dataset, _: int) -> None:
+        other.compact()
+        other.collect_garbage(
             retention=timedelta(0), grace=timedelta(milliseconds=100), dry_run=False
         )
 
@@ -144,8 +144,8 @@ def test_verification_beside_writers(lake_root: str) -> None:
         thread.start()
     try:
         for turn in range(12):
-            found = dataset.verify(full=turn % 2 == 0)
-            assert found.is_sound, found.problems.to_dicts()
+            verification = dataset.verify(full=turn % 2 == 0)
+            assert verification.is_sound, verification.problems.to_dicts()
     finally:
         stop.set()
         for thread in threads:
@@ -169,7 +169,7 @@ def test_inference_sets_are_verified_by_their_own_names(copied: Path) -> None:
 
     result = run(copied, "--json", "run", "verify")
 
-    found = json.loads(result.stdout)
-    assert found["cells/hela"]["sound"]
-    (problem,) = found["cells/hela/model_a"]["problems"]
+    printed = json.loads(result.stdout)
+    assert printed["cells/hela"]["sound"]
+    (problem,) = printed["cells/hela/model_a"]["problems"]
     assert (problem["table"], problem["file"]) == ("inferences", path)
