@@ -1,12 +1,16 @@
 """The test kit: what this package's own tests use, shipped for yours.
 
-`ModelDataset` is the semantics in plain dicts; `strategies` draws rows and
-uploads; `FaultyStore` fails on demand; `corrupt` damages a dataset by a seed;
-`invariants` name what always holds.
-Strategies need the extra `testing` (Hypothesis), so import them by name.
+* `model`, with `rows`, `state` and `undo`: the semantics of a dataset in plain
+  dicts, to hold the real one against.
+* `strategies`: random rows and uploads; they need the extra `testing`
+  (Hypothesis), so import them by name.
+* `operations`: an upload to the model as the same upload to a dataset.
+* `invariants`: what always holds of a dataset, as assertions.
+* `faults`: a store that fails on demand.
+* `corruption`: damage to a dataset's files, drawn by a seed.
 """
 
-from lakehouse.testing.corrupting import Corruption, corrupt
+from lakehouse.testing.corruption import Corruption, corrupt
 from lakehouse.testing.faults import FaultyStore
 from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.state import Change, Result, Sent, State

@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 class FaultyStore:
-    """Wraps a store; the call numbered `at` fails.
+    """A store around another one, whose call number `at` fails.
 
     Args:
-        store: The real one.
-        at: Which call fails; None for none.
-        fault: How.
+        store: The real store.
+        at: The number of the call that fails, from 0; None for none.
+        fault: How it fails.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class FaultyStore:
         self._at = at
         self._fault = fault
         self.calls: list[str] = []
-        """What was called so far."""
+        """The calls so far, each as a verb and a path."""
 
     @property
     def root(self) -> str:
@@ -65,7 +65,7 @@ class FaultyStore:
         if self._fault == "kill_after":
             try:
                 call()
-            finally:  # A call may well end by finding nothing.
+            finally:  # the call may raise too: nothing is at the path
                 os.kill(os.getpid(), signal.SIGKILL)
         if self._fault == "lost":
             call()
@@ -137,8 +137,10 @@ class FaultyStore:
                 lambda: self._store.scan(paths, schema, row_index=row_index),
             )
         self.calls.append(f"scan {paths[0]}")
-        found = self._store.scan(paths, schema, row_index=row_index).collect_schema()
-        return register_io_source(_broken, schema=found, validate_schema=True)
+        rows = self._store.scan(paths, schema, row_index=row_index)
+        return register_io_source(
+            _broken, schema=rows.collect_schema(), validate_schema=True
+        )
 
     def uri(self, path: str) -> str:
         """As `Store.uri`; not counted, since it touches nothing."""
@@ -151,10 +153,11 @@ def _broken(
     n_rows: int | None,
     batch_size: int | None,
 ) -> Iterator[pl.DataFrame]:
-    """Rows that do not come: what a network that fails amid a read looks like."""
+    """Rows that never arrive, as when a network fails during a read."""
     del with_columns, predicate, n_rows, batch_size
-    return map(_lost, [""])
+    # Raised by the iterator, so when rows are collected and not before.
+    return map(_lose_connection, [""])
 
 
-def _lost(_: str) -> pl.DataFrame:
+def _lose_connection(_: str) -> pl.DataFrame:
     raise OSError("Injected: the connection was lost.")

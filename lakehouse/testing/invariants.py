@@ -1,4 +1,4 @@
-"""What always holds of a dataset, named, as functions that assert it."""
+"""What always holds of a dataset: one named assertion each."""
 
 import json
 from collections.abc import Sequence
@@ -53,14 +53,14 @@ def assert_sound(snapshot: Snapshot) -> None:
 
 
 def assert_verified(dataset: Versioned, *, full: bool = True) -> None:
-    """Nothing that a verification looks at is wrong, whoever looks now."""
-    found = dataset.verify(full=full)
-    assert found.is_sound, found.problems.to_dicts()
+    """A verification finds nothing wrong."""
+    verification = dataset.verify(full=full)
+    assert verification.is_sound, verification.problems.to_dicts()
 
 
 def assert_equals_model(snapshot: Snapshot, state: State) -> None:
     """The rows are those of the model: values, types and keys."""
-    found = pl.collect_all(
+    tables = pl.collect_all(
         [
             snapshot.frames(),
             snapshot.labels(),
@@ -68,27 +68,28 @@ def assert_equals_model(snapshot: Snapshot, state: State) -> None:
             snapshot.label_embeddings(),
         ]
     )
-    for table, rows in zip(LIVE_TABLES, found, strict=True):
+    for table, rows in zip(LIVE_TABLES, tables, strict=True):
         key = contract(table).key
-        there: dict[Key, Any] = {
-            tuple(row[name] for name in key): _told(table, plain(row))
+        # The model keeps rows as dicts, but of embeddings the vectors alone.
+        is_vector = table.endswith("embeddings")
+        actual: dict[Key, Any] = {
+            tuple(row[name] for name in key): row["embedding"]
+            if is_vector
+            else plain(row)
             for row in rows.to_dicts()
         }
-        assert len(there) == rows.height
-        wanted = state.table(table)
-        assert there.keys() == wanted.keys(), table
-        for place, row in wanted.items():
-            assert exact(there[place]) == exact(row), (table, place, there[place], row)
-
-
-def _told(table: str, row: dict[str, Any]) -> Any:  # noqa: ANN401 - a row, or a vector
-    return row["embedding"] if table.endswith("embeddings") else row
+        assert len(actual) == rows.height
+        expected = state.table(table)
+        assert actual.keys() == expected.keys(), table
+        for place, row in expected.items():
+            pair = actual[place], row
+            assert exact(pair[0]) == exact(pair[1]), (table, place, *pair)
 
 
 def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
-    """Polars reads from the Delta tables at that number what the snapshot gives.
+    """Polars reads the snapshot's rows from the Delta tables at that version.
 
-    Of a version whose files were collected, only that it says so.
+    A version whose files were collected has no Delta tables any more: it must say so.
     """
     if collection_of(snapshot).is_closed(snapshot.version):
         with suppress(NotFoundError):
@@ -98,20 +99,20 @@ def assert_plain_engine_agrees(snapshot: Snapshot) -> None:
         key = list(contract(table).key)
         options = dict(collection_of(snapshot).store.storage_options) or None
         scan = pl.scan_delta(at.uri, version=at.version, storage_options=options)
-        theirs = scan.sort(key).collect()
-        ours = content(collection_of(snapshot), table, snapshot.version).collect()
-        assert theirs.select(ours.columns).equals(ours.sort(key))
+        plain_rows = scan.sort(key).collect()
+        rows = content(collection_of(snapshot), table, snapshot.version).collect()
+        assert plain_rows.select(rows.columns).equals(rows.sort(key))
 
 
 def assert_log_replays(dataset: Versioned) -> None:
-    """At each version, the last image of each key in the change log is the live row."""
+    """At each version, a key's last after-image in the change log is its live row."""
     for table in LIVE_TABLES:
         key = list(contract(table).key)
-        images = dataset.changes(table=table).collect().sort("version")
-        twice = images.select(pl.struct(*key, "version").is_duplicated().any())
+        after_images = dataset.changes(table=table).collect().sort("version")
+        twice = after_images.select(pl.struct(*key, "version").is_duplicated().any())
         assert not twice.item()
         for version in dataset.versions()["version"]:
-            last = images.filter(pl.col("version") <= version)
+            last = after_images.filter(pl.col("version") <= version)
             last = last.unique(key, keep="last").filter(
                 pl.col("op").ne_missing("DELETE")
             )
@@ -126,41 +127,37 @@ def assert_history(
     """A frame's history is what the model did to it, upload by upload.
 
     Args:
-        dataset: Whose history.
-        frame_id: A frame that was there once.
-        model: With one result an upload.
+        dataset: The dataset.
+        frame_id: A frame that some version has.
+        model: The model, with one result for each upload.
         uploads: The ids of the uploads, in the model's order.
     """
-    told = dataset.history(frame_id)
-    assert told["version"].is_sorted()
-    found = {
+    history = dataset.history(frame_id)
+    assert history["version"].is_sorted()
+    actual = {
         (row["upload_id"], row["table"], row["label_id"], row["op"]): row["changed"]
-        for row in told.to_dicts()
+        for row in history.to_dicts()
     }
-    assert len(found) == told.height
-    wanted = {
+    assert len(actual) == history.height
+    expected = {
         (
             upload_id,
-            change.table,
-            change.key[1] if change.key[1:] else None,
-            change.op,
-        ): (
-            place,
-            change.table,
-            change.key,
-        )
+            one.table,
+            one.key[1] if one.key[1:] else None,
+            one.op,
+        ): (place, one.table, one.key)
         for place, (upload_id, result) in enumerate(
             zip(uploads, model.results, strict=True)
         )
-        for change in result.changes
-        if change.key[0] == frame_id
+        for one in result.changes
+        if one.key[0] == frame_id
     }
-    assert found.keys() == wanted.keys()
-    for what, (place, table, key) in wanted.items():
-        fields = [one["field"] for one in found[what]]
+    assert actual.keys() == expected.keys()
+    for change, (place, table, key) in expected.items():
+        fields = [one["field"] for one in actual[change]]
         before, after = model.versions[place], model.versions[place + 1]
-        assert sorted(fields) == _changed_fields(before, after, table, key), what
-        for one in found[what]:
+        assert sorted(fields) == _changed_fields(before, after, table, key), change
+        for one in actual[change]:
             assert json.loads(one["before"] or "null") != json.loads(
                 one["after"] or "null"
             )

@@ -1,10 +1,9 @@
 """The semantics of a dataset in plain dicts: slow, obvious, and complete.
 
-An upload is a list of frame rows and a list of label rows, each with what is to
-be done with it. `submit` says which frames are rejected, applies the others,
-and keeps every version; what changed is found by comparing the two states, so
-counts and histories follow without a second set of rules. Rows hold only the
-fields that are set.
+An upload is a list of frame rows and a list of label rows, each with an operation.
+`submit` determines which frames are rejected, applies the others, and keeps every
+version. Changes are found by comparing two states, so counts and histories need
+no rules of their own. Rows hold only the fields that are set.
 """
 
 import copy
@@ -20,11 +19,11 @@ from lakehouse.testing.rows import (
     is_bad_label,
     kind_of,
     label_of,
-    mirrored,
     with_image,
+    with_sensor_image,
 )
 from lakehouse.testing.state import Key, Result, Sent, State, result_of
-from lakehouse.testing.undoing import restored, reverted, undo_result
+from lakehouse.testing.undo import reverted, undo_result
 
 Types = Mapping[str, Mapping[str, str]]
 Lengths = Mapping[str, int | None]
@@ -66,15 +65,15 @@ class ModelDataset:
         Args:
             frames: What is sent of frames.
             labels: What is sent of labels.
-            on_error: `reject` the frames at fault, or `abort` the whole upload.
+            on_error: `reject` frames with problems, or `abort` the whole upload.
             based_on: Reject frames changed after this place in `versions`.
         """
         sent = {"frames": frames, "labels": labels}
         touched = {one.frame_id for one in (*frames, *labels)}
-        at_fault = set(_unusable(frames, labels))
-        types = {table: self._types(table, sent[table], at_fault) for table in sent}
-        lengths = {table: self._length(table, sent[table], at_fault) for table in sent}
-        rejected = at_fault | self._stale(touched, based_on)
+        invalid = set(_invalid_frames(frames, labels))
+        types = {table: self._types(table, sent[table], invalid) for table in sent}
+        lengths = {table: self._length(table, sent[table], invalid) for table in sent}
+        rejected = invalid | self._changed_since(touched, based_on)
         for table, rows in sent.items():
             rejected |= {
                 one.frame_id
@@ -85,8 +84,8 @@ class ModelDataset:
         rejected |= set(self._broken_rules(frames, labels))
         if rejected and on_error == "abort":
             rejected = touched
-        state = self._applied(frames, labels, rejected, types)
-        return self._settled(frames, labels, rejected, state, types, lengths)
+        state = self._apply(frames, labels, rejected, types)
+        return self._record(frames, labels, rejected, state, types, lengths)
 
     def restore(self, place: int) -> Result:
         """Make an earlier state the newest.
@@ -94,7 +93,7 @@ class ModelDataset:
         Args:
             place: Its place in `versions`.
         """
-        return self._undone(restored(self.versions[place]), set())
+        return self._record_undo(copy.deepcopy(self.versions[place]), set())
 
     def revert(
         self, places: Sequence[int], *, conflicts: Literal["keep", "overwrite"] = "keep"
@@ -103,26 +102,26 @@ class ModelDataset:
 
         Args:
             places: Their places in `results`.
-            conflicts: What becomes of rows that were changed since.
+            conflicts: Whether to keep or overwrite rows that were changed since.
         """
-        state, left = reverted(
+        state, not_undone = reverted(
             self.latest,
             self.versions[min(places)],
             self.versions[max(places) + 1],
             [change for place in places for change in self.results[place].changes],
             conflicts=conflicts,
         )
-        return self._undone(state, left)
+        return self._record_undo(state, not_undone)
 
-    def _undone(self, state: State, left: set[tuple[str, Key]]) -> Result:
-        result = undo_result(self.latest, state, left)
+    def _record_undo(self, state: State, not_undone: set[tuple[str, Key]]) -> Result:
+        result = undo_result(self.latest, state, not_undone)
         self.versions.append(state)
         self.results.append(result)
         return result
 
-    # --------------------------------- FAULTS ------------------------------- #
+    # -------------------------------- PROBLEMS ------------------------------ #
 
-    def _stale(self, touched: set[str], based_on: int | None) -> set[str]:
+    def _changed_since(self, touched: set[str], based_on: int | None) -> set[str]:
         if based_on is None:
             return set()
         since = self.results[based_on:]
@@ -132,11 +131,11 @@ class ModelDataset:
     def _broken_rules(
         self, frames: Sequence[Sent], labels: Sequence[Sent]
     ) -> Iterator[str]:
-        """Frames at fault given what is there."""
-        there = self.latest.frames
+        """Frames with problems that depend on the latest version."""
+        existing = self.latest.frames
         ops = {one.frame_id: one.op for one in frames}
         for one in frames:
-            exists = (one.frame_id,) in there
+            exists = (one.frame_id,) in existing
             if (one.op == "MODIFY" and not exists) or (
                 one.op == "ADD" and exists and one.if_exists == "reject"
             ):
@@ -144,7 +143,7 @@ class ModelDataset:
         for one in labels:
             op = ops.get(one.frame_id)
             if (
-                (op is None and (one.frame_id,) not in there)
+                (op is None and (one.frame_id,) not in existing)
                 or op == "DELETE"
                 or (op == "ADD" and one.op != "ADD")
                 or self._is_unknown_class(one)
@@ -166,12 +165,12 @@ class ModelDataset:
         return old is not None and kind is not None and kind != old["label_type"]
 
     def _types(
-        self, table: str, rows: Sequence[Sent], at_fault: set[str]
+        self, table: str, rows: Sequence[Sent], invalid: set[str]
     ) -> dict[str, str]:
-        """The metadata types, new fields by their first value."""
+        """The types of metadata fields; a new field has that of its first value."""
         types = dict(self.types[table])
         for one in rows:
-            if one.op == "DELETE" or one.frame_id in at_fault:
+            if one.op == "DELETE" or one.frame_id in invalid:
                 continue
             for name, value in one.row.items():
                 kind = None if value is None else kind_of(value)
@@ -180,21 +179,21 @@ class ModelDataset:
         return types
 
     def _length(
-        self, table: str, rows: Sequence[Sent], at_fault: set[str]
+        self, table: str, rows: Sequence[Sent], invalid: set[str]
     ) -> int | None:
-        """The numbers in a vector: known, or those of the first one sent."""
+        """The length of vectors: the known one, or that of the first one sent."""
         lengths = [
             len(one.row["embedding"])
             for one in rows
             if one.op != "DELETE"
             and one.row.get("embedding") is not None
-            and one.frame_id not in at_fault
+            and one.frame_id not in invalid
         ]
         return self.lengths.get(table, next(iter(lengths), None))
 
     # -------------------------------- APPLYING ------------------------------ #
 
-    def _applied(
+    def _apply(
         self,
         frames: Sequence[Sent],
         labels: Sequence[Sent],
@@ -228,7 +227,7 @@ class ModelDataset:
         # An ADD in a frame added anew still keeps the id of its class's old name.
         old = self.latest.labels.get(key, {})
         row = label_of(sent.row, types, sent.op)
-        row = row if sent.op == "ADD" else _over(state.labels[key], row, sent)
+        row = row if sent.op == "ADD" else _merged(state.labels[key], row, sent)
         class_id = self.classes.get(row.get("class_name", ""))
         if class_id is None and row.get("class_name") == old.get("class_name"):
             class_id = old.get("class_id")
@@ -236,7 +235,7 @@ class ModelDataset:
         state.labels[key] = row if class_id is None else row | {"class_id": class_id}
         _set_vector(state.label_embeddings, key, sent)
 
-    def _settled(  # noqa: PLR0917 - everything an upload came to
+    def _record(  # noqa: PLR0917 - all that a result is made of
         self,
         frames: Sequence[Sent],
         labels: Sequence[Sent],
@@ -245,7 +244,7 @@ class ModelDataset:
         types: Types,
         lengths: Lengths,
     ) -> Result:
-        """Keep the new state; types and lengths count once a value landed."""
+        """Keep the new state, and the types and lengths of values that landed."""
         for table, rows, vectors in (
             ("frames", state.frames, state.frame_embeddings),
             ("labels", state.labels, state.label_embeddings),
@@ -262,8 +261,8 @@ class ModelDataset:
         return result
 
 
-def _unusable(frames: Sequence[Sent], labels: Sequence[Sent]) -> Iterator[str]:
-    """Frames with a row that no dataset could take."""
+def _invalid_frames(frames: Sequence[Sent], labels: Sequence[Sent]) -> Iterator[str]:
+    """Frames with a row that no dataset would accept."""
     for one in frames:
         if one.op != "DELETE" and is_bad_frame(one.row):
             yield one.frame_id
@@ -273,7 +272,7 @@ def _unusable(frames: Sequence[Sent], labels: Sequence[Sent]) -> Iterator[str]:
 
 
 def _misfits(row: Row, types: Mapping[str, str], length: int | None) -> bool:
-    """Whether metadata or the vector are not of the fixed type."""
+    """Whether a metadata value or the vector is of another type than the field."""
     vector = row.get("embedding")
     if vector is not None and length is not None and len(vector) != length:
         return True
@@ -304,18 +303,18 @@ def _apply_frame(state: State, sent: Sent, types: Mapping[str, str]) -> None:
     row = frame_of(sent.row, types)
     if sent.op == "MODIFY" and changes_image(row) and "sensors" in old:
         row["sensors"] = with_image(old["sensors"], row)
-    merged = _over(old, row, sent)
+    merged = _merged(old, row, sent)
     if "sensors" in row and "sensors" in merged:
-        merged = mirrored(merged)
+        merged = with_sensor_image(merged)
     state.frames[key] = merged
     _set_vector(state.frame_embeddings, key, sent)
 
 
-def _over(old: Row, new: Row, sent: Sent) -> Row:
-    """What is given over what is there."""
-    cleared = {name for name, value in sent.row.items() if value is None}
-    gone = cleared if sent.clear else set[str]()
-    return {name: value for name, value in (old | new).items() if name not in gone}
+def _merged(old: Row, new: Row, sent: Sent) -> Row:
+    """The old row with the new fields; those given as None go if it clears."""
+    nulls = {name for name, value in sent.row.items() if value is None}
+    cleared = nulls if sent.clear else set[str]()
+    return {name: value for name, value in (old | new).items() if name not in cleared}
 
 
 def _set_vector(vectors: dict[Key, list[float]], key: Key, sent: Sent) -> None:

@@ -1,7 +1,7 @@
-"""What is wrong with a single row, and what a right one comes to: plain Python.
+"""The rules for a single row, in plain Python: what is invalid, what is stored.
 
-These are the rules that need no dataset: sizes, degrees, dates, the geometry
-that each type of label needs. `ModelDataset` does the rest.
+These rules need no dataset: sizes, degrees, dates, the geometry that each type of
+label requires. `ModelDataset` has the others.
 """
 
 import math
@@ -19,6 +19,8 @@ _NUMBERS: Final = (
     *("top", "left", "width", "height", "x1", "y1", "x2", "y2"),
     *("area", "latitude", "longitude"),
 )
+# Geometry to the type it implies. The order decides: every box has a width, and a
+# polygon may have one as well.
 _INFERRED: Final = (
     ("polygons", "POLYGON_LIST_2D"),
     ("keypoints", "KEYPOINTS_2D"),
@@ -69,36 +71,38 @@ def kind_of(value: object) -> str | None:
 
 
 def is_bad_frame(row: Row) -> bool:
-    """Whether no dataset could take the frame."""
+    """Whether every dataset rejects the frame."""
     latitude, longitude = row.get("latitude"), row.get("longitude")
     return (
         _is_bad_row(row)
         or (latitude is None) != (longitude is None)
         or abs(latitude or 0) > 90  # noqa: PLR2004 - degrees
         or abs(longitude or 0) > 180  # noqa: PLR2004 - degrees
-        or _is_no_date(row.get("date_captured"))
-        or _contradicts(row)
+        or _is_bad_date(row.get("date_captured"))
+        or _is_contradictory(row)
     )
 
 
-def _contradicts(row: Row) -> bool:
-    """Whether an image is given that no sensor has."""
+def _is_contradictory(row: Row) -> bool:
+    """Whether the frame's image is given, and no sensor has it."""
     url, sensors = row.get("image_url"), row.get("sensors")
     if url is None or sensors is None:
         return False
     return url not in [sensor.get("image_url") for sensor in sensors]
 
 
-def moment_of(value: Any) -> datetime:  # noqa: ANN401 - text or a datetime
+def utc_of(value: Any) -> datetime:  # noqa: ANN401 - text or a datetime
     """A date as sent, as UTC."""
-    made = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return made.replace(tzinfo=UTC) if made.tzinfo is None else made.astimezone(UTC)
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC)
 
 
-def _is_no_date(value: Any) -> bool:  # noqa: ANN401 - text or a datetime
+def _is_bad_date(value: Any) -> bool:  # noqa: ANN401 - text or a datetime
     try:
         if value is not None:
-            moment_of(value)
+            utc_of(value)
     except ValueError:
         return True
     return False
@@ -106,13 +110,13 @@ def _is_no_date(value: Any) -> bool:  # noqa: ANN401 - text or a datetime
 
 def frame_of(row: Row, types: Mapping[str, str]) -> Row:
     """The fields that are set, as a snapshot returns them; no vector."""
-    made = _typed(row, types)
-    if "date_captured" in made:
-        made["date_captured"] = moment_of(made["date_captured"])
-    return made
+    stored = _typed(row, types)
+    if "date_captured" in stored:
+        stored["date_captured"] = utc_of(stored["date_captured"])
+    return stored
 
 
-def mirrored(row: Row) -> Row:
+def with_sensor_image(row: Row) -> Row:
     """A frame whose image is that of its sensors."""
     images = [one for one in row["sensors"] if one["sensor_type"] == "IMAGE_V0"]
     default = [one for one in images if one["sensor_id"] == "DEFAULT"]
@@ -124,14 +128,17 @@ def mirrored(row: Row) -> Row:
 def with_image(sensors: list[Row], row: Row) -> list[Row]:
     """Sensors after a change of the frame's image: that of sensor DEFAULT."""
     image = {name: row[name] for name in _IMAGE if row.get(name) is not None}
-    at = [
+    is_default = [
         (one["sensor_id"], one["sensor_type"]) == ("DEFAULT", "IMAGE_V0")
         for one in sensors
     ]
-    if not any(at):
+    if not any(is_default):
         fresh = {"sensor_id": "DEFAULT", "sensor_type": "IMAGE_V0"}
         return [*sensors, fresh | image]
-    return [one | image if hit else one for one, hit in zip(sensors, at, strict=True)]
+    return [
+        one | image if hit else one
+        for one, hit in zip(sensors, is_default, strict=True)
+    ]
 
 
 def changes_image(row: Row) -> bool:
@@ -145,7 +152,7 @@ def changes_image(row: Row) -> bool:
 
 
 def is_bad_label(row: Row, op: str) -> bool:
-    """Whether no dataset could take the label."""
+    """Whether every dataset rejects the label."""
     if id_problem(row.get("label_id")):
         return True
     if op == "DELETE":
@@ -162,29 +169,29 @@ def is_bad_label(row: Row, op: str) -> bool:
 def _is_incomplete(row: Row, kind: str | None) -> bool:
     if kind is None:
         return True
-    lacks_class = row.get("class_name") is None and kind not in MASK_TYPES
+    needs_class = row.get("class_name") is None and kind not in MASK_TYPES
     required = LABEL_TYPES[kind].required
-    return lacks_class or any(row.get(name) is None for name in required)
+    return needs_class or any(row.get(name) is None for name in required)
 
 
 def type_of(row: Row) -> str | None:
-    """The type of a whole label: as said, or as its geometry tells."""
-    told = (kind for name, kind in _INFERRED if row.get(name) is not None)
-    said: str | None = row.get("label_type")
-    return next(told, None) if said is None else said
+    """The type of a complete label: as given, or as its geometry implies."""
+    implied = (kind for name, kind in _INFERRED if row.get(name) is not None)
+    given: str | None = row.get("label_type")
+    return next(implied, None) if given is None else given
 
 
 def label_of(row: Row, types: Mapping[str, str], op: str) -> Row:
     """The fields that are set, as a snapshot returns them; no vector."""
-    made = _typed(row, types)
+    stored = _typed(row, types)
     for name in ("polygons", "keypoints"):
-        if name in made:
-            made[name] = _floats(made[name])
+        if name in stored:
+            stored[name] = _floats(stored[name])
     if op == "ADD":
-        made["label_type"] = type_of(row)
-        if made["label_type"] in MASK_TYPES:
-            made.setdefault("class_name", MASK_CLASS)
-    return made
+        stored["label_type"] = type_of(row)
+        if stored["label_type"] in MASK_TYPES:
+            stored.setdefault("class_name", MASK_CLASS)
+    return stored
 
 
 # ------------------------------------ BOTH ---------------------------------- #
@@ -207,7 +214,7 @@ def _is_bad_row(row: Row) -> bool:
 
 
 def _typed(row: Row, types: Mapping[str, str]) -> Row:
-    """What is set, whole numbers of float fields as floats."""
+    """The fields that are set, with whole numbers of float fields as floats."""
     is_frame = "label_id" not in row
     return {
         name: _as(value, _field_type(name, types, is_frame=is_frame))
@@ -217,7 +224,7 @@ def _typed(row: Row, types: Mapping[str, str]) -> Row:
 
 
 def _is_kept(name: str, value: object, types: Mapping[str, str]) -> bool:
-    """An empty list of a field whose type nobody told is as good as nothing."""
+    """Whether a value is stored: an empty list says nothing of a new field's type."""
     return value != [] or not name.startswith("user__") or name in types
 
 

@@ -1,4 +1,4 @@
-"""What the model is made of: rows sent, states, and what became of an upload.
+"""The parts of the model: rows sent, states, changes, and results of uploads.
 
 Changes are found by comparing two states, counts by looking at the changes.
 """
@@ -15,7 +15,8 @@ Key = tuple[str, ...]
 
 TABLES: Final = ("frames", "labels", "frame_embeddings", "label_embeddings")
 """The live tables."""
-_FATES: Final[tuple[str, ...]] = (
+
+_OUTCOMES: Final[tuple[str, ...]] = (
     "created",
     "replaced",
     "modified",
@@ -27,25 +28,25 @@ _FATES: Final[tuple[str, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One row and what is to be done with it."""
+    """One row of an upload, and what to do with it."""
 
     op: Op
     """ADD, MODIFY or DELETE."""
     row: Row
-    """`frame_id`, maybe `label_id`, and fields; None is not given."""
+    """`frame_id`, for labels `label_id`, and fields; None means that it is not given."""
     if_exists: Literal["replace", "reject", "skip"] = "replace"
     clear: bool = False
     """Whether a MODIFY sets fields given as None to null."""
 
     @property
     def frame_id(self) -> str:
-        """The frame it is about."""
+        """The frame that the row is of."""
         frame_id: str = self.row["frame_id"]
         return frame_id
 
     @property
     def key(self) -> Key:
-        """What the row is known by; a label without an id has none."""
+        """The row's key in its table."""
         if "label_id" not in self.row:
             return (self.frame_id,)
         return self.frame_id, str(self.row["label_id"])
@@ -72,7 +73,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One image in a change log."""
+    """One row of a change log."""
 
     table: str
     key: Key
@@ -81,16 +82,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an upload."""
+    """The result of an upload."""
 
     rejected: frozenset[str]
     """Frames that did not land."""
     changes: frozenset[Change]
-    """What differs from the state before."""
+    """The rows that differ from the state before."""
     counts: Mapping[str, int]
-    """Frames by their fate."""
+    """The number of frames for each outcome."""
     label_counts: Mapping[str, int]
-    """Labels by their fate; those that left with their frame are deleted."""
+    """The number of labels for each outcome; a frame's deletion deletes its labels."""
 
     @property
     def status(self) -> str:
@@ -101,9 +102,9 @@ class Result:
         return "PARTIAL" if landed else "FAILED"
 
 
-def fates() -> dict[str, int]:
-    """What can become of a frame or label, none of it counted yet."""
-    return dict.fromkeys(_FATES, 0)
+def no_outcomes() -> dict[str, int]:
+    """Every outcome of a frame or label, with a count of zero."""
+    return dict.fromkeys(_OUTCOMES, 0)
 
 
 def result_of(
@@ -113,7 +114,7 @@ def result_of(
     labels: Sequence[Sent],
     rejected: set[str],
 ) -> Result:
-    """What an upload came to that led from one state to another."""
+    """The result of an upload that led from one state to another."""
     changes = frozenset(_changes(before, after, frames, labels))
     return Result(
         rejected=frozenset(rejected),
@@ -144,16 +145,16 @@ def _frame_counts(
     rejected: set[str],
     changes: frozenset[Change],
 ) -> dict[str, int]:
-    counts = fates()
+    counts = no_outcomes()
     ops = {one.frame_id: one.op for one in frames}
     changed = {change.key[0] for change in changes}
     for frame_id in {one.frame_id for one in (*frames, *labels)}:
         op = ops.get(frame_id, "MODIFY")
-        fate = {"DELETE": "deleted", "MODIFY": "modified", "ADD": "replaced"}[op]
+        outcome = {"DELETE": "deleted", "MODIFY": "modified", "ADD": "replaced"}[op]
         if op == "ADD" and (frame_id,) not in before.frames:
-            fate = "created"
-        fate = fate if frame_id in changed else "unchanged"
-        counts["rejected" if frame_id in rejected else fate] += 1
+            outcome = "created"
+        outcome = outcome if frame_id in changed else "unchanged"
+        counts["rejected" if frame_id in rejected else outcome] += 1
     return counts
 
 
@@ -163,7 +164,7 @@ def _label_counts(
     rejected: set[str],
     changes: frozenset[Change],
 ) -> dict[str, int]:
-    counts = fates()
+    counts = no_outcomes()
     gone = {
         change.key
         for change in changes
@@ -175,7 +176,7 @@ def _label_counts(
         if one.frame_id in rejected:
             counts["rejected"] += 1
         elif (key := one.key) not in gone:
-            fate = "replaced" if one.op == "ADD" else "modified"
-            fate = fate if key in before.labels else "created"
-            counts[fate if key in changed else "unchanged"] += 1
+            outcome = "replaced" if one.op == "ADD" else "modified"
+            outcome = outcome if key in before.labels else "created"
+            counts[outcome if key in changed else "unchanged"] += 1
     return counts

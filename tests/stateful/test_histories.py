@@ -20,7 +20,7 @@ from lakehouse.testing.invariants import (
     assert_verified,
 )
 from lakehouse.testing.model import ModelDataset
-from lakehouse.testing.sending import operations_of
+from lakehouse.testing.operations import operations_of
 from lakehouse.testing.state import Sent
 from lakehouse.testing.strategies import uploads
 from lakehouse.transactions import finish

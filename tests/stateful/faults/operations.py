@@ -7,7 +7,7 @@ from typing import Any
 import lakehouse
 from lakehouse.storage import Store
 from lakehouse.testing import ModelDataset, Sent, State
-from lakehouse.testing.sending import operations_of
+from lakehouse.testing.operations import operations_of
 
 __all__ = [
     "MODELS",

@@ -31,7 +31,7 @@ from lakehouse.testing.invariants import (
     assert_verified,
 )
 from lakehouse.testing.model import ModelDataset
-from lakehouse.testing.sending import operations_of
+from lakehouse.testing.operations import operations_of
 from lakehouse.testing.state import Result, Sent
 from lakehouse.testing.strategies import FRAME_IDS, unreadable, uploads
 from tests.stateful.state.models import ModelRules

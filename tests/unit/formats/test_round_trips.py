@@ -14,7 +14,7 @@ from lakehouse.formats import FormatName
 from lakehouse.formats.names import FORMATS
 from lakehouse.formats.shapes import box_of
 from lakehouse.testing import Sent
-from lakehouse.testing.sending import operations_of
+from lakehouse.testing.operations import operations_of
 from lakehouse.testing.strategies import uploads
 from tests.unit.formats.same import rows_of, unexplained
 

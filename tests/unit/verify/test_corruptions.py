@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.model.contracts import LIVE_TABLES
-from lakehouse.testing.corrupting import KINDS, Kind, corrupt
+from lakehouse.testing.corruption import KINDS, Kind, corrupt
 from tests.unit.verify.prepared import opened
 
 TIMES = 9

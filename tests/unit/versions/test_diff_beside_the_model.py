@@ -11,8 +11,8 @@ import lakehouse
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.contracts import contract
 from lakehouse.testing import ModelDataset, State
+from lakehouse.testing.operations import operations_of
 from lakehouse.testing.rows import exact, plain
-from lakehouse.testing.sending import operations_of
 from lakehouse.testing.strategies import uploads
 from lakehouse.types import LiveTable
 from tests.unit.versions.differing import TABLES, told

@@ -1,4 +1,4 @@
-"""The same upload to a dataset as to the model."""
+"""Operations on a dataset, from the rows that the model is sent."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,12 +17,12 @@ Rows = list[dict[str, Any]]
 def operations_of(
     frames: Sequence[Sent], labels: Sequence[Sent], *, as_tables: bool = False
 ) -> Operations:
-    """The operations that an upload of the model's rows comes to, in their order.
+    """The operations of an upload of the model's rows, in their order.
 
     Args:
-        frames: What is sent of frames.
-        labels: What is sent of labels.
-        as_tables: Send DataFrames where rows can be one, dicts otherwise.
+        frames: The rows of frames.
+        labels: The rows of labels.
+        as_tables: Send DataFrames where these hold the same values, dicts otherwise.
 
     Raises:
         InvalidInputError: If a frame or label is named twice, or a row cannot
@@ -49,7 +49,7 @@ def operations_of(
 
 
 def _runs(sent: Sequence[Sent]) -> list[tuple[Sent, Rows]]:
-    """Neighbours that one call can send."""
+    """Consecutive rows that one call can send."""
     runs: list[tuple[Sent, Rows]] = []
     for _, group in groupby(
         sent,
@@ -66,7 +66,7 @@ def _runs(sent: Sequence[Sent]) -> list[tuple[Sent, Rows]]:
 
 
 def _table(rows: Rows) -> Rows | pl.DataFrame:
-    """The rows as a DataFrame, if that says the same."""
+    """The rows as a DataFrame, where its values are the same."""
     names = dict.fromkeys(name for row in rows for name in row)
     full = [{name: row.get(name) for name in names} for row in rows]
     try:

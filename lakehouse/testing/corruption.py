@@ -1,7 +1,7 @@
-"""A corrupter: damages a dataset as disks, sync tools and hands do, by a seed.
+"""Corruption of a dataset's files, as disks, sync tools and people cause it.
 
-It damages only what some open version, a change log or the ledger needs, and
-tells what it did, so that a verification can be held to naming exactly that.
+Only files that an open version, a change log or the ledger needs are damaged, and
+what was done is returned, so that a test can require a verification to name it.
 """
 
 import io
@@ -27,12 +27,12 @@ Kind = Literal[
 ]
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""What can be done to a dataset."""
+"""Every kind of corruption."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """What was done."""
+    """What was done to which files."""
 
     kind: Kind
     files: frozenset[str]
@@ -48,37 +48,36 @@ def corrupt(
     *,
     tables: Sequence[str] = COLLECTION_TABLES,
 ) -> Corruption:
-    """Damage a dataset, once.
-
-    Files are replaced, never written in place, so that of two tables that share
-    a file by a hard link either one is damaged, or both.
+    """Damage the files of a dataset once.
 
     Args:
         collection: Whose files; nobody may be writing to it.
-        kind: What is done.
-        draw: Where everything that is left open comes from.
-        tables: Where to; a ledger has none.
+        kind: What to do.
+        draw: The source of every random choice.
+        tables: The tables to choose from; the ledger belongs to none.
     """
-    before = dict(_damage(collection, kind, draw, tables))
-    for path, data in before.items():
+    # Each file is put anew, never written in place: two tables may share one by a
+    # hard link, and either may be damaged without the other.
+    damaged = dict(_damaged_files(collection, kind, draw, tables))
+    for path, data in damaged.items():
         collection.store.put(path, data)
-    names = (path.removeprefix(f"{collection.path}/").split("/")[0] for path in before)
-    return Corruption(kind, frozenset(before), frozenset(names) - {"ledger"})
+    names = (path.removeprefix(f"{collection.path}/").split("/")[0] for path in damaged)
+    return Corruption(kind, frozenset(damaged), frozenset(names) - {"ledger"})
 
 
-def _damage(
+def _damaged_files(
     collection: Collection, kind: Kind, draw: random.Random, tables: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
-    """The files that change, and what they become."""
+    """The files that change, each with its new bytes."""
     if kind == "ledger entry altered":
-        path = f"{collection.path}/ledger/{entry_name(_version(collection, draw))}"
-        yield path, _altered_text(collection.store.read(path), _alter_entry, draw)
+        path = f"{collection.path}/ledger/{entry_name(_any_version(collection, draw))}"
+        yield path, _alter_text(collection.store.read(path), _alter_entry, draw)
     elif kind == "log line altered":
         table = draw.choice(tables)
-        path = log_path(collection.table_path(table), _version(collection, draw))
-        yield path, _altered_text(collection.store.read(path), _alter_log, draw)
+        path = log_path(collection.table_path(table), _any_version(collection, draw))
+        yield path, _alter_text(collection.store.read(path), _alter_log, draw)
     elif kind == "files swapped":
-        yield from _swapped(collection, draw, tables)
+        yield from _swapped_files(collection, draw, tables)
     else:
         change = _CHANGES[kind]
         path = draw.choice(_data_files(collection, tables))
@@ -89,7 +88,7 @@ def _damage(
                 yield twin, changed
 
 
-def _version(collection: Collection, draw: random.Random) -> int:
+def _any_version(collection: Collection, draw: random.Random) -> int:
     return draw.randint(0, collection.head().version)
 
 
@@ -129,7 +128,7 @@ def _twins(collection: Collection, path: str) -> list[str]:
     ]
 
 
-def _swapped(
+def _swapped_files(
     collection: Collection, draw: random.Random, chosen: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
     """Two files of one table, each with the other's bytes."""
@@ -137,18 +136,18 @@ def _swapped(
     for path in _data_files(collection, chosen):
         tables.setdefault(path.rsplit("/", 1)[0], []).append(path)
     pairs = [paths for paths in tables.values() if len(paths) > 1]
-    one, other = draw.sample(draw.choice(pairs), 2)
-    yield one, collection.store.read(other)
-    yield other, collection.store.read(one)
+    first, second = draw.sample(draw.choice(pairs), 2)
+    yield first, collection.store.read(second)
+    yield second, collection.store.read(first)
 
 
-def _without_row(data: bytes, draw: random.Random) -> bytes:
+def _drop_row(data: bytes, draw: random.Random) -> bytes:
     rows = pl.read_parquet(data)
     gone = draw.randrange(rows.height)
     return _parquet(pl.concat([rows[:gone], rows[gone + 1 :]]))
 
 
-def _with_row_twice(data: bytes, draw: random.Random) -> bytes:
+def _double_row(data: bytes, draw: random.Random) -> bytes:
     rows = pl.read_parquet(data)
     at = draw.randrange(rows.height)
     return _parquet(pl.concat([rows[: at + 1], rows[at:]]))
@@ -160,15 +159,15 @@ def _parquet(rows: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _flipped(data: bytes, draw: random.Random) -> bytes:
+def _flip_byte(data: bytes, draw: random.Random) -> bytes:
     at = draw.randrange(len(data))
     return data[:at] + bytes([data[at] ^ draw.randrange(1, 256)]) + data[at + 1 :]
 
 
 _CHANGES: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
-    "row dropped": _without_row,
-    "row doubled": _with_row_twice,
-    "byte flipped": _flipped,
+    "row dropped": _drop_row,
+    "row doubled": _double_row,
+    "byte flipped": _flip_byte,
 }
 
 
@@ -177,12 +176,12 @@ _CHANGES: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
 Line = dict[str, Any]
 
 
-def _altered_text(
+def _alter_text(
     data: bytes, alter: Callable[[list[Line], random.Random], None], draw: random.Random
 ) -> bytes:
-    """Lines of JSON with something changed: what they say, or any byte."""
+    """Lines of JSON with a value altered or, once in three times, a byte."""
     if not draw.randrange(3):
-        return _flipped(data, draw)
+        return _flip_byte(data, draw)
     lines = [json.loads(line) for line in data.splitlines()]
     alter(lines, draw)
     text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
@@ -197,15 +196,18 @@ def _alter_entry(lines: list[Line], draw: random.Random) -> None:
         for action in table["actions"]
         if "add" in action
     ]
-    what = draw.choice(["author", "rows", "fingerprint", "counts", "action"])
-    if what == "action" and actions:
+    field = draw.choice(["author", "rows", "fingerprint", "counts", "action"])
+    if field == "action" and actions:
         draw.choice(actions)["size"] += 1
-    elif what == "author" or not header[what if what != "action" else "rows"]:
+        return
+    field = "rows" if field == "action" else field
+    # An empty mapping has nothing to alter: the author is then altered instead.
+    if field == "author" or not header[field]:
         header["author"] = f"{header['author']}!"
-    else:
-        part = header["rows" if what == "action" else what]
-        name = draw.choice(sorted(part))
-        part[name] = part[name] + 1 if isinstance(part[name], int) else "0" * 32
+        return
+    name = draw.choice(sorted(header[field]))
+    value = header[field][name]
+    header[field][name] = value + 1 if isinstance(value, int) else "0" * 32
 
 
 def _alter_log(lines: list[Line], draw: random.Random) -> None:
