@@ -1,8 +1,12 @@
 """What crosses frames, settled before the kernel: field types, vector lengths.
 
 The first value of a new metadata field fixes its type, the first vector fixes
-the dimension; rows that disagree get a problem. Rows that are at fault already
-fix nothing. Afterwards every metadata column has its field's type.
+the dimension; rows that disagree get a problem. A row of a frame that has an
+error already fixes nothing, since it does not land. Afterwards every metadata
+column has its field's type.
+
+Everything else in a merge is decided frame by frame, so this is the only part
+whose result depends on the order of rows and on all of them.
 """
 
 import json
@@ -16,36 +20,34 @@ from lakehouse.merging.rows import anti_join
 from lakehouse.merging.types import EmbeddingSpec, Rules
 from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import MIXED, Operations
-from lakehouse.model.problems import (
-    UPLOAD_PROBLEM_SCHEMA,
-    concat_problems,
-    problems_of_rows,
-)
+from lakehouse.model.problems import Problems
 
-_FIRST: Final = 1024
+_ROWS_LOOKED_AT_FIRST: Final = 1024  # of them, one almost always lands
 
 
 def evolve(
-    rules: Rules, operations: Operations
-) -> tuple[Rules, Operations, pl.DataFrame]:
-    """The rules after these operations, the operations typed, and the problems.
+    rules: Rules, operations: Operations, problems: Problems
+) -> tuple[Rules, Operations]:
+    """The rules after these operations, and the operations with typed columns.
 
     Args:
         rules: As they are.
         operations: With an `upload_id` in every row.
+        problems: Takes values of another type, and vectors of another length.
     """
-    errors = operations.problems
-    if errors.height:
-        errors = errors.filter(severity="error").unique("frame_id")
-    errors = errors[["frame_id"]]
-    frames, frame_types, of_frames = _typed(
-        operations.frames, rules.frame_metadata, errors
+    failed = operations.problems
+    if failed.height:
+        failed = failed.filter(severity="error").unique("frame_id")
+    # `frame_id` of every frame that is rejected already.
+    failed = failed[["frame_id"]]
+    frames, frame_types = _type_metadata(
+        operations.frames, rules.frame_metadata, failed, problems
     )
-    labels, label_types, of_labels = _typed(
-        operations.labels, rules.label_metadata, errors
+    labels, label_types = _type_metadata(
+        operations.labels, rules.label_metadata, failed, problems
     )
-    frames, frame_spec, of_vectors = _measured(frames, rules.frame_embedding, errors)
-    labels, label_spec, of_crops = _measured(labels, rules.label_embedding, errors)
+    frames, frame_spec = _fix_dimension(frames, rules.frame_embedding, failed, problems)
+    labels, label_spec = _fix_dimension(labels, rules.label_embedding, failed, problems)
     after = replace(
         rules,
         frame_metadata=frame_types,
@@ -53,116 +55,129 @@ def evolve(
         frame_embedding=frame_spec,
         label_embedding=label_spec,
     )
-    problems = concat_problems(
-        [of_frames, of_labels, of_vectors, of_crops], UPLOAD_PROBLEM_SCHEMA
-    )
-    return after, Operations(frames, labels, operations.problems), problems
+    return after, Operations(frames, labels, operations.problems)
 
 
-def _typed(
-    rows: pl.DataFrame, known: Mapping[str, pl.DataType], errors: pl.DataFrame
-) -> tuple[pl.DataFrame, dict[str, pl.DataType], pl.DataFrame]:
+def _type_metadata(
+    rows: pl.DataFrame,
+    known: Mapping[str, pl.DataType],
+    failed: pl.DataFrame,
+    problems: Problems,
+) -> tuple[pl.DataFrame, dict[str, pl.DataType]]:
+    """Rows whose metadata columns have their fields' types, and those types.
+
+    Args:
+        rows: Operations on frames, or on labels.
+        known: Field to type, as the table has them.
+        failed: The `frame_id`s of rejected frames.
+        problems: Takes the values of another type.
+    """
     types = dict(known)
-    problems: list[pl.DataFrame] = []
     for column in rows.columns:
         field = column.removeprefix(MIXED)
         if not field.startswith(PREFIX):
             continue
-        if column != field:
-            rows, bad = _settle_mixed(rows, column, field, types, errors)
+        if column == field:
+            rows = _settle(rows, field, types, failed, problems)
         else:
-            rows, bad = _settle(rows, field, types, errors)
-        problems.append(bad)
-    return rows, types, concat_problems(problems, UPLOAD_PROBLEM_SCHEMA)
+            rows = _settle_mixed(rows, field, types, failed, problems)
+    return rows, types
 
 
 def _settle(
-    rows: pl.DataFrame, field: str, types: dict[str, pl.DataType], errors: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A column of one type: it fits, fixes the type, or is at fault wherever set."""
+    rows: pl.DataFrame,
+    field: str,
+    types: dict[str, pl.DataType],
+    failed: pl.DataFrame,
+    problems: Problems,
+) -> pl.DataFrame:
+    """A column of one type: it fits, fixes the type, or is a problem wherever set."""
     sent = rows.schema[field]
     if field not in types:
-        if not _lands(rows, field, errors):
-            return rows.drop(field, *_hash(rows)), concat_problems(
-                schema=UPLOAD_PROBLEM_SCHEMA
-            )
+        if not _lands(rows, field, failed):
+            # No row with a value lands, so the table gets no column of it.
+            return rows.drop(field, *_stale_hash(rows))
         types[field] = sent
     wanted = types[field]
     if sent == wanted:
-        return rows, concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
+        return rows
+    unhashed = rows.drop(_stale_hash(rows))
     if _widens(sent, wanted):
-        widened = rows.drop(_hash(rows)).with_columns(pl.col(field).cast(wanted))
-        return widened, concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
-    bad = rows.filter(pl.col(field).is_not_null())
-    problems = _type_problem(bad, field, sent, wanted)
-    emptied = rows.drop(_hash(rows)).with_columns(
-        pl.lit(None, dtype=wanted).alias(field)
-    )
-    return emptied, problems
+        return unhashed.with_columns(pl.col(field).cast(wanted))
+    misfits = rows.filter(pl.col(field).is_not_null())
+    _add_type_problems(misfits, field, sent, wanted, problems)
+    return unhashed.with_columns(pl.lit(None, dtype=wanted).alias(field))
 
 
-def _lands(rows: pl.DataFrame, field: str, errors: pl.DataFrame) -> bool:
-    """Whether a frame that is not at fault has a value of the field."""
-    if not errors.height:
+def _lands(rows: pl.DataFrame, field: str, failed: pl.DataFrame) -> bool:
+    """Whether a frame that is not rejected has a value of the field."""
+    if not failed.height:
         return rows.get_column(field).null_count() < rows.height
-    # The first rows tell, as a rule; only where they do not, all are looked at.
+    # The join of all rows is needed only where none of the first ones answers.
     return any(
-        anti_join(part.filter(pl.col(field).is_not_null()), errors).height
-        for part in (rows.head(_FIRST), rows)
+        anti_join(part.filter(pl.col(field).is_not_null()), failed).height
+        for part in (rows.head(_ROWS_LOOKED_AT_FIRST), rows)
     )
 
 
-def _hash(rows: pl.DataFrame) -> list[str]:
+def _stale_hash(rows: pl.DataFrame) -> list[str]:
     """The hash made of rows as they were staged: wrong once a value changes."""
     return [name for name in ("row_hash",) if name in rows.columns]
 
 
 def _settle_mixed(
     rows: pl.DataFrame,
-    column: str,
     field: str,
     types: dict[str, pl.DataType],
-    errors: pl.DataFrame,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+    failed: pl.DataFrame,
+    problems: Problems,
+) -> pl.DataFrame:
     """A column of JSON texts of several types, value by value."""
-    at_fault = set(errors.get_column("frame_id").to_list())
+    # A loop in Python: such columns come from dicts with values of several types,
+    # never from typed tables, so uploads that have one are small.
+    column = MIXED + field
+    rejected = set(failed.get_column("frame_id").to_list())
     frame_ids = rows.get_column("frame_id").to_list()
     values = [
         None if text is None else json.loads(text) for text in rows.get_column(column)
     ]
-    kinds = [_kind(value) for value in values]
-    for frame_id, kind in zip(frame_ids, kinds, strict=True):
-        if kind is not None and field not in types and frame_id not in at_fault:
-            types[field] = kind
+    kinds = [_dtype_of(value) for value in values]
     if field not in types:
-        return rows.drop(column), concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
+        landing = (
+            kind
+            for frame_id, kind in zip(frame_ids, kinds, strict=True)
+            if kind is not None and frame_id not in rejected
+        )
+        if (first := next(landing, None)) is None:
+            return rows.drop(column)
+        types[field] = first
     wanted = types[field]
+    # An empty list has no type of its own, and fits a field of any list.
     fits = [
         (kind is not None and (kind == wanted or _widens(kind, wanted)))
         or (value == [] and isinstance(wanted, pl.List))
         for kind, value in zip(kinds, values, strict=True)
     ]
-    good = [value if fit else None for value, fit in zip(values, fits, strict=True)]
-    mask = pl.Series(
+    is_misfit = pl.Series(
         [not fit and value is not None for fit, value in zip(fits, values, strict=True)]
     )
     names = pl.Series("_kind", [str(kind) for kind in kinds])
-    bad = rows.with_columns(names).filter(mask)
-    problems = [
-        _type_problem(part, field, next(k for k in kinds if str(k) == name), wanted)
-        for (name,), part in bad.group_by("_kind", maintain_order=True)
-    ]
-    typed = pl.Series(field, good, dtype=wanted, strict=False)
-    return rows.drop(column).with_columns(typed), concat_problems(
-        problems, UPLOAD_PROBLEM_SCHEMA
-    )
+    misfits = rows.with_columns(names).filter(is_misfit)
+    # A message names one type, so each type that was sent is added by itself.
+    by_name = {str(kind): kind for kind in kinds}
+    for (name,), part in misfits.group_by("_kind", maintain_order=True):
+        _add_type_problems(part, field, by_name[str(name)], wanted, problems)
+    fitting = [value if fit else None for value, fit in zip(values, fits, strict=True)]
+    typed = pl.Series(field, fitting, dtype=wanted, strict=False)
+    return rows.drop(column).with_columns(typed)
 
 
-def _kind(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
+def _dtype_of(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
     """The metadata type of a JSON value; None for null and for what is none."""
     if isinstance(value, list):
-        kinds = {str(_kind(item)): _kind(item) for item in value}
+        kinds = {str(_dtype_of(item)): _dtype_of(item) for item in value}
         inner = next(iter(kinds.values()), None)
+        # The intake lets no other two types into one list.
         if set(kinds) == {"Int64", "Float64"}:
             inner = pl.Float64()
         return (
@@ -170,6 +185,7 @@ def _kind(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
             if inner is not None and not isinstance(inner, pl.List)
             else None
         )
+    # Truth values first: to Python they are whole numbers too.
     for python, dtype in (
         (bool, pl.Boolean()),
         (int, pl.Int64()),
@@ -188,45 +204,44 @@ def _widens(sent: pl.DataType, wanted: pl.DataType) -> bool:
     return sent == pl.Int64 and wanted == pl.Float64
 
 
-def _type_problem(
-    rows: pl.DataFrame, field: str, sent: pl.DataType | None, wanted: pl.DataType
-) -> pl.DataFrame:
-    keys = [
-        name for name in ("frame_id", "label_id", "upload_id") if name in rows.columns
-    ]
-    found_type = None if sent is None else MetadataType.from_dtype(sent)
-    right = MetadataType.from_dtype(wanted)
+def _add_type_problems(
+    rows: pl.DataFrame,
+    field: str,
+    sent: pl.DataType | None,
+    wanted: pl.DataType,
+    problems: Problems,
+) -> None:
+    sent_type = None if sent is None else MetadataType.from_dtype(sent)
+    wanted_type = MetadataType.from_dtype(wanted)
+    sent_name = sent_type.name if sent_type else "a value of no metadata type"
+    wanted_name = wanted_type.name if wanted_type else str(wanted)
     is_mode = isinstance(sent, pl.List) != isinstance(wanted, pl.List)
-    told = found_type.name if found_type else "a value of no metadata type"
-    name = right.name if right else str(wanted)
-    return problems_of_rows(
-        rows.select(keys),
+    problems.add_rows(
+        rows,
         rule="metadata.mode" if is_mode else "metadata.type",
-        message=f"{field} is {name} in this dataset, and {told} was sent.",
-        hint=f"Send {name}, or use another field name.",
+        message=f"{field} is {wanted_name} in this dataset, and {sent_name} was sent.",
+        hint=f"Send {wanted_name}, or use another field name.",
         field=field,
     )
 
 
-def _measured(
-    rows: pl.DataFrame, spec: EmbeddingSpec, errors: pl.DataFrame
-) -> tuple[pl.DataFrame, EmbeddingSpec, pl.DataFrame]:
+def _fix_dimension(
+    rows: pl.DataFrame, spec: EmbeddingSpec, failed: pl.DataFrame, problems: Problems
+) -> tuple[pl.DataFrame, EmbeddingSpec]:
+    """Rows whose vectors may land, and the dimension that all vectors have."""
     if "embedding" not in rows.columns:
-        return rows, spec, concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
+        return rows, spec
     sent = rows.filter(pl.col("embedding").is_not_null())
     length = pl.col("embedding").list.len()
     if spec.dimension is None:
-        good = sent.join(errors, on="frame_id", how="anti", maintain_order="left")
-        if not good.height:
-            return (
-                rows.drop("embedding"),
-                spec,
-                concat_problems(schema=UPLOAD_PROBLEM_SCHEMA),
-            )
-        spec = replace(spec, dimension=int(good.select(length.first()).item()))
-    bad = sent.filter(length != spec.dimension)
-    problems = problems_of_rows(
-        bad,
+        landing = sent.join(failed, on="frame_id", how="anti", maintain_order="left")
+        if not landing.height:
+            # The length of vectors that do not land must not bind those to come.
+            return rows.drop("embedding"), spec
+        spec = replace(spec, dimension=int(landing.select(length.first()).item()))
+    # The vectors stay: their problem is an error, so their frames do not land.
+    problems.add_rows(
+        sent.filter(length != spec.dimension),
         rule="embedding.dimension",
         message=pl.format(
             "The vector has {} numbers; all vectors here have {}.",
@@ -236,4 +251,4 @@ def _measured(
         hint="Send vectors of the one model that this dataset uses.",
         field="embedding",
     )
-    return rows, spec, problems
+    return rows, spec

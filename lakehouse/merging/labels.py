@@ -1,4 +1,4 @@
-"""Images and deletions of labels."""
+"""New rows and deletions of labels."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -32,16 +32,17 @@ def label_change(
     sent = of_op(labels, "MODIFY") if whole.height < labels.height else labels.clear()
     if sent.height:
         old = current.labels.rows
-        there = sent.join(old, on=_KEY, how="semi", maintain_order="left")
-        parts.append(conform(coalesce_update(there, old, _KEY, fields), fields))
+        # A label that is not there was reported by the checks, and is left out here.
+        existing = sent.join(old, on=_KEY, how="semi", maintain_order="left")
+        parts.append(conform(coalesce_update(existing, old, _KEY, fields), fields))
     rows = _with_class_ids(concat_rows(parts), rules.class_ids, current.labels.rows)
     existing = current.labels.keys
-    gone, uploads = removed_labels(labels, targets, existing)
-    return table_change(rows, gone, uploads, existing, shape, extras)
+    removed, uploads = removed_labels(labels, targets, existing)
+    return table_change(rows, removed, uploads, existing, shape, extras)
 
 
 def removed_labels(
-    labels: pl.DataFrame, targets: pl.DataFrame, there: pl.DataFrame
+    labels: pl.DataFrame, targets: pl.DataFrame, existing: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Keys of a table keyed by label that leave, and which upload takes them out.
 
@@ -49,22 +50,25 @@ def removed_labels(
     one by one.
     """
     uploads = targets[["frame_id", "upload_id"]]
-    if not there.height:
-        return there, uploads
-    wholly = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
-    if not wholly.height and of_op(labels, "ADD").height == labels.height:
-        return there.clear(), uploads
+    if not existing.height:
+        return existing, uploads
+    replaced_frames = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
+    if not replaced_frames.height and of_op(labels, "ADD").height == labels.height:
+        return existing.clear(), uploads
+    # A label that is sent again with its frame is replaced: one change of its key.
     sent = labels.filter(pl.col("op") != "DELETE")
-    by_frame = there.join(wholly, on="frame_id", how="semi").join(
+    by_frame = existing.join(replaced_frames, on="frame_id", how="semi").join(
         sent, on=_KEY, how="anti"
     )
-    singly = labels.filter(pl.col("op") == "DELETE")
-    by_label = there.join(singly, on=_KEY, how="semi")
+    # No key is in both: deleting a label of a frame that is added or deleted is an
+    # error, so no such frame landed.
+    deleted_labels = labels.filter(pl.col("op") == "DELETE")
+    by_label = existing.join(deleted_labels, on=_KEY, how="semi")
     return pl.concat([by_frame, by_label]), uploads
 
 
 def _with_class_ids(
-    rows: pl.DataFrame, class_ids: Mapping[str, int], there: pl.DataFrame
+    rows: pl.DataFrame, class_ids: Mapping[str, int], existing: pl.DataFrame
 ) -> pl.DataFrame:
     """The class ids that go with the names.
 
@@ -75,9 +79,9 @@ def _with_class_ids(
         return rows
     name = pl.col("class_name")
     ids = name.replace_strict(dict(class_ids), default=None, return_dtype=pl.Int64)
-    if not there.height:
+    if not existing.height:
         return rows.with_columns(class_id=ids)
-    old = there.select(*_KEY, _old_name="class_name", _old_id="class_id")
+    old = existing.select(*_KEY, _old_name="class_name", _old_id="class_id")
     kept = pl.when(name == pl.col("_old_name")).then(pl.col("_old_id"))
     return (
         rows.join(old, on=_KEY, how="left", maintain_order="left")

@@ -1,10 +1,10 @@
-"""Small tools on tables of rows."""
+"""Table helpers of the kernel do what the joins of Polars do."""
 
 import polars as pl
 import pytest
 from hypothesis import given, strategies as st
 
-from lakehouse.merging import rows as tools
+from lakehouse.merging import rows as helpers
 from lakehouse.merging.rows import anti_join
 
 IDS = st.sampled_from(["a", "b", "c", "d", "e"])
@@ -22,7 +22,7 @@ def test_rows_of_other_frames_stay_in_their_order(
     named = pl.DataFrame({"frame_id": frames}, schema={"frame_id": pl.String})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tools, "_MANY", 0)
+        patch.setattr(helpers, "_ROWS_WORTH_SLICING", 0)
         kept = anti_join(rows, named)
 
     left = set(frames) - {None}
