@@ -1,9 +1,9 @@
 """The rows of any version: from its files, or from the change log.
 
-The change log holds the image of every row at every change, and is never
-collected. So the state at version v is, per key, the last image whose upload
-has a version at or below v. That is how a version is read whose files garbage
-collection removed: slower, and with equal rows.
+The change log holds every row as it was after every change, and is never
+collected. So the state at version v is, for each key, the last row whose upload
+has a version at or below v. A version whose files garbage collection removed is
+read so: slower, and with equal rows.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def content(
     keys: pl.Series | None = None,
     columns: list[str] | None = None,
 ) -> pl.LazyFrame:
-    """The rows of a live table at an entry, wherever they lie.
+    """The rows of a live table at an entry: from its files, or from the change log.
 
     Args:
         collection: Whose table.
@@ -34,24 +34,27 @@ def content(
     """
     place = place_of(collection, version)
     if place is None:
-        said = collection.ledger.read(version).content_version
-        return replayed(collection, table, said, keys=keys, columns=columns)
+        content_version = collection.ledger.read(version).content_version
+        return replayed(collection, table, content_version, keys=keys, columns=columns)
     return collection.scan(table, place, keys=keys, columns=columns)
 
 
 def place_of(collection: Collection, version: int) -> int | None:
     """The entry at which a version is read; None once its files may be gone.
 
-    The newest entry with the same content is read, since compaction may have been
-    at work; what is superseded lately, garbage collection lets be.
+    The newest entry with the same content is read: compaction left it fewer files.
     """
-    said, head = collection.ledger.read(version).content_version, collection.head()
-    newest = collection.same_content(said, head)
-    if said == head.content_version:
+    content_version = collection.ledger.read(version).content_version
+    head = collection.head()
+    newest = collection.same_content(content_version, head)
+    if content_version == head.content_version:
+        # The latest version is never closed, and files that compaction replaced a
+        # moment ago are kept for the grace time: no lease, no second look.
         return newest
-    # First the lease, then the look: see `lakehouse.ledger.leases`.
+    # First the lease, then the look. Garbage collection closes first and reads leases
+    # after that: whichever of the two comes later sees what the other did.
     collection.leases.hold(newest)
-    return None if collection.is_closed(said) else newest
+    return None if collection.is_closed(content_version) else newest
 
 
 def rows_at(
@@ -83,16 +86,20 @@ def replayed(
     keys: pl.Series | None = None,
     columns: list[str] | None = None,
 ) -> pl.LazyFrame:
-    """The rows of a live table at a version, put together from its change log."""
+    """The rows of a live table at a version, from its change log."""
     names = columns or collection.state(table, version).schema.names()
     key = list(collection.contract(table).key)
     head = collection.head().version
+    # Rows say which upload wrote them and never which version: an upload's version is
+    # known only when its entry is decided, and its files are written before that. The
+    # log is read at the head: files that an older entry names may be compacted away.
     return (
         collection.scan(f"{table}_changes", head, keys=keys)
         .join(upload_versions(collection), on="upload_id", how="inner")
         .filter(pl.col("version") <= version)
         .sort("version")
         .unique(key, keep="last", maintain_order=False)
+        # In version 0 of a clone `op` may be null: what it began with, so it exists.
         .filter(pl.col("op").ne_missing("DELETE"))
         .sort(key)
         .select(names)
@@ -106,10 +113,10 @@ def replayed_at(
     keys: pl.DataFrame,
     columns: list[str] | None = None,
 ) -> pl.DataFrame:
-    """Those of some keys that a version had, put together from the change log."""
-    said = collection.ledger.read(version).content_version
+    """The rows of those keys that a version had, from the change log."""
+    content_version = collection.ledger.read(version).content_version
     frames = keys.get_column("frame_id").unique()
-    rows = replayed(collection, table, said, keys=frames, columns=columns)
+    rows = replayed(collection, table, content_version, keys=frames, columns=columns)
     return collect(
         rows.join(keys.lazy(), on=list(collection.contract(table).key), how="semi")
     )
@@ -136,7 +143,7 @@ def uploads_between(collection: Collection, after: int, until: int) -> pl.DataFr
 def touched_keys(
     collection: Collection, table: str, after: int, until: int
 ) -> pl.DataFrame:
-    """The keys of a live table that versions after one, up to another, changed.
+    """The keys of a live table that were changed after one version, up to another.
 
     Args:
         collection: Whose table.
@@ -156,7 +163,7 @@ def touched_keys(
 def changed_keys(
     collection: Collection, table: str, uploads: Sequence[str]
 ) -> pl.DataFrame:
-    """What uploads left in the change log of a live table.
+    """The keys that uploads changed in a live table, and the hashes they left.
 
     Returns:
         The columns of the key, and `row_hash`: null where a row was deleted.
@@ -169,7 +176,7 @@ def changed_keys(
 def last_changes(
     collection: Collection, table: str, uploads: pl.DataFrame
 ) -> pl.DataFrame:
-    """Which image some uploads gave last to each key that they changed.
+    """The last change that some uploads made to each key that they changed.
 
     Where they are all uploads between two versions, that is the state at the later
     one of every key that may differ.
@@ -196,25 +203,25 @@ def last_changes(
 
 
 def rows_of_changes(
-    collection: Collection, table: str, images: pl.DataFrame, columns: list[str]
+    collection: Collection, table: str, changes: pl.DataFrame, columns: list[str]
 ) -> pl.DataFrame:
-    """The rows of images that `last_images` gave, in no promised order.
+    """The rows of changes that `last_changes` returned, in no defined order.
 
     Args:
         collection: Whose table.
         table: A live table.
-        images: The key and `upload_id`.
+        changes: The key and `upload_id`.
         columns: Which to return.
     """
-    rows = _changes_of(collection, table, images.select("upload_id").unique(), columns)
+    rows = _changes_of(collection, table, changes.select("upload_id").unique(), columns)
     on = [*collection.contract(table).key, "upload_id"]
-    return collect(rows.join(images.lazy(), on=on, how="semi").select(columns))
+    return collect(rows.join(changes.lazy(), on=on, how="semi").select(columns))
 
 
 def _changes_of(
     collection: Collection, table: str, uploads: pl.DataFrame, columns: list[str]
 ) -> pl.LazyFrame:
-    """Every image that some uploads made: the key, the upload, and other columns."""
+    """Every change that some uploads made: the key, the upload, and other columns."""
     head = collection.head().version
     names = list(
         dict.fromkeys((*collection.contract(table).key, *columns, "upload_id"))
@@ -223,7 +230,8 @@ def _changes_of(
     ids = uploads.get_column("upload_id")
     if not len(ids):
         return rows.clear()
-    mine = pl.col("upload_id")
-    # Statistics of row groups leave out those of other uploads.
-    within = mine.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
-    return rows.filter(within, mine.is_in(ids.implode()))
+    upload_id = pl.col("upload_id")
+    # Ids grow with time: the range lets statistics leave out the row groups of earlier
+    # and of later uploads.
+    within = upload_id.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
+    return rows.filter(within, upload_id.is_in(ids.implode()))

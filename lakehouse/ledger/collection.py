@@ -31,8 +31,11 @@ from lakehouse.model.contracts import (
 from lakehouse.storage import Store
 from lakehouse.storage.media import Media
 
-_FEW_FRAMES: Final = 1_000
-_KEPT_STATES: Final = 64
+_RANGED_KEYS: Final = 1_000
+"""Up to so many keys are also bounded by a range: more of them span the table anyway."""
+
+_CACHED_STATES: Final = 64
+"""Table states of older versions that are kept; that of the head always is."""
 
 
 class Collection:
@@ -70,10 +73,12 @@ class Collection:
         return "/".join(self.path.split("/")[::2])
 
     def twin(self) -> "Collection":
-        """The same collection with a memory of its own, for another thread."""
+        """The same collection with caches of its own, for another thread."""
         twin = Collection(
             self.store, self.path, self.classes, self.layout, media=self.media
         )
+        # The lock is shared, so that threads of one process queue; so are the indexes,
+        # which are large and safe to share.
         twin.lock, twin.indexes = self.lock, self.indexes
         twin.base = self.base
         return twin
@@ -103,7 +108,7 @@ class Collection:
         return self.ledger.read(head.content_version)
 
     def same_content(self, version: int, head: Entry | None = None) -> int:
-        """The newest entry with the content of `version`: its cheapest reading.
+        """The newest entry with the content of `version`, where it is cheapest to read.
 
         Args:
             version: The entry's number.
@@ -113,6 +118,8 @@ class Collection:
         content = self.ledger.read(version).content_version
         if head.content_version == content:
             return head.version
+        # Entries without content of their own (compaction, tags, turns) follow the one
+        # that made the version; another version comes after them, so the walk ends.
         newest = version
         while self.ledger.read(newest + 1).content_version == content:
             newest += 1
@@ -129,11 +136,11 @@ class Collection:
     # -------------------------------- TABLES -------------------------------- #
 
     def table_path(self, table: str) -> str:
-        """Where a table lies, relative to the root of the lake."""
+        """The folder of a table, relative to the root of the lake."""
         return f"{self.path}/{self.layout.folder(table)}"
 
     def contract(self, table: str) -> Contract:
-        """What a table promises."""
+        """The columns and keys of a table."""
         return self.layout.contract(table)
 
     def state(self, table: str, version: int) -> TableState:
@@ -142,6 +149,8 @@ class Collection:
         Raises:
             NotFoundError: If there is no such entry.
         """
+        # Merges ask for the head again and again: its state is carried forward by the
+        # actions of each new entry, without a look into the table's log.
         newest = self._newest.get(table)
         if newest is not None and newest.version == version:
             return newest
@@ -157,17 +166,18 @@ class Collection:
     def _older_state(self, table: str, version: int) -> TableState:
         key = (table, version)
         if key not in self._older:
-            if len(self._older) >= _KEPT_STATES:
+            if len(self._older) >= _CACHED_STATES:
                 self._older.pop(next(iter(self._older)))
             self._older[key] = self._load(table, version)
         return self._older[key]
 
     def _load(self, table: str, version: int) -> TableState:
-        """From the table's own log; only the head may still be unpublished there."""
+        """Load a state from the table's own log; only the head may be unpublished there."""
         path = self.table_path(table)
         try:
             return load_state(self.store, path, version)
         except NotFoundError:
+            # Decided, and not published yet: the entry has what the log still misses.
             entry = self.ledger.read(version)
         if version == 0:
             return TableState.empty().apply(entry.actions[table], 0)
@@ -206,7 +216,7 @@ class Collection:
             return pl.LazyFrame(schema={name: state.schema[name] for name in names})
         rows = scan_files(self.store, self.table_path(table), files, state.schema)
         if keys is not None:
-            rows = rows.filter(_among(first_key, keys))
+            rows = rows.filter(_is_one_of(first_key, keys))
         return rows.select(names)
 
     def lookup(self, table: str, version: int) -> Lookup:
@@ -228,7 +238,7 @@ class Collection:
     # --------------------------------- RULES -------------------------------- #
 
     def rules(self, version: int) -> Rules:
-        """What the rows of a merge on top of `version` are held against."""
+        """The rules that a merge on top of `version` is judged by."""
         classes = self.classes()
         return Rules(
             layout=self.layout,
@@ -259,11 +269,12 @@ class Collection:
         )
 
 
-def _among(column: str, keys: pl.Series) -> pl.Expr:
+def _is_one_of(column: str, keys: pl.Series) -> pl.Expr:
     """Whether a key is one of `keys`; the range lets statistics prune row groups."""
     if len(keys) == 1:
         return pl.col(column) == pl.lit(keys[0])
-    among = pl.col(column).is_in(keys.implode())
-    if len(keys) > _FEW_FRAMES or not len(keys):
-        return among
-    return pl.col(column).is_between(pl.lit(keys.min()), pl.lit(keys.max())) & among
+    is_in = pl.col(column).is_in(keys.implode())
+    if len(keys) > _RANGED_KEYS or not len(keys):
+        return is_in
+    # The range lets statistics leave out row groups.
+    return pl.col(column).is_between(pl.lit(keys.min()), pl.lit(keys.max())) & is_in

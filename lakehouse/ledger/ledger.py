@@ -1,17 +1,18 @@
-"""The ledger decides, the tables follow.
+"""The ledger: numbered entries that decide every change of a collection.
 
-A ledger is a folder of numbered entries, each put there once, if absent. Entry
-N holds, for every table of its collection, exactly the Delta actions of that
-table's commit N:
+A ledger is a folder of entries, each put there once, if absent. Entry N holds,
+for every table of its collection, exactly the Delta actions of commit N of
+that table:
 
     ledger/00000000000000000042.json
         {"version": 42, "kind": "data", "commit_id": …, …}     the header
         {"table": "frames", "actions": [{"add": …}, …]}         one line a table
 
-Winning the put is the only moment that matters. Publishing then copies the
-actions into each table's `_delta_log`; it follows from the entry alone, so
-whoever comes next can finish what a crashed writer began. Every commit names
-the digest of its entry's bytes, so neither can be altered unnoticed.
+The put decides, and nothing else does. Publishing then copies the actions into
+the `_delta_log` of each table; it follows from the entry alone, so any writer can
+finish what a crashed one began. Every commit names the digest of its entry's
+bytes, so neither can be altered unnoticed. Who puts entries, and what happens to
+those who lose, is in `lakehouse.transactions.commit`.
 """
 
 import hashlib
@@ -32,7 +33,8 @@ EntryKind = Literal["create", "data", "maintenance", "turn", "tag", "collect"]
 FORMAT: Final = 1
 """The format of entries that this release writes, and the newest it reads."""
 
-_KEPT_ENTRIES: Final = 256
+_CACHED_ENTRIES: Final = 256
+"""Entries never change, so they are kept; a long walk over a ledger must not keep all."""
 
 
 def entry_name(version: int) -> str:
@@ -63,11 +65,12 @@ class Entry:
     kind: EntryKind
     """`create` and `data` make versions; every other kind only uses a number."""
     commit_id: str
-    """Unique for each attempt: tells one's own entry from another's."""
+    """Unique for each attempt: makes the bytes of every entry different, so a writer
+    whose answer was lost knows its own entry when it reads it."""
     time: datetime
-    """UTC, later than the entry before."""
+    """UTC; later than the time of the entry before."""
     content_version: int
-    """The version whose content this entry has; its own number if it made it."""
+    """The version whose content this entry has: its own number, if it changed content."""
     author: str | None = None
     message: str | None = None
     uploads: tuple[str, ...] = ()
@@ -79,11 +82,11 @@ class Entry:
     fingerprint: Mapping[str, str] = field(default_factory=dict[str, str])
     """Fingerprint of each live table at this version."""
     turn_until: datetime | None = None
-    """On a `turn`: until then other mergers wait for `commit_id`'s owner."""
+    """On a `turn`: until then the other writers wait."""
     turn_of: str | None = None
-    """On a `turn`: who has it."""
+    """On a `turn`: the writer that the others wait for."""
     collected: int | None = None
-    """The newest `collect` entry up to this one: which versions' files may be gone."""
+    """The newest `collect` entry up to this one, which has all closed versions."""
     class_map: int | None = None
     """The version of the project's class map that its content was held against."""
     closed: tuple[tuple[int, int], ...] = ()
@@ -93,10 +96,10 @@ class Entry:
     )
     """The Delta actions of each table; a table without any gets an empty commit."""
     digest: str = field(default="", compare=False)
-    """Of its bytes as they lie in the store; empty until it is decided."""
+    """Hash of the entry's bytes in the store; empty until it is decided."""
 
     def encode(self) -> bytes:
-        """The entry's bytes, as they lie in the store."""
+        """The entry's bytes, as they are put: the same entry gives the same bytes."""
         header: dict[str, Any] = {
             "format": FORMAT,
             "version": self.version,
@@ -175,8 +178,8 @@ class Entry:
 class Ledger:
     """The entries of one collection, read and decided.
 
-    Entries never change, so they are remembered; the head is found by probing
-    upwards from the last one known.
+    Entries never change, so those that were read are cached; the head is found by
+    probing upwards from the last one known, without a listing.
 
     Args:
         store: Where it lies.
@@ -201,7 +204,7 @@ class Ledger:
         if version in self._entries:
             return self._entries[version]
         entry = Entry.decode(self._store.read(self._entry_path(version)))
-        self._remember(entry)
+        self._cache(entry)
         return entry
 
     def head(self) -> Entry | None:
@@ -210,22 +213,23 @@ class Ledger:
         return self.read(newest) if newest >= 0 else None
 
     def decide(self, entry: Entry) -> bool:
-        """Put `entry` if its number is free; True when it is the one that lies there.
+        """Put `entry` if its number is free; True when it is the one in the store.
 
         Raises:
             StorageError: If the store would not say. The entry may have landed.
         """
         data = entry.encode()
+        # Durable: from here on callers are told that the change stands.
         won = put_once(self._store, self._entry_path(entry.version), data, durable=True)
         if won:
-            self._remember(replace(entry, digest=digest_of(data)))
+            self._cache(replace(entry, digest=digest_of(data)))
         return won
 
     def publish(self, entry: Entry) -> None:
-        """Write the entry's actions into every table's log, where they are missing.
+        """Write the entry's actions into the log of every table, where they are missing.
 
-        Anyone may call this at any time: the bytes follow from the entry as it
-        lies in the store.
+        Any process may call this at any time, and several at once: the bytes follow
+        from the entry in the store, and are put only where nothing is.
 
         Raises:
             NotFoundError: If the entry was not decided.
@@ -234,6 +238,7 @@ class Ledger:
         """
         if entry.version in self._published:
             return
+        # Not the entry handed in: its bytes, and so its digest, are known only as read.
         decided = self.read(entry.version)
         commits = [
             (log_path(f"{self._path}/{folder}", entry.version), table)
@@ -255,6 +260,8 @@ class Ledger:
         """Whether every table shows version `version` to plain engines."""
         if version in self._published:
             return True
+        # The logs are written in this order, so a writer that died left the last ones
+        # out: looked at backwards, one look finds that as a rule.
         done = all(
             self._store.exists(log_path(f"{self._path}/{folder}", version))
             for folder in reversed(self._tables.values())
@@ -264,6 +271,7 @@ class Ledger:
         return done
 
     def _exists(self, version: int) -> bool:
+        # Only a yes can be cached: the next number may be taken at any moment.
         return version in self._entries or self._store.exists(self._entry_path(version))
 
     def _entry_path(self, version: int) -> str:
@@ -274,15 +282,16 @@ class Ledger:
             )
         return f"{self._path}/ledger/{entry_name(version)}"
 
-    def _remember(self, entry: Entry) -> None:
+    def _cache(self, entry: Entry) -> None:
         self._entries[entry.version] = entry
         self._known_head = max(self._known_head, entry.version)
-        if len(self._entries) > _KEPT_ENTRIES:
+        # The oldest read goes first. The head is read again and again, so it comes back.
+        if len(self._entries) > _CACHED_ENTRIES:
             del self._entries[next(iter(self._entries))]
 
 
 def commit_of(entry: Entry, table: str) -> bytes:
-    """The commit of a table that follows from a decided entry."""
+    """The bytes of a table's commit, which follow from a decided entry alone."""
     info = commit_info(
         timestamp=entry.time.astimezone(UTC),
         operation=f"lakehouse {entry.kind}",

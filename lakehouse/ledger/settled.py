@@ -1,4 +1,8 @@
-"""Which uploads are settled: those with a row in the `uploads` table."""
+"""Which uploads are settled: those with a row in the `uploads` table.
+
+Nothing here reads more than the ids asked for: statistics of files and row groups
+cut the table to them, and upload ids grow with time.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,6 +14,7 @@ from lakehouse.model.operations import Operations
 from lakehouse.storage import collect
 
 STREAMED_UNIQUE_ROWS: Final = 100_000
+"""From so many unsorted values on, a query that uses all cores is worth its planning."""
 
 
 def settled_row(
@@ -24,7 +29,7 @@ def settled_row(
 def settled_among(
     collection: Collection, version: int, upload_ids: Sequence[str]
 ) -> set[str]:
-    """Which of these uploads are in the `uploads` table at `version`."""
+    """The uploads of these that are settled at `version`."""
     if not upload_ids:
         return set()
     keys = pl.Series("upload_id", upload_ids, dtype=pl.String)
@@ -33,7 +38,7 @@ def settled_among(
 
 
 def unsettled(collection: Collection, version: int) -> list[str]:
-    """Staged uploads that no entry up to `version` has settled, in order."""
+    """Ids of the staged uploads that no entry up to `version` has settled, in order."""
     waiting = collection.staging.waiting()
     settled = settled_among(collection, version, waiting)
     return [upload_id for upload_id in waiting if upload_id not in settled]
@@ -42,19 +47,22 @@ def unsettled(collection: Collection, version: int) -> list[str]:
 def frame_ids(operations: Operations) -> pl.Series:
     """The frames named by operations, each once."""
     parts = (operations.frames, operations.labels)
-    named = [distinct(part.get_column("frame_id")) for part in parts if part.height]
-    if not named:
+    ids = [distinct(part.get_column("frame_id")) for part in parts if part.height]
+    if not ids:
         return pl.Series("frame_id", [], dtype=pl.String)
-    if len(named) == 1 or named[0].equals(named[1]):
-        return named[0]
-    return distinct(pl.concat(named))
+    # Whole uploads have labels for just the frames that they send: no second pass.
+    if len(ids) == 1 or ids[0].equals(ids[1]):
+        return ids[0]
+    return distinct(pl.concat(ids))
 
 
 def distinct(values: pl.Series) -> pl.Series:
-    """Each text once, nulls left out; in order where the values were."""
+    """Each text once, without nulls; in order where the values were."""
+    # A merge of one frame passes here: it asks Polars as little as can be.
     if len(values) == 1 and not values.null_count():
         return values
     values = values.drop_nulls()
+    # Sorted values, as staged files have them, need no hash set at all.
     if values.is_sorted():
         return values.filter((values != values.shift(1)).fill_null(value=True))
     if len(values) < STREAMED_UNIQUE_ROWS:

@@ -1,9 +1,10 @@
-"""Small tables that stand alone: projects, and each project's registry.
+"""Single tables: small tables without a ledger, such as projects and registries.
 
-Such a table has no ledger: its own Delta log is the ledger. A change reads the
-newest version, computes all rows anew, writes them as one file, and puts the
-next commit if absent; whoever loses reads again and recomputes, so a uniqueness
-check inside the change holds.
+The Delta log of such a table is its ledger. A change reads the newest version,
+computes all rows again, writes them as one file, and puts the next commit if
+absent; who loses reads and computes again, so a uniqueness check inside the change
+holds. It is not the loop of `lakehouse.transactions.commit`: there is one table,
+so there is nothing to publish, and a retry costs too little to ask for turns.
 """
 
 import difflib
@@ -39,11 +40,15 @@ from lakehouse.storage.conditional import newest_number, put_once
 _log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS: Final = 64
-"""How often a change is made anew before it gives up."""
+"""So often a change is computed before it gives up; each attempt reads a few rows."""
 
 _SLOWEST_COMMIT: Final = timedelta(days=3)
-"""A commit that took longer since its state was read is lost: its files, younger
-than that until now, may be taken for garbage soon."""
+"""A commit that comes later after its state was read counts as lost.
+
+Garbage collection keeps unnamed files for its grace time only (a week by default),
+so a writer that slept through it might name files that are gone. In a ledger such a
+writer loses to the `collect` entry; a single table has none.
+"""
 
 _TEMPORARY: Final = ".tmp-"
 
@@ -60,6 +65,7 @@ class SingleTableLog:
 
     def newest(self) -> TableState | None:
         """The newest state; None where the table is not there yet."""
+        # Before the look: the state may be older than this moment, and never newer.
         self._looked_at = datetime.now(UTC)
         known = -1 if self._state is None else self._state.version
         head = newest_number(self._exists, known)
@@ -70,14 +76,14 @@ class SingleTableLog:
     def commit(
         self, base: TableState | None, actions: Sequence[Action], *, operation: str
     ) -> bool:
-        """Put the commit that follows `base`; False if somebody else's is there.
+        """Put the commit that follows `base`; False if another writer's is there.
 
-        Files that a lost commit brought are removed again: nobody names them.
+        Files that a lost commit brought are deleted: nothing names them.
 
         Args:
             base: The state that the actions were made on; None to create the table.
             actions: What changes.
-            operation: What the commit says of itself.
+            operation: The name of the change in the table's history.
 
         Raises:
             StorageError: If the store would not say; the commit may have landed.
@@ -89,8 +95,11 @@ class SingleTableLog:
         info = commit_info(
             timestamp=datetime.now(UTC), operation=operation, commit_id=uuid.uuid4().hex
         )
+        # Creation and first rows are one commit, so no reader sees half a table.
         first = creation_actions(self._path, self._contract) if base is None else []
         line = commit_line([info, *first, *actions])
+        # THE DECISION, as in a ledger: one put of this number wins. The commit id makes
+        # the bytes unique, so a writer whose answer was lost finds out by reading.
         if put_once(self._store, log_path(self._path, version), line, durable=True):
             self._checkpoint(version)
             return True
@@ -100,14 +109,15 @@ class SingleTableLog:
     def garbage(
         self, *, retention: timedelta, grace: timedelta, now: datetime
     ) -> list[StoredFile]:
-        """The data files that nobody needs, and what dead writers left, by path.
+        """The data files that nothing names, and what dead writers left, by path.
 
         Args:
-            retention: How long files are kept that the newest state names no more.
-            grace: Younger files are let be.
+            retention: How long files are kept that the newest state does not name.
+            grace: Younger files are kept.
             now: The moment to judge by.
         """
-        # Listed before the state is read: what came since is no candidate.
+        # Listed before the state is read: a file that is written and named in between
+        # is no candidate.
         start = f"{self._path}/"
         listed = [
             (file.path.removeprefix(start), file)
@@ -121,7 +131,7 @@ class SingleTableLog:
         return [
             file
             for name, file in listed
-            # Whatever lies in a folder below is another table's, or the log.
+            # What is in a folder below belongs to another table, or to the log.
             if "/" not in name
             and (
                 name.startswith(_TEMPORARY)
@@ -161,6 +171,7 @@ class SingleTableLog:
     def _checkpoint(self, version: int) -> None:
         if not version or version % CHECKPOINT_INTERVAL:
             return
+        # In the foreground: such tables change rarely, and one in many changes comes here.
         try:
             write_checkpoint(self._store, self._path, version)
         except Exception:  # noqa: BLE001 - a checkpoint may fail; the log stays right
@@ -248,7 +259,7 @@ def register(
     dataset: str | None = None,
     awaits: Sequence[str] = (),
 ) -> None:
-    """Make a collection visible, unless it is already.
+    """Add a collection to its registry, unless it is there: from then on it is listed.
 
     Args:
         registry: The project's.

@@ -1,15 +1,15 @@
-"""Uploads before they are merged: durable, whole, and never in the way.
+"""Staging: uploads that are durable and wait to be merged.
 
 An upload is staged as Parquet parts and a manifest that is put last, if absent.
-Once the manifest lies there, the upload is acknowledged: it will be merged
-exactly once, by whoever merges next.
+Once the manifest is there, the upload is acknowledged: the next merge settles it,
+exactly once.
 
     staging/<upload_id>/
         frames-<token>-0.parquet  labels-…  problems-…  what was sent
         manifest.json                                   counts, content hash, author …
         settled.json                                    kept only for its rejected rows
 
-The rows of a small upload lie in the manifest itself: one object to write, to make
+The rows of a small upload are in the manifest itself: one object to write, to make
 durable, to read and to sweep, where there would be three.
 
 Part names carry a token of their own, so two processes that stage the same id
@@ -45,16 +45,25 @@ FORMAT: Final = 1
 """The format of manifests that this release writes, and the newest it reads."""
 
 _WRITERS: Final = 2
-_FEW_ROWS: Final = 64
-_FEW_BYTES: Final = 64 * 1024
-"""What a manifest may hold of each part: about what a Parquet file's own frame costs."""
+"""Threads that write parts: one encodes while the disk syncs what the other wrote."""
+
+_INLINE_ROWS: Final = 64
+_INLINE_BYTES: Final = 64 * 1024
+"""A part of up to so many rows and bytes is in the manifest.
+
+About there a Parquet file's own frame costs as much as the rows. A manifest is read
+whole whenever uploads are listed, so it must stay small.
+"""
+
 _ABANDONED: Final = "abandoned"
+"""Kind and content hash of a manifest that says: this upload was never acknowledged."""
+
 _PARTS: Final = ("frames", "labels", "problems")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is said of an upload while its rows wait."""
+    """Everything about a staged upload but its rows."""
 
     upload_id: str
     """UUIDv7 text: uploads are merged in the order of their ids."""
@@ -69,17 +78,18 @@ class Manifest:
     parts: dict[str, list[str]]
     """Part (frames, labels, problems) to file names; absent parts are empty."""
     rows: dict[str, str] = field(default_factory=dict[str, str])
-    """Parts that are so small that they lie here: an Arrow stream, in base 64."""
+    """Small parts: an Arrow stream, in base 64."""
     encoded_parts: dict[str, list[Action]] = field(
         default_factory=dict[str, list[Action]]
     )
-    """Parts in their table's form, and the actions that would add their files."""
+    """Parts staged as files that their table can have as they are, and the actions
+    that would add them. In the stored manifest the key is `images`."""
     classes: dict[str, int] = field(default_factory=dict[str, int])
-    """The class ids that labels in their table's form were given."""
+    """Class names in encoded parts, and the ids that they were encoded with."""
     mode: str = "STREAMING"
     """STREAMING or BATCH, as the dataset is."""
     kind: str = "write"
-    """What made the upload: `write`, `restore`, `revert`; or `abandoned`: nothing did."""
+    """What made the upload: `write`, `restore`, `revert`; or `abandoned`."""
     author: str | None = None
     message: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -91,7 +101,7 @@ class Manifest:
     """The upload whose rejected frames this one mends."""
 
     def encode(self) -> bytes:
-        """The manifest's bytes, as they lie in the store."""
+        """The manifest's bytes, as they are put."""
         fields = asdict(self) | {"submitted_at": self.submitted_at.isoformat()}
         fields["images"] = fields.pop("encoded_parts")
         return json.dumps({"format": FORMAT} | fields, ensure_ascii=False).encode()
@@ -138,40 +148,47 @@ class Staging:
     def stage(
         self, prepared: Prepared, manifest: Manifest, progress: Progress = silent
     ) -> Manifest:
-        """Make the upload durable, and return the manifest that lies there.
+        """Make the upload durable, and return the manifest that is in the store.
 
         Args:
-            prepared: Its rows.
-            manifest: What is said of it.
-            progress: Told `staging`, how many rows are durable, and of how many.
+            prepared: The rows of the upload.
+            manifest: Everything else about it.
+            progress: Called with `staging`, how many rows are durable, and of how many.
 
         Raises:
             InvalidInputError: If the upload's id is taken by other content.
         """
         token = secrets.token_hex(4)
-        ours = replace(manifest, classes=dict(prepared.classes))
+        own = replace(manifest, classes=dict(prepared.classes))
         parts = {name: getattr(prepared.operations, name) for name in _PARTS}
         count = _Counter(progress, sum(part.height for part in parts.values()))
         for name, rows in parts.items():
             if name in prepared.encoded_parts:
-                self._write_encoded(ours, name, token, rows, count)
+                self._write_encoded(own, name, token, rows, count)
             elif rows.height:
-                self._write_rows(ours, name, token, rows)
+                self._write_rows(own, name, token, rows)
                 count.add(rows.height)
         path = self._file(manifest.upload_id, "manifest.json")
-        if put_once(self._store, path, ours.encode(), durable=True):
-            return ours
-        theirs = self._read_manifest(manifest.upload_id)
-        for part in itertools.chain.from_iterable(ours.parts.values()):
+        # THE ACKNOWLEDGEMENT: the parts are durable by now, and from here on the upload
+        # will be merged, whatever happens to this process.
+        if put_once(self._store, path, own.encode(), durable=True):
+            return own
+        # The id is taken. The same call was made twice, side by side or after a lost
+        # answer, or somebody else uses it: then the content differs, and it is refused.
+        existing = self._read_manifest(manifest.upload_id)
+        for part in itertools.chain.from_iterable(own.parts.values()):
             self._store.delete(self._file(manifest.upload_id, part))
-        require_same_content(theirs.content_hash, ours)
-        return theirs
+        require_same_content(existing.content_hash, own)
+        return existing
 
     def _write_rows(
         self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
     ) -> None:
         """Stage rows as they were sent: in the manifest, or in a file beside it."""
-        if rows.height <= _FEW_ROWS and len(stream := _stream(rows)) <= _FEW_BYTES:
+        if (
+            rows.height <= _INLINE_ROWS
+            and len(stream := _stream(rows)) <= _INLINE_BYTES
+        ):
             manifest.rows[name] = base64.b64encode(stream).decode()
             return
         manifest.parts[name] = [f"{name}-{token}-0.parquet"]
@@ -186,7 +203,7 @@ class Staging:
         rows: pl.DataFrame,
         count: "_Counter",
     ) -> None:
-        """Stage rows as files that the tables can have as they are."""
+        """Stage rows as files that their table can have as they are."""
         rows = rows.rename({OP: "op"}).with_columns(
             upload_id=pl.lit(manifest.upload_id)
         )
@@ -200,7 +217,6 @@ class Staging:
             written = self._store.write_table(path, without_nulls(part), durable=True)
             return add_action(file, written, part, self._layout.contract(name))
 
-        # One file is synced to the disk while the next is encoded.
         with ThreadPoolExecutor(_WRITERS) as pool:
             for part, action in zip(parts, pool.map(write, parts, names), strict=True):
                 manifest.encoded_parts.setdefault(name, []).append(action)
@@ -212,16 +228,20 @@ class Staging:
         Raises:
             NotFoundError: If no such upload is staged.
         """
-        found = self._read_manifest(upload_id)
-        if found.kind == _ABANDONED:
+        manifest = self._read_manifest(upload_id)
+        if manifest.kind == _ABANDONED:
             raise missing_upload(upload_id)
-        return found
+        return manifest
 
     def _read_manifest(self, upload_id: str) -> Manifest:
         return Manifest.decode(self._store.read(self._file(upload_id, "manifest.json")))
 
     def abandon(self, upload_id: str) -> bool:
-        """Declare that an upload was never acknowledged; False if it was."""
+        """Declare that an upload was never acknowledged; False if it was.
+
+        It takes the place of the manifest, so the declaration and a slow writer's
+        acknowledgement cannot both succeed.
+        """
         manifest = Manifest(
             upload_id=upload_id,
             content_hash=_ABANDONED,
@@ -248,11 +268,11 @@ class Staging:
         Raises:
             NotFoundError: If they were settled and swept by another merger.
         """
-        found = {name: as_sent(part) for name, part in self._parts(manifest).items()}
-        return Operations(**found)
+        parts = self._parts(manifest)
+        return Operations(**{name: as_sent(part) for name, part in parts.items()})
 
     def read_prepared(self, manifest: Manifest) -> Operations:
-        """The same, with the hashes of parts that are in their table's form."""
+        """The rows of a staged upload, with the hashes of parts that are encoded."""
         return Operations(**self._parts(manifest))
 
     def read_many(self, manifests: Sequence[Manifest]) -> dict[str, Operations]:
@@ -279,12 +299,15 @@ class Staging:
         }
         for (upload_id, name, _), rows in zip(places, read, strict=True):
             parts[upload_id][name] = rows
-        return {upload_id: Operations(**found) for upload_id, found in parts.items()}
+        return {upload_id: Operations(**rows) for upload_id, rows in parts.items()}
 
     def share_encoded_parts(
         self, manifest: Manifest, name: str, table_path: str
     ) -> list[Action]:
-        """Let a table have the files of a part, and return the actions adding them."""
+        """Give the files of a part to a table; the actions that add them there.
+
+        Hard links, or copies made by the store: staging can be swept afterwards.
+        """
         adds: list[Action] = []
         for action in manifest.encoded_parts[name]:
             add = action["add"] | {"path": data_file_name()}
@@ -318,15 +341,16 @@ class Staging:
         return [name for name in names if not self.is_kept(name)]
 
     def is_acknowledged(self, upload_id: str) -> bool:
-        """Whether the upload was staged whole: its manifest lies there.
+        """Whether the upload was staged completely: its manifest is there.
 
-        A writer that died amid staging leaves parts without one.
+        A writer that died while staging leaves parts without one.
         """
         path = self._file(upload_id, "manifest.json")
         return self._store.exists(path) and not self.is_abandoned(upload_id)
 
     def is_kept(self, upload_id: str) -> bool:
         """Whether the upload is settled and only its rejected rows are kept."""
+        # A cached yes stays true; a no is asked again, since another process may settle.
         if upload_id not in self._settled and self._store.exists(
             self._file(upload_id, "settled.json")
         ):
@@ -334,7 +358,7 @@ class Staging:
         return upload_id in self._settled
 
     def note_settled(self, upload_ids: list[str]) -> None:
-        """Remember that these uploads are settled."""
+        """Cache that these uploads are settled."""
         self._settled.update(upload_ids)
 
     def keep_rejected(self, upload_id: str) -> None:
@@ -345,7 +369,9 @@ class Staging:
         self._settled.add(upload_id)
 
     def sweep(self, upload_id: str) -> None:
-        """Remove a settled upload that kept nothing; its manifest goes last."""
+        """Remove a settled upload that kept nothing."""
+        # The manifest last: what is cut short is still an acknowledged upload, which is
+        # found settled, and not parts of a dead writer that nobody can judge.
         names = self._store.names(f"{self._path}/{upload_id}")
         for name in sorted(names, key=lambda name: name == "manifest.json"):
             self._store.delete(self._file(upload_id, name))
@@ -356,7 +382,7 @@ class Staging:
 
 
 class _Counter:
-    """Counts staged rows aloud."""
+    """Reports how many rows are staged."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
@@ -365,18 +391,22 @@ class _Counter:
         self.add(0)
 
     def add(self, rows: int) -> None:
-        """Tell that so many more rows are durable."""
+        """Report that so many more rows are durable."""
         self._done += rows
         self._progress("staging", self._done, self._total)
 
 
-def require_same_content(found: str, manifest: Manifest) -> None:
+def require_same_content(content_hash: str, manifest: Manifest) -> None:
     """Refuse an upload id that is taken by other rows.
 
+    Args:
+        content_hash: The hash of the upload that has the id.
+        manifest: The upload that asks for it.
+
     Raises:
-        InvalidInputError: If the content hash `found` is not the manifest's.
+        InvalidInputError: If the hashes differ.
     """
-    if found != manifest.content_hash:
+    if content_hash != manifest.content_hash:
         raise InvalidInputError(
             f"Upload id {manifest.upload_id!r} is taken by an upload with other "
             "rows. Send the same rows again, or leave upload_id out to get a new id.",
@@ -399,7 +429,7 @@ def require_untaken(staging: Staging, upload_id: str) -> None:
 
 
 def _rows_in_manifest(manifest: Manifest, name: str) -> pl.DataFrame:
-    """The rows of a part that lie in the manifest; none if it has none."""
+    """The rows of a part that are in the manifest; empty if none are."""
     if name in manifest.rows:
         return pl.read_ipc_stream(base64.b64decode(manifest.rows[name]))
     return pl.DataFrame(schema=PROBLEM_SCHEMA if name == "problems" else None)

@@ -1,4 +1,4 @@
-"""Tags: the names of versions, as the `tags` table has them.
+"""Tags: names of versions, read from the `tags` table.
 
 A checkpoint names a version for people; a pin is an inference set's, and is
 called `inference_sets/<name>`. Plain engines read the table as it is:
@@ -16,10 +16,10 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.storage import collect
 
 CHECKPOINT: Final = "checkpoint"
-"""The kind of tags that people make."""
+"""Tags that people make."""
 
 PIN: Final = "pin"
-"""The kind of tags that hold the version of an inference set."""
+"""Tags that hold the version which an inference set is bound to."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _RESERVED: Final = "latest"
@@ -49,7 +49,7 @@ def tags_at(collection: Collection, version: int) -> pl.DataFrame:
 
 
 def pin_name(inference_set: str) -> str:
-    """What the pin of an inference set is called; no checkpoint can be called so.
+    """The tag name of an inference set's pin; the slash keeps checkpoints apart from it.
 
     >>> pin_name("model_a")
     'inference_sets/model_a'
@@ -60,12 +60,12 @@ def pin_name(inference_set: str) -> str:
 def pin_row(collection: Collection, inference_set: str) -> dict[str, Any] | None:
     """The row of a pin in its dataset's tags; None if it is not taken yet."""
     rows = tags_at(collection, collection.head().version)
-    found = rows.filter(name=pin_name(inference_set), kind=PIN)
-    return found.row(0, named=True) if found.height else None
+    pins = rows.filter(name=pin_name(inference_set), kind=PIN)
+    return pins.row(0, named=True) if pins.height else None
 
 
 def checkpoint_row(collection: Collection, name: str) -> dict[str, Any] | None:
-    """The row of a checkpoint, archived ones too; None if there is no such."""
+    """The row of a checkpoint, archived or not; None if there is none of that name."""
     rows = tags_at(collection, collection.head().version)
-    found = rows.filter(name=name, kind=CHECKPOINT)
-    return found.row(0, named=True) if found.height else None
+    checkpoints = rows.filter(name=name, kind=CHECKPOINT)
+    return checkpoints.row(0, named=True) if checkpoints.height else None
