@@ -31,7 +31,8 @@ from lakehouse.formats import Export
 from lakehouse.model.class_map import ClassMap, LabelClass
 from lakehouse.segments import Segment
 from lakehouse.transactions import Garbage
-from lakehouse.uploads.draft import Draft, Import
+from lakehouse.uploads.draft import Draft
+from lakehouse.uploads.imports import Import
 from lakehouse.uploads.upload import Upload
 from lakehouse.verify import Verification
 from lakehouse.versions import Diff

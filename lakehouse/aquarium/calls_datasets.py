@@ -40,7 +40,8 @@ from lakehouse.aquarium.values import (
 from lakehouse.catalog.dataset import Dataset
 from lakehouse.catalog.lake import Lake
 from lakehouse.catalog.project import Project
-from lakehouse.catalog.versioned import Mode, Registered
+from lakehouse.catalog.registry import Mode
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import NotFoundError, Problem, WaitTimeoutError
 from lakehouse.model.contracts import INFERENCE_SET
 from lakehouse.model.ids import check_name
@@ -97,7 +98,7 @@ def is_dataset_processed(dataset: Dataset) -> bool:
     return dataset.is_ready and not dataset.is_processing
 
 
-def process_state(target: Registered) -> tuple[str, float]:
+def process_state(target: Versioned) -> tuple[str, float]:
     """How the newest upload stands in the client's words, and how many are settled."""
     if not target.is_ready:
         return "PENDING", 0.0
@@ -113,7 +114,7 @@ def process_state(target: Registered) -> tuple[str, float]:
     return state, 100.0 * (uploads.height - waiting) / uploads.height
 
 
-def error_logs(target: Registered) -> list[dict[str, Any]]:
+def error_logs(target: Versioned) -> list[dict[str, Any]]:
     """Every problem of every upload, with the keys of the service's logs."""
     collection = collection_of(target)
     version = collection.head().version
@@ -365,7 +366,7 @@ def active_project(lake: Lake, project_id: str) -> Project:
 
 
 def known_frames(
-    target: Registered, frame_ids: list[str]
+    target: Versioned, frame_ids: list[str]
 ) -> tuple[set[str], list[Problem]]:
     """Those of the ids that exist, and a warning for each that does not.
 
@@ -397,7 +398,7 @@ def known_frames(
 
 
 def submit(
-    target: Registered, operations: Operations, upload_version: str | None = None
+    target: Versioned, operations: Operations, upload_version: str | None = None
 ) -> Upload:
     """Send operations as one upload, and print how it went."""
     named = {} if upload_version is None else {"upload_version": upload_version}

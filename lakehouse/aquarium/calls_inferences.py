@@ -33,7 +33,7 @@ from lakehouse.catalog.dataset import Dataset
 from lakehouse.catalog.inference_set import InferenceSet
 from lakehouse.catalog.lake import Lake
 from lakehouse.catalog.project import Project
-from lakehouse.catalog.versioned import Mode
+from lakehouse.catalog.registry import Mode
 from lakehouse.errors import NotFoundError
 from lakehouse.model.contracts import INFERENCE_SET
 from lakehouse.model.ids import check_name

@@ -45,7 +45,7 @@ from lakehouse.aquarium.issues import IssueManager, WorkQueueManager
 from lakehouse.aquarium.metrics_manager import MetricsManager
 from lakehouse.aquarium.values import checked_external, refused
 from lakehouse.catalog.lake import Lake
-from lakehouse.catalog.versioned import Mode
+from lakehouse.catalog.registry import Mode
 from lakehouse.uploads.upload import Upload
 
 

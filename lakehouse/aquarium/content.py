@@ -18,7 +18,8 @@ from lakehouse.aquarium.values import refused
 from lakehouse.catalog.dataset import Dataset
 from lakehouse.catalog.inference_set import InferenceSet
 from lakehouse.catalog.project import Project
-from lakehouse.catalog.versioned import Mode, Registered
+from lakehouse.catalog.registry import Mode
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import InvalidInputError, NotFoundError, Problem
 from lakehouse.model.labels import MASK_CLASS
 from lakehouse.versions.snapshot import collection_of
@@ -135,7 +136,7 @@ def models_of(frames: Iterable[BaseFrame]) -> Models:
     )
 
 
-def require_models(target: Registered, models: Models) -> None:
+def require_models(target: Versioned, models: Models) -> None:
     """Check that vectors are of the model that the dataset's are.
 
     Raises:
@@ -209,7 +210,7 @@ def _require_classes(frames: Iterable[BaseFrame], project: Project) -> None:
     )
 
 
-def require_open(target: Registered, mode: Mode = "STREAMING") -> None:
+def require_open(target: Versioned, mode: Mode = "STREAMING") -> None:
     """Check that frames may be sent to a dataset or set that is there.
 
     Raises:

@@ -23,7 +23,8 @@ from lakehouse.aquarium.sending import Rows
 from lakehouse.aquarium.values import refused
 from lakehouse.aquarium.wire import Vector, add_rows
 from lakehouse.catalog.project import Project
-from lakehouse.catalog.versioned import Mode, Registered
+from lakehouse.catalog.registry import Mode
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import NotFoundError
 from lakehouse.model.contracts import DATASET, INFERENCE_SET, Layout
 from lakehouse.model.operations import Operations
@@ -121,7 +122,7 @@ def _require_datasets(project: Project, listed: Sequence[_Submission]) -> None:
         known.add(one.dataset)
 
 
-def _target(project: Project, one: _Request) -> Registered:
+def _target(project: Project, one: _Request) -> Versioned:
     """What a submission goes to, made if it is not there."""
     if one.inference_set is None:
         return project.create_dataset(one.dataset, mode=one.mode, exist_ok=True)

@@ -20,9 +20,6 @@ from lakehouse.errors import AlreadyExistsError, WaitTimeoutError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.single_table import SingleTable, changed_row
 
-MUTABLE: Final = "MUTABLE_"
-"""What the name of a BATCH dataset's mutable clone begins with."""
-
 DatasetT = TypeVar("DatasetT")
 
 CloneStatus = Literal["PENDING", "DONE", "FAILED"]
@@ -38,7 +35,7 @@ class Clone(Generic[DatasetT]):
         name: str,
         target: Collection,
         opened: Callable[[], DatasetT],
-        work: Future[None] | None,
+        work: Future[object] | None,
     ) -> None:
         self.name = name
         self._target = target

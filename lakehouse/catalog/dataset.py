@@ -1,30 +1,29 @@
 """A dataset: frames and labels under one ledger.
 
-What it takes in, it takes in as uploads: see `Writable`. Every read starts at a
-version: `latest()` or `at(ref)`. Checkpoints name its versions, clones copy it, and
-inference sets are pinned to it.
+Rows come in as uploads. Every read starts at a version: `latest()` or `at(ref)`, which
+stand in `Versioned` with all that a dataset and an inference set have in common.
+Checkpoints name its versions, clones copy it, and inference sets are pinned to it.
 """
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 import polars as pl
 
-from lakehouse.catalog.clone import MUTABLE, Clone, register_clone
+from lakehouse.catalog.clone import Clone, register_clone
 from lakehouse.catalog.evaluation import Goal
 from lakehouse.catalog.inference_set import InferenceSet
+from lakehouse.catalog.registry import MUTABLE_PREFIX, Mode, RegistryRow, check_mode
 from lakehouse.catalog.settings import Settings
-from lakehouse.catalog.versioned import Mode, Registered, check_mode
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import AlreadyExistsError, InvalidInputError
-from lakehouse.formats import FormatName, Losses, read_files
+from lakehouse.formats import FormatName
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.single_table import SingleTable, pick, register
 from lakehouse.model.contracts import INFERENCE_SET
 from lakehouse.model.ids import check_name
-from lakehouse.model.labels import MASK_CLASS
 from lakehouse.model.metadata import metadata_columns
 from lakehouse.model.operations import Operations
 from lakehouse.similarity.splits import splits_of
@@ -38,10 +37,10 @@ from lakehouse.types import (
     SourceLike,
     TableLike,
     VersionLike,
-    silent,
 )
 from lakehouse.uploads import Load, LoadOptions, run_load
-from lakehouse.uploads.draft import Draft, Import, class_names
+from lakehouse.uploads.draft import Draft, IfExists, Nulls
+from lakehouse.uploads.imports import AddClasses, Import, run_import
 from lakehouse.uploads.submit import SubmitOptions
 from lakehouse.uploads.upload import Upload
 from lakehouse.versions.checkpoints import (
@@ -52,34 +51,29 @@ from lakehouse.versions.checkpoints import (
 )
 from lakehouse.versions.resolve import resolve
 
-IfExists = Literal["replace", "reject", "skip"]
-Nulls = Literal["keep", "clear"]
-AddClasses = Callable[[Sequence[str]], list[str]]
-"""Appends classes to the project's; the names of those that were not there."""
 
-
-class Writable(Registered):
-    """Takes frames and labels in; `Dataset` is the one that does.
-
-    Args:
-        name: The dataset's.
-        collection: Its tables.
-        registry: Where its project lists it.
-        settings: What the connection hands down.
-        add_classes: Appends classes to the project's, for imports that ask for it.
-    """
+class Dataset(Versioned):
+    """Frames and labels with a history. Made by `project.dataset()`."""
 
     def __init__(
         self,
+        project: str,
         name: str,
         collection: Collection,
         registry: SingleTable,
         settings: Settings,
         *,
+        goal: Goal | None = None,
         add_classes: AddClasses | None = None,
     ) -> None:
-        super().__init__(name, collection, registry, settings)
+        row = RegistryRow(registry, "dataset", name)
+        super().__init__(name, collection, row, settings)
+        self.project_name = project
+        self._registry = registry
+        self._goal = goal
         self._add_classes = add_classes
+
+    # -------------------------------- WRITING ------------------------------- #
 
     def add(
         self,
@@ -325,46 +319,16 @@ class Writable(Registered):
         >>> dataset.import_from(folder, "csv")
         <Import csv: 1 frames, 0 labels, DONE; nothing lost>
         """
-        losses, progress = Losses(), options.get("progress", silent)
-        content = read_files(
-            Path(path),
-            format_name=format,
+        return run_import(
+            path,
+            format,
             images=images,
-            losses=losses,
-            progress=progress,
+            if_exists=if_exists,
+            add_classes=self._add_classes if add_classes else None,
+            check=lambda: self._require_writable(options.get("upload_id")),
+            submit=self.submit,
+            options=options,
         )
-        progress("rows", 0, 1)
-        draft = Draft()
-        draft.add(content.frames, content.labels, if_exists=if_exists)
-        operations = draft.operations()
-        self._require_writable(options.get("upload_id"))
-        added: list[str] = []
-        if add_classes and self._add_classes is not None:
-            named = [
-                name for name in class_names(operations, content) if name != MASK_CLASS
-            ]
-            added = self._add_classes(named)
-        upload = self.submit(operations, **options)
-        return Import(format, Path(path), upload, tuple(added), losses.to_frame())
-
-
-class Dataset(Writable):
-    """Frames and labels with a history. Made by `project.dataset()`."""
-
-    def __init__(
-        self,
-        project: str,
-        name: str,
-        collection: Collection,
-        registry: SingleTable,
-        settings: Settings,
-        *,
-        goal: Goal | None = None,
-        add_classes: AddClasses | None = None,
-    ) -> None:
-        super().__init__(name, collection, registry, settings, add_classes=add_classes)
-        self.project_name = project
-        self._goal = goal
 
     # ------------------------------ CHECKPOINTS ----------------------------- #
 
@@ -467,10 +431,11 @@ class Dataset(Writable):
         )
         work = None
         if self._settings.inline:
-            # Of their own, since another thread reads and writes them.
+            # Collections of their own, since another thread reads and writes them:
+            # what a collection has cached is not shared between threads.
             source, made = self._collection.twin(), self._sibling_collection(name)
             author = self._settings.author
-            work = later(lambda: _cloned(source, made, version, author))
+            work = later(lambda: clone_content(source, made, version, author=author))
         return Clone(name, target, lambda: self._sibling(name), work)
 
     def clone_as_mutable(self, *, exist_ok: bool = False) -> "Clone[Dataset]":
@@ -489,7 +454,7 @@ class Dataset(Writable):
                 "by dataset.clone(name).",
                 kind="dataset.mutable",
             )
-        return self.clone(f"{MUTABLE}{self.name}", exist_ok=exist_ok)
+        return self.clone(f"{MUTABLE_PREFIX}{self.name}", exist_ok=exist_ok)
 
     def finish_clone(self) -> bool:
         """Go on with a clone that was cut short; False if there is nothing to do.
@@ -497,7 +462,7 @@ class Dataset(Writable):
         Raises:
             StorageError: If the store failed; the same call goes on.
         """
-        row = self._row()
+        row = self._registry_row.read()
         if not row["clone_of"] or self._collection.ledger.head() is not None:
             return False
         source = self._sibling_collection(row["clone_of"])
@@ -635,24 +600,6 @@ class Dataset(Writable):
 
     # ------------------------------ THE DATASET ----------------------------- #
 
-    @property
-    def _kind(self) -> str:
-        return "dataset"
-
-    @property
-    def _way_out(self) -> str:
-        clone = self.clone_name
-        if clone is not None:
-            return f"Its mutable clone is {clone!r}."
-        return (
-            f"dataset.clone_as_mutable() makes {MUTABLE + self.name!r}, which takes "
-            "changes; or load a new one."
-        )
-
-    @property
-    def _key(self) -> str:
-        return self.name
-
     def __repr__(self) -> str:
         if not self.is_ready:
             return f"<Dataset {self.project_name}/{self.name}: being cloned>"
@@ -661,9 +608,3 @@ class Dataset(Writable):
             f"<Dataset {self.project_name}/{self.name} version {latest.version}: "
             f"{latest.rows['frames']} frames, {latest.rows['labels']} labels>"
         )
-
-
-def _cloned(
-    source: Collection, target: Collection, version: int, author: str | None
-) -> None:
-    clone_content(source, target, version, author=author)

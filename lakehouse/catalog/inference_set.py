@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, Unpack
 import polars as pl
 
 from lakehouse.catalog.evaluation import Goal, MetricOptions, Question, measure
+from lakehouse.catalog.registry import RegistryRow
 from lakehouse.catalog.settings import Settings
-from lakehouse.catalog.versioned import Registered
+from lakehouse.catalog.versioned import Versioned
 from lakehouse.errors import ConflictError, InvalidInputError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.single_table import SingleTable
@@ -25,13 +26,11 @@ from lakehouse.segments import Segment
 from lakehouse.transactions.tags import move_pin, settle_pin
 from lakehouse.types import FrameLike, LabelLike, SourceLike, TableLike, VersionLike
 from lakehouse.uploads import Load, LoadOptions, run_load
-from lakehouse.uploads.draft import Draft
+from lakehouse.uploads.draft import Draft, Nulls
 from lakehouse.uploads.submit import SubmitOptions
 from lakehouse.uploads.upload import Upload
 from lakehouse.versions.resolve import resolve
 from lakehouse.versions.snapshot import Snapshot, snapshot_at
-
-Nulls = Literal["keep", "clear"]
 
 _FIGURE: Final = pl.Struct(
     {"metric": pl.String(), "before": pl.Float64(), "after": pl.Float64()}
@@ -77,7 +76,7 @@ class InferenceDraft(Draft):
         self.add(rest)
 
 
-class InferenceSet(Registered):
+class InferenceSet(Versioned):
     """Inferences with a history and a pin. Made by `dataset.inference_set()`."""
 
     def __init__(
@@ -90,7 +89,9 @@ class InferenceSet(Registered):
         *,
         goal: Goal | None = None,
     ) -> None:
-        super().__init__(name, collection, registry, settings)
+        key = f"{base.path.rpartition('/')[2]}/{name}"
+        row = RegistryRow(registry, "inference_set", key)
+        super().__init__(name, collection, row, settings)
         collection.base = base
         self._base = base
         self._goal = goal or Goal()
@@ -339,7 +340,7 @@ class InferenceSet(Registered):
         return found
 
     def _pin_row(self) -> dict[str, Any] | None:
-        waits_for = json.loads(self._row()["awaits"] or "[]")
+        waits_for = json.loads(self._registry_row.read()["awaits"] or "[]")
         return settle_pin(self._base, self.name, waits_for, self._settings.author)
 
     def _require_pin(self) -> int:
@@ -355,18 +356,10 @@ class InferenceSet(Registered):
 
     # -------------------------------- THE SET ------------------------------- #
 
-    @property
-    def _kind(self) -> str:
-        return "inference_set"
-
-    @property
-    def _key(self) -> str:
-        return f"{self._base.path.rpartition('/')[2]}/{self.name}"
-
     def __repr__(self) -> str:
         latest = self._collection.latest()
         pinned = "not pinned yet" if self.pin is None else f"pinned to {self.pin}"
         return (
-            f"<InferenceSet {self._key} version {latest.version}, {pinned}: "
+            f"<InferenceSet {self._registry_row.key} version {latest.version}, {pinned}: "
             f"{latest.rows['frames']} frames, {latest.rows['labels']} inferences>"
         )

@@ -9,8 +9,8 @@ import polars as pl
 from lakehouse.catalog.dataset import Dataset
 from lakehouse.catalog.evaluation import Goal
 from lakehouse.catalog.inference_set import InferenceSet
+from lakehouse.catalog.registry import Mode, check_mode
 from lakehouse.catalog.settings import Settings
-from lakehouse.catalog.versioned import Mode, check_mode
 from lakehouse.errors import AlreadyExistsError, ArchivedError, NotFoundError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.single_table import SingleTable, changed_row, pick, register

@@ -1,23 +1,21 @@
-"""What has versions: submitting, reading, history and upkeep of one collection.
+"""The base of datasets and inference sets: a named collection with a history.
 
-The part that datasets and inference sets have in common. Every write ends in
-`submit`, the one way in; every read starts at a version: `latest()` or `at(ref)`.
+Every write ends in `submit`; every read starts at a version, `latest()` or `at(ref)`.
+Methods delegate: uploads are in `uploads`, reading and comparing in `versions`,
+merging, undoing and upkeep in `transactions`.
 """
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
+from lakehouse.catalog.registry import Mode, RegistryRow
 from lakehouse.catalog.settings import Settings
-from lakehouse.errors import ArchivedError, ConflictError, InvalidInputError
-from lakehouse.ledger.change_log import upload_versions
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.settled import unsettled
-from lakehouse.ledger.single_table import SingleTable, changed_row, pick
 from lakehouse.model.operations import Operations
 from lakehouse.transactions import (
     Compaction,
@@ -35,27 +33,28 @@ from lakehouse.uploads.upload import Upload, settled_change
 from lakehouse.verify import Verification, verify
 from lakehouse.versions import Diff, diff_between
 from lakehouse.versions.bisect import Bisection, bisect
-from lakehouse.versions.history import frame_history
+from lakehouse.versions.history import changes_after, frame_history
 from lakehouse.versions.resolve import resolve, versions_table
 from lakehouse.versions.snapshot import Snapshot, snapshot_at
 
 
-class Versioned(ABC):
-    """A named collection with a history."""
+class Versioned:
+    """A named collection with a history: a dataset or an inference set.
 
-    def __init__(self, name: str, collection: Collection, settings: Settings) -> None:
+    Args:
+        name: Its name, unique in its project or dataset.
+        collection: Its tables and its ledger.
+        row: Its row in the registry of the project.
+        settings: The choices of the connection.
+    """
+
+    def __init__(
+        self, name: str, collection: Collection, row: RegistryRow, settings: Settings
+    ) -> None:
         self.name = name
         self._collection = collection
+        self._registry_row = row
         self._settings = settings
-
-    @property
-    @abstractmethod
-    def mode(self) -> str:
-        """STREAMING, or BATCH."""
-
-    @abstractmethod
-    def _require_writable(self, upload_id: str | None) -> None:
-        """Refuse a write that must not be."""
 
     # -------------------------------- WRITING ------------------------------- #
 
@@ -197,13 +196,7 @@ class Versioned(ABC):
                 that a clone began with, at version 0.
             table: Whose change log.
         """
-        head = self._collection.head().version
-        return (
-            self._collection.scan(f"{table}_changes", head)
-            .join(upload_versions(self._collection), on="upload_id", how="inner")
-            .filter(pl.col("version") > after)
-            .drop("row_hash")
-        )
+        return changes_after(self._collection, after, table)
 
     def bisect(
         self,
@@ -454,142 +447,77 @@ class Versioned(ABC):
         waiting = unsettled(self._collection, self._collection.head().version)
         return any(map(self._collection.staging.is_acknowledged, waiting))
 
-
-Mode = Literal["STREAMING", "BATCH"]
-"""STREAMING collections change for ever; a BATCH one is loaded once, whole."""
-
-
-def check_mode(mode: str) -> None:
-    """Refuse what is no mode.
-
-    Raises:
-        InvalidInputError: If it is neither STREAMING nor BATCH.
-    """
-    if mode not in {"STREAMING", "BATCH"}:
-        raise InvalidInputError(
-            f"mode is 'STREAMING' or 'BATCH', not {mode!r}.", kind="dataset.mode"
-        )
-
-
-class Registered(Versioned):
-    """A collection with a row in the registry of its project."""
-
-    def __init__(
-        self,
-        name: str,
-        collection: Collection,
-        registry: SingleTable,
-        settings: Settings,
-    ) -> None:
-        super().__init__(name, collection, settings)
-        self._registry = registry
+    # ----------------------------- REGISTRY ROW ----------------------------- #
 
     @property
-    @abstractmethod
-    def _kind(self) -> str:
-        """`dataset` or `inference_set`."""
-
-    @property
-    @abstractmethod
-    def _key(self) -> str:
-        """The name of its row."""
-
-    @property
-    def mode(self) -> str:
+    def mode(self) -> Mode:
         """STREAMING, or BATCH."""
-        return str(self._row()["mode"])
+        mode: Mode = self._registry_row.read()["mode"]
+        return mode
+
+    @property
+    def is_mutable(self) -> bool:
+        """Whether it takes changes at any time; a BATCH one takes a single load."""
+        return self.mode != "BATCH"
 
     @property
     def is_archived(self) -> bool:
-        """Whether it is archived: readable, and not written."""
-        return bool(self._row()["archived"])
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """Its own metadata."""
-        found: dict[str, Any] = json.loads(self._row()["metadata"] or "{}")
-        return found
-
-    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Replace its own metadata by anything JSON can hold."""
-        self._update({"metadata": json.dumps(dict(metadata))})
+        """Whether it is archived: it can be read, and not written."""
+        return bool(self._registry_row.read()["archived"])
 
     @property
     def is_ready(self) -> bool:
         """Whether it can be read; a clone cannot until its files are there."""
-        return not self._row()["clone_of"] or self._collection.ledger.head() is not None
+        clone_of = self._registry_row.read()["clone_of"]
+        return not clone_of or self._collection.ledger.head() is not None
 
     @property
     def clone_of(self) -> str | None:
         """The dataset that it was cloned from."""
-        found: str | None = self._row()["clone_of"]
-        return found
+        source: str | None = self._registry_row.read()["clone_of"]
+        return source
 
     @property
     def clone_name(self) -> str | None:
         """The newest dataset that was cloned from it."""
-        found: str | None = self._row()["clone"]
-        return found
+        clone: str | None = self._registry_row.read()["clone"]
+        return clone
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the dataset or inference set as a whole."""
+        metadata: dict[str, Any] = json.loads(
+            self._registry_row.read()["metadata"] or "{}"
+        )
+        return metadata
+
+    def set_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace the metadata by anything JSON can hold."""
+        self._registry_row.update({"metadata": json.dumps(dict(metadata))})
 
     def archive(self, *, archived: bool = True) -> None:
         """Hide it from lists and refuse writes to it, or undo that."""
-        self._update({"archived": archived})
-
-    def _require_writable(self, upload_id: str | None) -> None:
-        self.require_active()
-        if self.is_mutable:
-            return
-        loaded = self._loaded_by()
-        # The very same upload may be sent again: it is the one that is there.
-        if loaded and upload_id not in loaded:
-            raise InvalidInputError(
-                f"The {self._what} {self.name!r} is a BATCH {self._what} and was loaded "
-                f"already, by upload {loaded[0]}: it does not change any more. {self._way_out}",
-                kind=f"{self._kind}.immutable",
-            )
-
-    @property
-    def is_mutable(self) -> bool:
-        """Whether it takes changes for ever; a BATCH one is loaded once, whole."""
-        return self.mode != "BATCH"
-
-    @property
-    def _way_out(self) -> str:
-        """What to do where a BATCH collection takes no more."""
-        return 'Load a new one, or create one with mode="STREAMING".'
-
-    def _loaded_by(self) -> list[str]:
-        """The uploads that loaded a BATCH collection, or are about to."""
-        rows = self.uploads().filter(pl.col("status") != "FAILED")
-        return rows.get_column("upload_id").to_list()
-
-    @property
-    def _what(self) -> str:
-        return self._kind.replace("_", " ")
+        self._registry_row.update({"archived": archived})
 
     def require_active(self) -> None:
         """Check that it may be written.
 
         Raises:
             ArchivedError: If it is archived.
+            ConflictError: If it is a clone that cannot be read yet.
         """
         if self.is_archived:
-            raise ArchivedError(
-                f"The {self._what} {self.name!r} is archived. Undo it with its "
-                "archive(archived=False).",
-                kind=f"{self._kind}.archived",
-            )
+            raise self._registry_row.archived_error(self.name)
         if not self.is_ready:
-            raise ConflictError(
-                f"The {self._what} {self.name!r} is still being cloned. Wait until "
-                "is_ready; project.finish_clones() goes on with it.",
-                kind=f"{self._kind}.cloning",
-            )
+            raise self._registry_row.cloning_error(self.name)
 
-    def _row(self) -> dict[str, Any]:
-        return pick(self._registry.rows(), self._kind, self._key)
-
-    def _update(self, fields: dict[str, Any]) -> None:
-        self._registry.update(
-            lambda rows: changed_row(rows, self._kind, self._key, lambda _: fields)
-        )
+    def _require_writable(self, upload_id: str | None) -> None:
+        """Refuse writes to what is archived, being cloned, or BATCH and loaded."""
+        self.require_active()
+        if self.is_mutable:
+            return
+        uploads = self.uploads().filter(pl.col("status") != "FAILED")
+        loaded_by = uploads.get_column("upload_id").to_list()
+        # The same upload may be sent again, as a caller does who lost the answer.
+        if loaded_by and upload_id not in loaded_by:
+            raise self._registry_row.immutable_error(self.name, loaded_by[0])

@@ -6,7 +6,7 @@ import polars as pl
 import typer
 
 import lakehouse
-from lakehouse.catalog.versioned import Mode
+from lakehouse.catalog.registry import Mode
 from lakehouse.cli.app import (
     DatasetTarget,
     DatasetVersionTarget,

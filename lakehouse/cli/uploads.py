@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import polars as pl
 import typer
 
-from lakehouse.catalog.versioned import Mode
+from lakehouse.catalog.registry import Mode
 from lakehouse.cli.app import (
     CollectionTarget,
     DatasetTarget,

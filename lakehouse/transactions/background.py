@@ -52,7 +52,7 @@ def index_later(collection: Collection) -> None:
         _start(_index, collection)
 
 
-def later(work: Callable[[], None]) -> Future[None]:
+def later(work: Callable[[], object]) -> Future[object]:
     """Do something behind the caller's back; the future tells how it went."""
     return _executor().submit(work)
 

@@ -11,9 +11,11 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.errors import NotFoundError
+from lakehouse.ledger.change_log import upload_versions
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.storage import collect, collect_all
+from lakehouse.types import LiveTable
 
 _TEXT: Final = pl.String()
 
@@ -77,6 +79,19 @@ def frame_history(
         key=lambda row: (row["version"], order[row["table"]], row["label_id"] or "")
     )
     return pl.DataFrame(told, schema=HISTORY_SCHEMA)
+
+
+def changes_after(
+    collection: Collection, version: int, table: LiveTable
+) -> pl.LazyFrame:
+    """The change log of a table: the rows that later versions wrote, with `version`."""
+    head = collection.head().version
+    return (
+        collection.scan(f"{table}_changes", head)
+        .join(upload_versions(collection), on="upload_id", how="inner")
+        .filter(pl.col("version") > version)
+        .drop("row_hash")
+    )
 
 
 def _changes_of(
