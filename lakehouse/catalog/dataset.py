@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import polars as pl
 
 from lakehouse.catalog.clone import Clone, register_clone
-from lakehouse.catalog.evaluation import Goal
+from lakehouse.catalog.evaluation import TaskSpec
 from lakehouse.catalog.inference_set import InferenceSet
 from lakehouse.catalog.registry import MUTABLE_PREFIX, Mode, RegistryRow, check_mode
 from lakehouse.catalog.settings import Settings
@@ -63,14 +63,14 @@ class Dataset(Versioned):
         registry: SingleTable,
         settings: Settings,
         *,
-        goal: Goal | None = None,
+        task_spec: TaskSpec | None = None,
         add_classes: AddClasses | None = None,
     ) -> None:
         row = RegistryRow(registry, "dataset", name)
         super().__init__(name, collection, row, settings)
         self.project_name = project
         self._registry = registry
-        self._goal = goal
+        self._task_spec = task_spec
         self._add_classes = add_classes
 
     # -------------------------------- WRITING ------------------------------- #
@@ -478,7 +478,7 @@ class Dataset(Versioned):
             self._sibling_collection(name),
             self._registry,
             self._settings,
-            goal=self._goal,
+            task_spec=self._task_spec,
             add_classes=self._add_classes,
         )
 
@@ -567,7 +567,7 @@ class Dataset(Versioned):
             self._collection,
             self._registry,
             self._settings,
-            goal=self._goal,
+            task_spec=self._task_spec,
         )
 
     def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:

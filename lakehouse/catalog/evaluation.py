@@ -1,9 +1,8 @@
-"""Measuring: an inference set's version against a dataset's, kept by what it follows from.
+"""The metrics of an inference set's version against a dataset's, cached by content.
 
-Metrics are a pure function of both contents, the class map and the parameters.
-Their hash is the key of a small table, so nothing is evaluated twice, by
-whomever. The table may be emptied at any time, and is not written where that is
-not allowed.
+Metrics are a pure function of both contents, the class map and the parameters. The
+hash of these is the key of a small table, so nobody evaluates the same thing twice.
+The table may be emptied at any time, and stays as it is where writing is not allowed.
 """
 
 import hashlib
@@ -23,13 +22,15 @@ from lakehouse.storage import collect
 from lakehouse.storage.media import Media
 from lakehouse.versions.snapshot import Snapshot, collection_of
 
-_WAY: Final = 1
-"""Raised when figures are computed otherwise, so that none computed before is used."""
-_MOST_KEPT: Final = 500
+ALGORITHM_VERSION: Final = 1
+"""Raised when figures are computed in another way: cached ones are then not used."""
+
+_CACHED_ROWS: Final = 500
+"""Rows of the cache; it is one file, read and written whole by each evaluation."""
 
 
 class MetricOptions(TypedDict, total=False):
-    """What figures depend on besides the rows; `evaluate` tells their meaning."""
+    """What figures depend on besides the rows; `lakehouse.metrics.evaluate` explains."""
 
     max_detections: int
     geometry: Literal["box", "polygon"] | None
@@ -37,91 +38,101 @@ class MetricOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """What a project's models are asked to do."""
+class TaskSpec:
+    """The task of a project's models."""
 
     task: str | None = None
     negative_class: str | None = None
-    """Of BINARY_CLASSIFICATION: the class of what no inference says."""
+    """Of BINARY_CLASSIFICATION: the class of frames without an inference."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of an inference set, but for its rows."""
+class Parameters:
+    """The parameters of an evaluation; the rows are given beside."""
 
-    goal: Goal
+    task_spec: TaskSpec
     iou: float
     confidence: float
     over: Literal["seen", "all"]
     options: MetricOptions
     frame_ids: tuple[str, ...] | None = None
-    """Only these frames count, where they are named."""
+    """The frames that count; None for all."""
 
 
 def measure(
-    truth: Snapshot, mine: Snapshot, question: Question, kept: SingleTable | None
+    truth: Snapshot,
+    predictions: Snapshot,
+    parameters: Parameters,
+    cache: SingleTable | None,
 ) -> Metrics:
     """The metrics of one version against another.
 
     Args:
         truth: The dataset's version.
-        mine: The inference set's.
-        question: The parameters.
-        kept: The table of what was evaluated before; None evaluates anew.
+        predictions: The inference set's.
+        parameters: What figures depend on besides the rows.
+        cache: The table of earlier evaluations; None evaluates without it.
 
     Raises:
         InvalidInputError: If a parameter is out of range, or rows cannot be
-            evaluated; all faults are listed.
+            evaluated; all problems are listed.
     """
 
-    def anew() -> Metrics:
-        return _evaluated(truth, mine, question)
+    def compute() -> Metrics:
+        return _evaluate(truth, predictions, parameters)
 
-    if kept is None:
-        return anew()
-    key = _key(truth, mine, question)
-    found = kept.rows().filter(key=key)
-    if found.height:
-        return cached_metrics(json.loads(found["record"].item()), anew)
-    metrics = anew()
-    row = _row(key, truth, mine, metrics)
-    # Whoever may only read, or is always late, does without.
+    if cache is None:
+        return compute()
+    key = _cache_key(truth, predictions, parameters)
+    cached = cache.rows().filter(key=key)
+    if cached.height:
+        # Figures come from the row; what is not in it is computed when asked for.
+        return cached_metrics(json.loads(cached["record"].item()), compute)
+    metrics = compute()
+    row = _cache_row(key, truth, predictions, metrics)
+    # A reader without write access, or one that loses every race to write, goes on
+    # without the cache.
     with suppress(StorageError, ConflictError):
-        kept.update(_adding(row))
+        cache.update(_with_row(row))
     return metrics
 
 
-def _evaluated(truth: Snapshot, mine: Snapshot, question: Question) -> Metrics:
-    if question.frame_ids is not None:
-        among = pl.col("frame_id").is_in(pl.Series(question.frame_ids).implode())
-        truth, mine = truth.filter(among), mine.filter(among)
-    seen = collect(mine.frames().select("frame_id")).to_series()
+def _evaluate(
+    truth: Snapshot, predictions: Snapshot, parameters: Parameters
+) -> Metrics:
+    if parameters.frame_ids is not None:
+        chosen = pl.col("frame_id").is_in(pl.Series(parameters.frame_ids).implode())
+        truth, predictions = truth.filter(chosen), predictions.filter(chosen)
+    inferences = collection_of(predictions)
+    seen = collect(predictions.frames().select("frame_id")).to_series()
     source = {
-        "inference_set": collection_of(mine).path,
-        "inferences": mine.version,
+        "inference_set": inferences.path,
+        "inferences": predictions.version,
         "labels": truth.version,
     }
+    # An option given in the call takes the place of the project's.
     options: dict[str, Any] = {
-        "negative_class": question.goal.negative_class,
-        **question.options,
+        "negative_class": parameters.task_spec.negative_class,
+        **parameters.options,
     }
     return evaluate(
-        _with_masks_placed(truth.labels(), collection_of(truth).media),
-        _with_masks_placed(mine.inferences(), collection_of(mine).media),
+        _with_mask_urls(truth.labels(), collection_of(truth).media),
+        _with_mask_urls(predictions.inferences(), inferences.media),
         truth.frames(),
-        task=question.goal.task,  # type: ignore[arg-type]
-        iou=question.iou,
-        confidence=question.confidence,
+        task=parameters.task_spec.task,  # type: ignore[arg-type]
+        iou=parameters.iou,
+        confidence=parameters.confidence,
         seen=seen.to_list(),
-        over=question.over,
-        classes=collection_of(mine).classes(),
+        over=parameters.over,
+        # Of now, not of the version: a renamed class counts under its new name.
+        classes=inferences.classes(),
         source=source,
         **options,
     )
 
 
-def _with_masks_placed(rows: pl.LazyFrame, media: Media) -> pl.LazyFrame:
-    """Rows whose masks are named by where they are."""
+def _with_mask_urls(rows: pl.LazyFrame, media: Media) -> pl.LazyFrame:
+    """Rows whose relative mask names are made URLs below the media root."""
     if media.root is None:
         return rows
     name = pl.col("mask_url")
@@ -132,25 +143,31 @@ def _with_masks_placed(rows: pl.LazyFrame, media: Media) -> pl.LazyFrame:
     )
 
 
-def _key(truth: Snapshot, mine: Snapshot, question: Question) -> str:
-    """Equal for equal contents, class maps and parameters."""
-    told = {
-        "way": _WAY,
+def _cache_key(truth: Snapshot, predictions: Snapshot, parameters: Parameters) -> str:
+    """A hash that is equal for equal contents, class maps and parameters."""
+    question = asdict(parameters)
+    # Keys are hashes of these names, so the names stay: others would find nothing
+    # that was cached before.
+    question["goal"] = question.pop("task_spec")
+    content = {
+        "way": ALGORITHM_VERSION,
         "labels": [truth.version, truth.fingerprint],
-        "inferences": [mine.version, mine.fingerprint],
-        "classes": collection_of(mine).classes().to_json(),
-        "question": asdict(question),
+        "inferences": [predictions.version, predictions.fingerprint],
+        "classes": collection_of(predictions).classes().to_json(),
+        "question": question,
     }
-    text = json.dumps(told, sort_keys=True)
+    text = json.dumps(content, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _row(key: str, truth: Snapshot, mine: Snapshot, metrics: Metrics) -> dict[str, Any]:
+def _cache_row(
+    key: str, truth: Snapshot, predictions: Snapshot, metrics: Metrics
+) -> dict[str, Any]:
     record = record_of(metrics)
     return {
         "key": key,
         "labels_version": truth.version,
-        "inferences_version": mine.version,
+        "inferences_version": predictions.version,
         "task": metrics.task,
         "parameters": json.dumps(record["parameters"]),
         "figures": json.dumps(record["figures"]),
@@ -159,13 +176,13 @@ def _row(key: str, truth: Snapshot, mine: Snapshot, metrics: Metrics) -> dict[st
     }
 
 
-def _adding(row: dict[str, Any]) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """Adds a row, unless it is there; the oldest make room."""
+def _with_row(row: dict[str, Any]) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """A change that adds a row unless its key is there; the oldest rows make room."""
 
-    def add(rows: pl.DataFrame) -> pl.DataFrame:
+    def change(rows: pl.DataFrame) -> pl.DataFrame:
         if rows.filter(key=row["key"]).height:
             return rows
         added = pl.concat([rows, pl.DataFrame([row], schema=rows.schema)])
-        return added.sort("computed_at").tail(_MOST_KEPT)
+        return added.sort("computed_at").tail(_CACHED_ROWS)
 
-    return add
+    return change

@@ -1,8 +1,8 @@
-"""An inference set: what a model said of a dataset's frames, and a pin.
+"""An inference set: the inferences of a model on a dataset's frames, and a pin.
 
-It has versions, histories and uploads as a dataset has. It is measured against
-the version of the dataset that it is pinned to, which later changes of the
-dataset do not move.
+It has versions, histories and uploads as a dataset has. It is measured against the
+version of the dataset that it is pinned to; later changes of the dataset do not move
+the pin.
 """
 
 import json
@@ -12,7 +12,12 @@ from typing import Any, Final, Literal, Unpack
 
 import polars as pl
 
-from lakehouse.catalog.evaluation import Goal, MetricOptions, Question, measure
+from lakehouse.catalog.evaluation import (
+    MetricOptions,
+    Parameters,
+    TaskSpec,
+    measure,
+)
 from lakehouse.catalog.registry import RegistryRow
 from lakehouse.catalog.settings import Settings
 from lakehouse.catalog.versioned import Versioned
@@ -58,22 +63,26 @@ class InferenceDraft(Draft):
         inferences: LabelLike | None,
         frames: FrameLike | Sequence[str] | None = None,
     ) -> None:
-        """Add frames with their inferences, or replace frames wholly."""
+        """Add frames with their inferences, or replace frames with all they have."""
         if frames is not None:
             self.add(frames)
         if inferences is None:
             return
         self.upsert_labels(inferences)
-        *earlier, mine = self._parts
-        if not mine.labels.width:
+        # Every inference needs its frame: those that no call of this draft has named
+        # are added by their ids.
+        *earlier, last = self._parts
+        if not last.labels.width:
             return
-        given = [
-            part.frames.select("frame_id") for part in earlier if part.frames.width
-        ]
-        rest = mine.labels.select("frame_id").drop_nulls().unique(maintain_order=True)
-        for part in given:
-            rest = rest.join(part, on="frame_id", how="anti", maintain_order="left")
-        self.add(rest)
+        unnamed = last.labels.select("frame_id").drop_nulls()
+        unnamed = unnamed.unique(maintain_order=True)
+        for part in earlier:
+            if part.frames.width:
+                named = part.frames.select("frame_id")
+                unnamed = unnamed.join(
+                    named, on="frame_id", how="anti", maintain_order="left"
+                )
+        self.add(unnamed)
 
 
 class InferenceSet(Versioned):
@@ -87,15 +96,15 @@ class InferenceSet(Versioned):
         registry: SingleTable,
         settings: Settings,
         *,
-        goal: Goal | None = None,
+        task_spec: TaskSpec | None = None,
     ) -> None:
         key = f"{base.path.rpartition('/')[2]}/{name}"
         row = RegistryRow(registry, "inference_set", key)
         super().__init__(name, collection, row, settings)
         collection.base = base
         self._base = base
-        self._goal = goal or Goal()
-        self._kept = SingleTable(
+        self._task_spec = task_spec or TaskSpec()
+        self._metrics_cache = SingleTable(
             collection.store, f"{collection.path}/metrics", "metrics"
         )
 
@@ -107,7 +116,7 @@ class InferenceSet(Versioned):
         frames: FrameLike | Sequence[str] | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Add what a model said of frames, or replace it wholly.
+        """Add the inferences of a model on frames, or replace all that frames have.
 
         Args:
             inferences: Rows with `frame_id`, `label_id`, `class_name`, geometry and
@@ -135,19 +144,19 @@ class InferenceSet(Versioned):
         Args:
             inferences: A file, a folder or a pattern of Parquet, Arrow IPC, CSV or
                 JSON lines; or a LazyFrame.
-            frames: The same for frames, among them those of which nothing is said.
+            frames: The same for frames, those without an inference included.
             **options: As `dataset.load` takes them.
 
         Raises:
             InvalidInputError: As `dataset.load` does.
         """
 
-        def drafted(*tables: TableLike) -> Operations:
+        def draft_part(*tables: TableLike) -> Operations:
             draft = InferenceDraft()
             draft.add_inferences(*tables)
             return draft.operations()
 
-        return run_load(self, (inferences, frames), drafted, options)
+        return run_load(self, (inferences, frames), draft_part, options)
 
     def modify(
         self,
@@ -157,7 +166,7 @@ class InferenceSet(Versioned):
         nulls: Nulls = "keep",
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Merge the fields given into frames and inferences that are there.
+        """Merge the given fields into frames and inferences that exist.
 
         Raises:
             InvalidInputError: If the rows cannot be read. Nothing is written.
@@ -169,7 +178,7 @@ class InferenceSet(Versioned):
     def upsert_inferences(
         self, inferences: LabelLike, **options: Unpack[SubmitOptions]
     ) -> Upload:
-        """Create inferences, or replace those there wholly; others stay.
+        """Create inferences, or replace existing ones; all others stay.
 
         Raises:
             InvalidInputError: If the rows cannot be read. Nothing is written.
@@ -184,7 +193,7 @@ class InferenceSet(Versioned):
         inferences: LabelLike | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Take frames, or single inferences, out of the latest version.
+        """Remove frames, or single inferences, from the latest version.
 
         Raises:
             InvalidInputError: If the rows cannot be read. Nothing is written.
@@ -206,9 +215,9 @@ class InferenceSet(Versioned):
 
     @property
     def pin(self) -> int | None:
-        """The dataset's version that the set is measured against.
+        """The version of the dataset that the set is measured against.
 
-        None while uploads to the dataset that came before the set wait.
+        None while uploads to the dataset that came before the set wait to be merged.
         """
         row = self._pin_row()
         return None if row is None else int(row["version"])
@@ -216,7 +225,7 @@ class InferenceSet(Versioned):
     def repin(self, ref: VersionLike, *, message: str | None = None) -> int:
         """Measure the set against another version of the dataset, from now on.
 
-        What that does to the metrics is noted beside the move: see `pins`.
+        The change of the metrics is recorded with the move: see `pins`.
 
         Args:
             ref: A version of the dataset, as `dataset.at` takes it.
@@ -235,21 +244,22 @@ class InferenceSet(Versioned):
                 version,
                 author=self._settings.author,
                 message=message,
-                details={"metrics": self._moved(before, version)},
+                details={"metrics": self._changed_figures(before, version)},
             )
         return version
 
-    def _moved(self, before: int, after: int) -> list[dict[str, Any]]:
-        """The figures that another version of the labels changes."""
+    def _changed_figures(self, before: int, after: int) -> list[dict[str, Any]]:
+        """The figures that differ between two versions of the labels."""
         try:
             compared = self.metrics(at=before).compare(self.metrics(at=after))
         except InvalidInputError:
-            return []  # Rows that cannot be evaluated can be pinned elsewhere.
+            # A pin may be moved away from labels that cannot be evaluated.
+            return []
         figures = compared.summary().select("metric", before="this", after="other")
         return figures.filter(pl.col("before").ne_missing(pl.col("after"))).to_dicts()
 
     def pins(self) -> pl.DataFrame:
-        """Every move of the pin, and what it did to the metrics.
+        """Every move of the pin, with the change of the metrics.
 
         Returns:
             `from`, `to`, `at`, `author`, `message`, and `metrics`: of each figure
@@ -262,7 +272,7 @@ class InferenceSet(Versioned):
         )
 
     def ground_truth(self) -> Snapshot:
-        """The dataset at the pin: the labels that inferences are held against.
+        """The dataset at the pin: the labels that inferences are measured against.
 
         Raises:
             ConflictError: If the set is not pinned yet.
@@ -283,30 +293,31 @@ class InferenceSet(Versioned):
         cached: bool = True,
         **options: Unpack[MetricOptions],
     ) -> Metrics:
-        """How the inferences fare against the labels of the pinned version.
+        """The metrics of the inferences against the labels of the pinned version.
 
         A pure function of the pin, the set's version, the class map and the
-        parameters: what is done to the dataset later does not move it. It is
-        computed once, and kept.
+        parameters: later changes of the dataset do not move it. It is computed once,
+        and cached.
 
         Args:
             iou: The least overlap of a match.
-            confidence: Inferences below are left out.
-            at: Another version of the dataset, to ask what other labels would say;
-                the pin when left out.
+            confidence: Inferences with less confidence are left out.
+            at: Another version of the dataset to measure against; the pin when left
+                out.
             version: The version of this set.
-            frames: Whether frames count that the model has `seen`, or `all` of the
-                pin.
-            segment: Only frames that are elements of it, or that elements are on;
-                `segment.passes(metrics)` holds the figures against its thresholds.
-            cached: Whether metrics that were computed before will do.
+            frames: `seen` counts the frames that the set has, `all` those of the
+                dataset's version.
+            segment: Only frames that are elements of it, or that have elements on
+                them; `segment.passes(metrics)` compares the figures with its
+                thresholds.
+            cached: Use metrics that were computed before.
             **options: `max_detections`, `geometry` and `negative_class`, as
                 `lakehouse.metrics.evaluate` takes them.
 
         Raises:
             ConflictError: If the set is not pinned yet.
             InvalidInputError: If a parameter is out of range, rows cannot be
-                evaluated (all faults are listed), or the segment has no frames of
+                evaluated (all problems are listed), or the segment has no frames of
                 the dataset.
             NotFoundError: If there is no such version.
         """
@@ -315,14 +326,19 @@ class InferenceSet(Versioned):
         return measure(
             snapshot_at(self._base, truth),
             self.at(version),
-            Question(
-                self._goal, iou, confidence, frames, options, self._chosen(segment)
+            Parameters(
+                self._task_spec,
+                iou,
+                confidence,
+                frames,
+                options,
+                self._frames_in(segment),
             ),
-            self._kept if cached else None,
+            self._metrics_cache if cached else None,
         )
 
-    def _chosen(self, segment: Segment | None) -> tuple[str, ...] | None:
-        """The frames of a segment that are of this dataset.
+    def _frames_in(self, segment: Segment | None) -> tuple[str, ...] | None:
+        """The frames of a segment that belong to the dataset of this set.
 
         Raises:
             InvalidInputError: If there are none.
@@ -330,14 +346,14 @@ class InferenceSet(Versioned):
         if segment is None:
             return None
         dataset = self._base.path.rpartition("/")[2]
-        found = tuple(segment.frame_ids(dataset))
-        if not found:
+        frame_ids = tuple(segment.frame_ids(dataset))
+        if not frame_ids:
             raise InvalidInputError(
                 f"Segment {segment.name!r} has no frames of dataset {dataset!r}, so there "
                 "is nothing to measure. segment.elements() lists what it has.",
                 kind="metrics.segment",
             )
-        return found
+        return frame_ids
 
     def _pin_row(self) -> dict[str, Any] | None:
         waits_for = json.loads(self._registry_row.read()["awaits"] or "[]")
@@ -347,9 +363,9 @@ class InferenceSet(Versioned):
         pin = self.pin
         if pin is None:
             raise ConflictError(
-                f"Inference set {self.name!r} is not pinned yet: uploads that its dataset "
-                "acknowledged before wait to be merged. dataset.merge_pending() or "
-                "`lakehouse run merge` does it.",
+                f"Inference set {self.name!r} is not pinned yet: earlier uploads to its "
+                "dataset wait to be merged. dataset.merge_pending() or `lakehouse run "
+                "merge` merges them.",
                 kind="pin.waits",
             )
         return pin

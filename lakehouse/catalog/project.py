@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.catalog.dataset import Dataset
-from lakehouse.catalog.evaluation import Goal
+from lakehouse.catalog.evaluation import TaskSpec
 from lakehouse.catalog.inference_set import InferenceSet
 from lakehouse.catalog.registry import Mode, check_mode
 from lakehouse.catalog.settings import Settings
@@ -212,7 +212,7 @@ class Project:
             self._collection(name),
             self._registry,
             self._settings,
-            goal=Goal(self.task, self.metadata.get(_NEGATIVE)),
+            task_spec=TaskSpec(self.task, self.metadata.get(_NEGATIVE)),
             add_classes=self._ensure_classes,
         )
 
