@@ -9,7 +9,8 @@ Pure functions of tables: the same rows, in any order, give the same bits.
 """
 
 from lakehouse.metrics.cached import cached_metrics, record_of
+from lakehouse.metrics.comparison import Comparison
 from lakehouse.metrics.evaluate import evaluate
-from lakehouse.metrics.result import Comparison, Metrics
+from lakehouse.metrics.result import Metrics
 
 __all__ = ["Comparison", "Metrics", "cached_metrics", "evaluate", "record_of"]

@@ -7,13 +7,13 @@ Floats = npt.NDArray[np.float64]
 """Pixels, IoU, confidences, rates."""
 
 Ints = npt.NDArray[np.intp]
-"""Places in other arrays, and counts."""
+"""Indices into other arrays, and counts."""
 
 Flags = npt.NDArray[np.bool_]
-"""Which entries are meant."""
+"""One yes or no for each entry of another array."""
 
-Codes = npt.NDArray[np.uint8]
-"""What became of each inference: see `matching`."""
+OutcomeCodes = npt.NDArray[np.uint8]
+"""FALSE_POSITIVE, TRUE_POSITIVE or IGNORED of each inference: see `matching`."""
 
 Texts = npt.NDArray[np.object_]
-"""A word for each entry."""
+"""One word for each entry of another array."""

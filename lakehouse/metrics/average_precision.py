@@ -1,8 +1,14 @@
-"""What a model's inferences come to when walked by confidence, over any frames.
+"""Precision by recall, and COCO's averages of it, over any frames.
 
-Holds, for every inference, what COCO's matching made of it at each IoU and for
-each range of sizes. Averages over some of the frames, such as a split, come from
-the same matching: it is by image, so no frame's outcome depends on another's.
+`Ranking` holds, for every inference, what COCO's matching made of it at each IoU
+and for each range of sizes. Matching is by image, so no image's outcome depends
+on another's: averages over some of the frames, such as a split, come from the
+same matching.
+
+The figures are those of pycocotools, by the same operations in the same order,
+since sums of floats depend on it: inferences are sorted by class, confidence and
+image (`_order`), precision is averaged over IoU, then recall, then class (`_mean`),
+and its guard against 0 / 0 is kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +19,15 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from lakehouse.metrics.arrays import Codes, Flags, Floats, Ints
-from lakehouse.metrics.matching import AREAS, FALSE, TRUE, Pairs, Side, within_class
+from lakehouse.metrics.arrays import Flags, Floats, Ints, OutcomeCodes
+from lakehouse.metrics.matching import (
+    AREA_RANGES,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    Instances,
+    Pairs,
+    match_within_class,
+)
 
 CURVE: Final = pl.Schema(
     {
@@ -26,21 +39,31 @@ CURVE: Final = pl.Schema(
 )
 """The columns of curves."""
 
-THRESHOLDS: Final[Floats] = np.linspace(0.5, 0.95, 10)
+# linspace, as pycocotools has it: 0.5 + 0.05 * n differs in the last bit, and with it
+# whether a pair of exactly that IoU, common among small boxes, counts.
+IOU_THRESHOLDS: Final[Floats] = np.linspace(0.5, 0.95, 10)
 """The IoUs that AP is the mean over."""
 
 RECALLS: Final[Floats] = np.linspace(0.0, 1.0, 101)
 """The recalls at which precision is read."""
 
+AT_IOU_75: Final = 5
+"""The index of 0.75 in IOU_THRESHOLDS."""
+
+SMALLER_TOP_K: Final = (1, 10)
+"""COCO has average recall with so many inferences too, beside the 100 of AP."""
+
+_SIZES: Final = tuple(area_range.name for area_range in AREA_RANGES[1:])
+
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """Down the inferences of one class, the surest first."""
+class PrecisionRecall:
+    """Precision by recall of one class, at one or more IoUs."""
 
     precision: Floats
     """`float64[ious, 101]`: the best precision at each recall or more; 0 beyond."""
     recall: Floats
-    """`float64[ious]`: the recall in the end."""
+    """`float64[ious]`: the recall with all inferences."""
     confidence: Floats
     """`float64[ious, 101]`: where each recall is reached; NaN beyond."""
 
@@ -57,212 +80,251 @@ class Walk:
         ).with_columns(pl.col("confidence").fill_nan(None))
 
 
-def walk(became: Codes, confidence: Floats, labels: int) -> Walk:
-    """Precision and recall of one class.
+def precision_recall(
+    outcomes: OutcomeCodes, confidence: Floats, labels: int
+) -> PrecisionRecall:
+    """Precision by recall of one class.
 
     Args:
-        became: `uint8[ious, inferences]`: FALSE, TRUE or IGNORED; surest first.
-        confidence: Of each inference, falling.
+        outcomes: `uint8[ious, inferences]`, the most confident inference first.
+        confidence: `float64[inferences]`, falling.
         labels: How many labels count, 1 or more.
 
-    >>> walk(np.array([[1, 0, 1]], np.uint8), np.array([0.9, 0.8, 0.7]), 2).recall
+    >>> precision_recall(
+    ...     np.array([[1, 0, 1]], np.uint8), np.array([0.9, 0.8, 0.7]), 2
+    ... ).recall
     array([1.])
     """
-    true = np.cumsum(became == TRUE, axis=1)
-    false = np.cumsum(became == FALSE, axis=1)
-    recall = true / labels
+    # Ignored inferences are in neither sum: they add a point that changes nothing.
+    true_positives = np.cumsum(outcomes == TRUE_POSITIVE, axis=1)
+    false_positives = np.cumsum(outcomes == FALSE_POSITIVE, axis=1)
+    recall = true_positives / labels
     # COCO's guard against 0 / 0, kept so that the figures are its to the last bit.
-    precision = true / (false + true + np.spacing(1))
+    precision = true_positives / (false_positives + true_positives + np.spacing(1))
+    # From the right, so that precision never rises with recall.
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    shape = (len(became), len(RECALLS))
-    at, where = np.zeros(shape), np.full(shape, np.nan)
-    for place, steps in enumerate(recall):
-        reached: Ints = np.searchsorted(steps, RECALLS, "left")
-        within: Flags = reached < len(steps)
-        at[place, within] = precision[place, reached[within]]
-        where[place, within] = confidence[reached[within]]
-    last = recall[:, -1] if became.shape[1] else np.zeros(len(became))
-    return Walk(at, last, where)
+    shape = (len(outcomes), len(RECALLS))
+    precision_at, confidence_at = np.zeros(shape), np.full(shape, np.nan)
+    for iou, steps in enumerate(recall):
+        first: Ints = np.searchsorted(steps, RECALLS, "left")
+        reached: Flags = first < len(steps)
+        precision_at[iou, reached] = precision[iou, first[reached]]
+        confidence_at[iou, reached] = confidence[first[reached]]
+    last = recall[:, -1] if outcomes.shape[1] else np.zeros(len(outcomes))
+    return PrecisionRecall(precision_at, last, confidence_at)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Inferences and labels, and what became of each inference."""
+    """Inferences by confidence, and the outcome of each at every IoU and size."""
 
-    inferences: Side
-    labels: Side
+    inferences: Instances
+    labels: Instances
     confidence: Floats
     classes: int
-    most: int
-    """How many inferences of a class count in an image, the surest (COCO: 100)."""
-    became: Mapping[str, Codes]
-    """Area's name to `uint8[ious, inferences]`; "" is at the IoU asked for."""
+    top_k: int
+    """How many inferences of a class count in an image, by confidence (COCO: 100)."""
+    outcomes: Mapping[str, OutcomeCodes]
+    """The name of a range of sizes to `uint8[ious, inferences]`; "" is all sizes at
+    the IoU asked for. One byte each, so 41 matchings of a million inferences are 41 MB."""
 
     @classmethod
     def of(
         cls,
-        inferences: Side,
-        labels: Side,
+        inferences: Instances,
+        labels: Instances,
         confidence: Floats,
         pairs: Pairs,
-        at_iou: Codes,
+        outcomes_at_iou: OutcomeCodes,
         *,
         classes: int,
-        most: int,
+        top_k: int,
     ) -> "Ranking":
         """Match at every IoU and for every range of sizes.
 
         Args:
-            inferences: By image, the surest first.
+            inferences: By image, then by falling confidence.
             labels: By image.
-            confidence: Of each inference.
-            pairs: Of one class each, in the order of `by_confidence`.
-            at_iou: What became of the inferences at the IoU asked for.
+            confidence: `float64[inferences]`.
+            pairs: Of one class each, as `sort_by_confidence` sorts them.
+            outcomes_at_iou: `uint8[inferences]`: outcomes at the IoU asked for.
             classes: How many there are.
-            most: How many inferences of a class count in an image.
+            top_k: How many inferences of a class count in an image.
         """
-        became = {
-            area.name: np.stack(
+        outcomes = {
+            area_range.name: np.stack(
                 [
-                    within_class(pairs, inferences, labels, float(iou), area)[0]
-                    for iou in THRESHOLDS
+                    match_within_class(
+                        pairs, inferences, labels, float(iou), area_range
+                    )[0]
+                    for iou in IOU_THRESHOLDS
                 ]
             )
-            for area in AREAS
+            for area_range in AREA_RANGES
         }
-        became[""] = at_iou[np.newaxis]
-        return cls(inferences, labels, confidence, classes, most, became)
+        outcomes[""] = outcomes_at_iou[np.newaxis]
+        return cls(inferences, labels, confidence, classes, top_k, outcomes)
+
+    @property
+    def images_over_limit(self) -> int:
+        """How many images have more inferences of a class than count."""
+        return len(np.unique(self.inferences.image[self._rank >= self.top_k]))
+
+    def curves(
+        self, area: str, images: Flags | None = None, top_k: int | None = None
+    ) -> list[PrecisionRecall | None]:
+        """Precision by recall of each class; None for a class without labels.
+
+        Args:
+            area: The name of a range of sizes; "" is all, at the IoU asked for.
+            images: `bool[images]`: which count; None: all.
+            top_k: How many inferences of a class count in an image; None: all.
+        """
+        ranges = {area_range.name: area_range for area_range in AREA_RANGES}
+        area_range = ranges.get(area, AREA_RANGES[0])
+        counts = ~self.labels.crowd & area_range.contains(self.labels)
+        if images is not None:
+            counts &= images[self.labels.image]
+        labels = np.bincount(self.labels.class_index[counts], minlength=self.classes)
+        return [
+            self._curve(index, area, int(labels[index]), images, top_k)
+            if labels[index]
+            else None
+            for index in range(self.classes)
+        ]
+
+    def curves_by_area(
+        self, images: Flags | None = None
+    ) -> dict[str, list[PrecisionRecall | None]]:
+        """The curves that COCO's figures are of, by the name of the range of sizes."""
+        if images is None:
+            return self._curves_of_all_images
+        return {
+            area_range.name: self.curves(area_range.name, images, self.top_k)
+            for area_range in AREA_RANGES
+        }
+
+    @cached_property
+    def _curves_of_all_images(self) -> dict[str, list[PrecisionRecall | None]]:
+        # Asked for twice, by the figures and by the table of classes.
+        return {
+            area_range.name: self.curves(area_range.name, top_k=self.top_k)
+            for area_range in AREA_RANGES
+        }
+
+    def _curve(
+        self,
+        class_index: int,
+        area: str,
+        labels: int,
+        images: Flags | None,
+        top_k: int | None,
+    ) -> PrecisionRecall:
+        chosen = self._order[self._starts[class_index] : self._starts[class_index + 1]]
+        if top_k is not None:
+            chosen = chosen[self._rank[chosen] < top_k]
+        if images is not None:
+            chosen = chosen[images[self.inferences.image[chosen]]]
+        outcomes = self.outcomes[area][:, chosen]
+        return precision_recall(outcomes, self.confidence[chosen], labels)
 
     @cached_property
     def _order(self) -> Ints:
-        """Inferences by class, the surest first; ties by image and place in it."""
-        return np.lexsort((-self.confidence, self.inferences.kind))
+        """`int[inferences]`: by class, then falling confidence; ties by image and index.
+
+        lexsort is stable, as the mergesort of pycocotools is, so ties stay in the
+        order of images; another order of ties is another average precision.
+        """
+        return np.lexsort((-self.confidence, self.inferences.class_index))
 
     @cached_property
     def _starts(self) -> Ints:
-        kinds = self.inferences.kind[self._order]
-        return np.searchsorted(kinds, np.arange(self.classes + 1))
+        """`int[classes + 1]`: where each class begins in `_order`."""
+        sorted_classes = self.inferences.class_index[self._order]
+        return np.searchsorted(sorted_classes, np.arange(self.classes + 1))
 
     @cached_property
     def _rank(self) -> Ints:
-        """Place of each inference among those of its class in its image, from 0."""
-        side = self.inferences
-        order = np.lexsort((side.kind, side.image))
-        image, kind = side.image[order], side.kind[order]
-        new = np.ones(len(side), np.bool_)
-        new[1:] = (image[1:] != image[:-1]) | (kind[1:] != kind[:-1])
-        place = np.arange(len(side))
-        rank = np.empty(len(side), np.intp)
-        rank[order] = place - np.maximum.accumulate(np.where(new, place, 0))
+        """`int[inferences]`: the rank of each in its class and image, from 0."""
+        instances = self.inferences
+        # Stable, so inferences of one class and image stay in falling confidence.
+        order = np.lexsort((instances.class_index, instances.image))
+        image, class_index = instances.image[order], instances.class_index[order]
+        is_first = np.ones(len(instances), np.bool_)
+        is_first[1:] = (image[1:] != image[:-1]) | (class_index[1:] != class_index[:-1])
+        position = np.arange(len(instances))
+        group_start = np.maximum.accumulate(np.where(is_first, position, 0))
+        rank = np.empty(len(instances), np.intp)
+        rank[order] = position - group_start
         return rank
 
-    @property
-    def crowded(self) -> int:
-        """How many images have more inferences of a class than count."""
-        over = self.inferences.image[self._rank >= self.most]
-        return len(np.unique(over))
 
-    def walks(
-        self, area: str, images: Flags | None = None, most: int | None = None
-    ) -> list[Walk | None]:
-        """A walk for each class; None for a class without labels.
-
-        Args:
-            area: Name of the range of sizes; "" is at the IoU asked for.
-            images: Which images count; None: all.
-            most: How many inferences of a class count in an image; None: all.
-        """
-        sized = next((known for known in AREAS if known.name == area), AREAS[0])
-        counts = ~self.labels.crowd & sized.holds(self.labels)
-        if images is not None:
-            counts &= images[self.labels.image]
-        many = np.bincount(self.labels.kind[counts], minlength=self.classes)
-        return [
-            self._walk(kind, area, int(many[kind]), images, most)
-            if many[kind]
-            else None
-            for kind in range(self.classes)
-        ]
-
-    def _walk(
-        self, kind: int, area: str, labels: int, images: Flags | None, most: int | None
-    ) -> Walk:
-        mine = self._order[self._starts[kind] : self._starts[kind + 1]]
-        if most is not None:
-            mine = mine[self._rank[mine] < most]
-        if images is not None:
-            mine = mine[images[self.inferences.image[mine]]]
-        return walk(self.became[area][:, mine], self.confidence[mine], labels)
-
-    def every_area(self, images: Flags | None = None) -> dict[str, list[Walk | None]]:
-        """The walks that COCO's figures are of, by the name of the range of sizes."""
-        if images is None:
-            return self._whole
-        return {area.name: self.walks(area.name, images, self.most) for area in AREAS}
-
-    @cached_property
-    def _whole(self) -> dict[str, list[Walk | None]]:
-        return {area.name: self.walks(area.name, most=self.most) for area in AREAS}
-
-
-_AT_75: Final = 5
-_FEW: Final = (1, 10)
-_SIZES: Final = tuple(area.name for area in AREAS[1:])
+# ------------------------------ COCO'S AVERAGES ----------------------------- #
 
 
 def averages(ranking: Ranking, images: Flags | None = None) -> dict[str, float | None]:
     """COCO's figures, by name: AP…, AR…; None where no class has labels.
 
     Args:
-        ranking: What became of the inferences.
-        images: Which images count; None: all.
+        ranking: The outcomes of the inferences.
+        images: `bool[images]`: which count; None: all.
     """
-    walks = ranking.every_area(images)
-    precision = {name: _known(one, "precision") for name, one in walks.items()}
-    recall = {f"AR_{name}": _known(walks[name], "recall") for name in _SIZES}
-    few = {
-        f"AR{most}": _known(ranking.walks("all", images, most), "recall")
-        for most in _FEW
-        if most < ranking.most
+    curves = ranking.curves_by_area(images)
+    precision = {name: _defined(part, "precision") for name, part in curves.items()}
+    recall_by_size = {f"AR_{size}": _defined(curves[size], "recall") for size in _SIZES}
+    # pycocotools cuts at 100 before it matches, and here all are matched. That is the
+    # same: a match never depends on inferences of less confidence.
+    recall_by_top_k = {
+        f"AR{top_k}": _defined(ranking.curves("all", images, top_k), "recall")
+        for top_k in SMALLER_TOP_K
+        if top_k < ranking.top_k
     }
     parts = {
         "AP": precision["all"],
-        "AP50": [one[:1] for one in precision["all"]],
-        "AP75": [one[_AT_75 : _AT_75 + 1] for one in precision["all"]],
-        **{f"AP_{name}": precision[name] for name in _SIZES},
-        **few,
-        f"AR{ranking.most}": _known(walks["all"], "recall"),
-        **recall,
+        "AP50": [of_class[:1] for of_class in precision["all"]],
+        "AP75": [of_class[AT_IOU_75 : AT_IOU_75 + 1] for of_class in precision["all"]],
+        **{f"AP_{size}": precision[size] for size in _SIZES},
+        **recall_by_top_k,
+        f"AR{ranking.top_k}": _defined(curves["all"], "recall"),
+        **recall_by_size,
     }
     return {name: _mean(part) for name, part in parts.items()}
 
 
 def class_averages(ranking: Ranking) -> dict[str, list[float | None]]:
-    """`ap`, `ap50`, `ap75`, `ap_small` … and `ar` of each class, by its number."""
-    walks = ranking.every_area()
-    whole = walks["all"]
-    found = {
-        "ap": [_part(one, "precision") for one in whole],
-        "ap50": [_part(one, "precision", 0) for one in whole],
-        "ap75": [_part(one, "precision", _AT_75) for one in whole],
+    """`ap`, `ap50`, `ap75`, `ap_small` … and `ar` of each class, by its index."""
+    curves = ranking.curves_by_area()
+    all_sizes = curves["all"]
+    by_class = {
+        "ap": [_class_mean(curve, "precision") for curve in all_sizes],
+        "ap50": [_class_mean(curve, "precision", 0) for curve in all_sizes],
+        "ap75": [_class_mean(curve, "precision", AT_IOU_75) for curve in all_sizes],
     }
-    for name in _SIZES:
-        found[f"ap_{name}"] = [_part(one, "precision") for one in walks[name]]
-    return found | {"ar": [_part(one, "recall") for one in whole]}
+    for size in _SIZES:
+        by_class[f"ap_{size}"] = [
+            _class_mean(curve, "precision") for curve in curves[size]
+        ]
+    return by_class | {"ar": [_class_mean(curve, "recall") for curve in all_sizes]}
 
 
-def _part(one: Walk | None, name: str, iou: int | None = None) -> float | None:
+def _class_mean(
+    curve: PrecisionRecall | None, name: str, iou_index: int | None = None
+) -> float | None:
     """The mean of a class's precision or recall, over all IoUs or at one."""
-    if one is None:
+    if curve is None:
         return None
-    values: Floats = getattr(one, name)
-    return float(np.mean(values if iou is None else values[iou]))
+    values: Floats = getattr(curve, name)
+    return float(np.mean(values if iou_index is None else values[iou_index]))
 
 
-def _known(walks: Sequence[Walk | None], name: str) -> list[Floats]:
-    return [getattr(one, name) for one in walks if one is not None]
+def _defined(curves: Sequence[PrecisionRecall | None], name: str) -> list[Floats]:
+    return [getattr(curve, name) for curve in curves if curve is not None]
 
 
 def _mean(parts: list[Floats]) -> float | None:
-    """The mean over all entries of the classes' arrays, in COCO's order."""
+    """The mean over all entries of the classes' arrays, in COCO's order.
+
+    It keeps classes on the last axis, and NumPy sums an array as it lies in memory,
+    so the mean of the classes' means would differ in the last bits.
+    """
     return float(np.mean(np.stack(parts, axis=-1))) if parts else None

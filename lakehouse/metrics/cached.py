@@ -1,4 +1,4 @@
-"""Metrics as a record that JSON can hold, and metrics made of one again.
+"""Metrics as a record that JSON can hold, and metrics of such a record.
 
 A record has the figures and the small tables. What it leaves out (matches, rows
 by frame, slices, curves) is evaluated anew when it is asked for, which gives the
@@ -32,9 +32,9 @@ def record_of(metrics: Metrics) -> dict[str, Any]:
         "meanings": evidence.meanings,
         "notes": evidence.notes,
         "figures": evidence.figures(),
-        "per_class": _written(evidence.per_class()),
-        "confusion": _written(evidence.confusion()),
-        "no_ground_truth": _written(metrics.no_ground_truth),
+        "per_class": _encode(evidence.per_class()),
+        "confusion": _encode(evidence.confusion()),
+        "no_ground_truth": _encode(metrics.no_ground_truth),
     }
 
 
@@ -45,12 +45,12 @@ def cached_metrics(record: dict[str, Any], evaluate: Callable[[], Metrics]) -> M
         record: As `record_of` made it.
         evaluate: Gives the same metrics with all their rows.
     """
-    evidence = _Remembered(
+    evidence = _CachedEvidence(
         meanings=record["meanings"],
         notes=record["notes"],
         summary=record["figures"],
-        classes=_read(record["per_class"]),
-        confusions=_read(record["confusion"]),
+        classes=_decode(record["per_class"]),
+        confusions=_decode(record["confusion"]),
         evaluate=evaluate,
     )
     return Metrics(
@@ -58,14 +58,14 @@ def cached_metrics(record: dict[str, Any], evaluate: Callable[[], Metrics]) -> M
         parameters=record["parameters"],
         counts=record["counts"],
         evidence=evidence,
-        no_ground_truth=_read(record["no_ground_truth"]),
+        no_ground_truth=_decode(record["no_ground_truth"]),
         source=record["source"],
     )
 
 
 @dataclass(frozen=True)
-class _Remembered:
-    """Evidence of which the small part is at hand."""
+class _CachedEvidence:
+    """Evidence of which figures and small tables are in the record."""
 
     meanings: dict[str, str]
     notes: list[str]
@@ -75,48 +75,49 @@ class _Remembered:
     evaluate: Callable[[], Metrics]
 
     @cached_property
-    def _whole(self) -> Evidence:
+    def _evaluated(self) -> Evidence:
+        # Once for all tables: an evaluation is the cost that the record spares.
         return self.evaluate().evidence
 
     @property
     def frames(self) -> pl.DataFrame:
-        """The frames that count; read again."""
-        return self._whole.frames
+        """The frames that count; evaluates again."""
+        return self._evaluated.frames
 
     def figures(self, frames: pl.Series | None = None) -> dict[str, float | int | None]:
-        """Those at hand, over all frames; of some frames, evaluated again."""
-        return self.summary if frames is None else self._whole.figures(frames)
+        """Those of the record, over all frames; evaluates again for some frames."""
+        return self.summary if frames is None else self._evaluated.figures(frames)
 
     def per_class(self) -> pl.DataFrame:
-        """At hand."""
+        """The table of the record."""
         return self.classes
 
     def per_frame(self) -> pl.DataFrame:
-        """Evaluated again."""
-        return self._whole.per_frame()
+        """Evaluates again."""
+        return self._evaluated.per_frame()
 
     def matches(self, *, across_classes: bool) -> pl.DataFrame:
-        """Evaluated again."""
-        return self._whole.matches(across_classes=across_classes)
+        """Evaluates again."""
+        return self._evaluated.matches(across_classes=across_classes)
 
     def confusion(self) -> pl.DataFrame:
-        """At hand."""
+        """The table of the record."""
         return self.confusions
 
     def curve(self) -> pl.DataFrame:
-        """Evaluated again."""
-        return self._whole.curve()
+        """Evaluates again."""
+        return self._evaluated.curve()
 
     def content(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Read again."""
-        return self._whole.content()
+        """Evaluates again."""
+        return self._evaluated.content()
 
 
-def _written(table: pl.DataFrame) -> dict[str, Any]:
+def _encode(table: pl.DataFrame) -> dict[str, Any]:
     types = {name: str(dtype) for name, dtype in table.schema.items()}
     return {"columns": types, "rows": table.rows()}
 
 
-def _read(written: dict[str, Any]) -> pl.DataFrame:
-    schema = {name: _TYPES[dtype] for name, dtype in written["columns"].items()}
-    return pl.DataFrame(written["rows"], schema=schema, orient="row")
+def _decode(encoded: dict[str, Any]) -> pl.DataFrame:
+    schema = {name: _TYPES[dtype] for name, dtype in encoded["columns"].items()}
+    return pl.DataFrame(encoded["rows"], schema=schema, orient="row")

@@ -1,12 +1,12 @@
 """Classification: what a model calls an image against what its labels say.
 
-CLASSIFICATION: an image has one label; the surest inference is the model's
-answer. BINARY_CLASSIFICATION: likewise, and an image without an inference is
-called the negative class. MULTI_LABEL_CLASSIFICATION: an image has any number of
-labels; every inference that reaches the confidence is an answer.
+CLASSIFICATION: an image has one label; the inference of most confidence is the
+model's answer. BINARY_CLASSIFICATION: likewise, and an image without an inference
+is called the negative class. MULTI_LABEL_CLASSIFICATION: an image has any number
+of labels; every inference that reaches the confidence is an answer.
 
-AUROC and curves take every inference: a class's score on an image is the
-confidence of its surest inference there, 0 without.
+AUROC and curves take every inference: a class's score on an image is the greatest
+confidence of its inferences there, 0 without any.
 """
 
 from collections.abc import Iterator
@@ -18,46 +18,39 @@ import numpy as np
 import polars as pl
 
 from lakehouse.metrics.arrays import Flags, Floats
-from lakehouse.metrics.average_precision import CURVE, walk
+from lakehouse.metrics.average_precision import CURVE, precision_recall
 from lakehouse.metrics.counts import (
     BACKGROUND,
     CONFUSIONS,
     OUTCOMES,
-    counted,
+    confusion_matrix,
+    count_outcomes,
+    counts_of_keys,
     in_order,
-    matrix,
-    of_all,
-    rates,
+    with_rates,
 )
-from lakehouse.metrics.inputs import IGNORE, UNIT, Faults, Rows, check_confidence, tidy
-from lakehouse.metrics.matching import FALSE, TRUE
-from lakehouse.metrics.options import Options, Scope, class_names, of_classes
+from lakehouse.metrics.inputs import (
+    IGNORE,
+    UNIT,
+    Rows,
+    add_row_problems,
+    check_confidence,
+    read_columns,
+)
+from lakehouse.metrics.matching import FALSE_POSITIVE, TRUE_POSITIVE
+from lakehouse.metrics.options import (
+    NOT_EVALUATED,
+    Options,
+    Scope,
+    class_names,
+    rows_of_classes,
+)
+from lakehouse.model.problems import Problems
 
-
-def auroc(scores: Floats, positive: Flags) -> float | None:
-    """The area under the ROC curve.
-
-    Args:
-        scores: `float64[n]`: higher means surer of the class.
-        positive: `bool[n]`: which are of the class.
-
-    Returns:
-        0 to 1, 0.5 for no better than chance; None if all or none are positive.
-
-    >>> auroc(np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, True, False, False]))
-    0.875
-    """
-    many = int(positive.sum())
-    others = len(positive) - many
-    if not many or not others:
-        return None
-    ordered = np.sort(scores)
-    below = np.searchsorted(ordered, scores[positive], "left")
-    up_to = np.searchsorted(ordered, scores[positive], "right")
-    # Twice the rank, ties at the middle of their places: whole numbers.
-    ranks = int((below + up_to + 1).sum())
-    return (ranks - many * (many + 1)) / (2 * many * others)
-
+_NEEDED: Final = ("frame_id", "label_id", "class_name")
+_OPTIONAL: Final = ("class_id", "label_type", "coordinate_frame")
+_LABEL_TYPES: Final = ("CLASSIFICATION_2D", "CLASSIFICATION_3D")
+_IMAGE_AND_CLASS: Final = ["image", "class_name"]
 
 _MEANINGS: Final = {
     "images": "images that count: those with a label, of several labels all",
@@ -72,7 +65,7 @@ _MEANINGS: Final = {
     "f1": "2 tp / (2 tp + fp + fn), mean over classes",
     "auroc": "area under the ROC curve, each class against the rest, mean over classes",
 }
-_BINARY: Final = {
+_MEANINGS_OF_BINARY: Final = {
     "tp": "positives called positive",
     "fp": "negatives called positive",
     "fn": "positives called negative",
@@ -84,9 +77,309 @@ _BINARY: Final = {
 }
 
 
+def classify(
+    labels: Rows, inferences: Rows, scope: Scope, options: Options, problems: Problems
+) -> tuple["Classification", dict[str, int]]:
+    """Compare a model's answers with labels.
+
+    Args:
+        labels: Rows of labels.
+        inferences: Rows of inferences.
+        scope: Which frames count.
+        options: What was asked for.
+        problems: What is wrong so far.
+
+    Returns:
+        The evidence, and how many rows were left out, by reason.
+
+    Raises:
+        InvalidInputError: If anything is wrong, in `problems` or in the rows.
+    """
+    truth, left_out = _read(labels, "labels", scope, options, problems)
+    predictions, also = _read(inferences, "inferences", scope, options, problems)
+    is_multi_label = options.task == "MULTI_LABEL_CLASSIFICATION"
+    _check_labels(truth, is_multi_label=is_multi_label, problems=problems)
+    listed = class_names([truth, predictions], options.classes)
+    classes = _counting_classes(listed, predictions, options, problems)
+    problems.raise_if_any(NOT_EVALUATED, kind="metrics.input")
+    ignored = truth.filter(pl.col(IGNORE).fill_null(value=False))
+    counting = truth.join(ignored, on=["frame_id", "label_id"], how="anti")
+    if is_multi_label:
+        units = _all_units(truth, predictions, scope)
+    else:
+        # An image has one label: an ignored one takes the image out.
+        counting = counting.join(ignored, on=UNIT, how="anti")
+        units = counting.select(UNIT)
+    images = units.unique().sort(UNIT).with_row_index("image")
+    predictions = predictions.rename({"label_id": "inference_id"})
+    answers = Answers(
+        images=images,
+        truth=counting.join(images, on=UNIT),
+        inferences=predictions.join(images, on=UNIT),
+        ignored=ignored.join(images, on=UNIT),
+        classes=classes,
+        is_multi_label=is_multi_label,
+        negative=options.negative_class,
+        confidence=options.confidence,
+    )
+    counts = {
+        "frames without labels that count": scope.frames.join(
+            units, on="frame_id", how="anti"
+        ).height,
+        "inferences on images without labels that count": predictions.join(
+            units, on=UNIT, how="anti"
+        ).height,
+    }
+    evidence = answers.evidence(scope.frames, (truth, predictions))
+    return evidence, left_out | also | counts
+
+
+def _read(
+    rows: Rows, table: str, scope: Scope, options: Options, problems: Problems
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows of one table that classify frames that count, and how many others."""
+    needed, optional = list(_NEEDED), list(_OPTIONAL)
+    if table == "inferences":
+        needed.append("confidence")
+    else:
+        optional.append(IGNORE)
+    in_scope = scope.filter(read_columns(rows, table, needed, optional, problems))
+    classifies = pl.col("label_type").is_in(_LABEL_TYPES).fill_null(value=True)
+    kept, left_out = rows_of_classes(
+        in_scope.filter(classifies), in_scope, table, options, problems
+    )
+    if table == "inferences":
+        check_confidence(kept, problems)
+    return kept, left_out
+
+
+def _check_labels(
+    labels: pl.DataFrame, *, is_multi_label: bool, problems: Problems
+) -> None:
+    """An image has one label, or one of each class."""
+    group = [*UNIT, "class_name"] if is_multi_label else UNIT
+    add_row_problems(
+        problems,
+        "labels",
+        labels.filter(pl.struct(group).is_duplicated()),
+        "class_name",
+        rule="label.many",
+        requirement="an image has one label of a class."
+        if is_multi_label
+        else "an image has one label; MULTI_LABEL_CLASSIFICATION is for several.",
+        hint="Keep one.",
+    )
+
+
+def _counting_classes(
+    listed: tuple[str, ...],
+    inferences: pl.DataFrame,
+    options: Options,
+    problems: Problems,
+) -> tuple[str, ...]:
+    """The classes that count; of two, the negative one is first."""
+    classes = tuple(name for name in listed if name not in options.ignored_classes)
+    negative = options.negative_class
+    if negative is None:
+        return classes
+    positive = [name for name in classes if name != negative]
+    if len(positive) != 1 or (options.classes is not None and negative not in classes):
+        problems.add(
+            "classes",
+            rule="class.count",
+            message=f"BINARY_CLASSIFICATION has two classes, {negative!r} and another, "
+            f"not {list(listed)}.",
+            hint="Give both as classes=.",
+        )
+    add_row_problems(
+        problems,
+        "inferences",
+        inferences.filter(class_name=negative),
+        "class_name",
+        rule="class.negative",
+        requirement="inferences do not name the negative class.",
+        hint="Leave them out, or turn them into 1 - confidence of the positive class.",
+    )
+    return (negative, *positive)
+
+
+def _all_units(
+    labels: pl.DataFrame, inferences: pl.DataFrame, scope: Scope
+) -> pl.DataFrame:
+    """The images of all frames that count; one of a frame that no row is on."""
+    with_rows = pl.concat([labels.select(UNIT), inferences.select(UNIT)])
+    frames = scope.frames.join(with_rows, on="frame_id", how="anti")
+    without_rows = frames.select(
+        "frame_id", pl.lit("DEFAULT").alias("coordinate_frame")
+    )
+    return pl.concat([with_rows, without_rows])
+
+
+# ---------------------------------- ANSWERS --------------------------------- #
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Labels and inferences by image, and the model's answers for each image."""
+
+    images: pl.DataFrame
+    """`image`, an index, and the columns of UNIT, sorted."""
+    truth: pl.DataFrame
+    """Labels that count, with `image`."""
+    inferences: pl.DataFrame
+    """With `image` and `inference_id`."""
+    ignored: pl.DataFrame
+    """Labels that are ignored, with `image`."""
+    classes: tuple[str, ...]
+    is_multi_label: bool
+    """Whether an image may have several labels."""
+    negative: str | None
+    """What an image without an answer is called."""
+    confidence: float
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """The inference of most confidence of each image and class; ties by id."""
+        order = [*_IMAGE_AND_CLASS, "confidence", "inference_id"]
+        ordered = self.inferences.sort(order, descending=[False, False, True, False])
+        return ordered.unique(_IMAGE_AND_CLASS, keep="first", maintain_order=True)
+
+    @cached_property
+    def answers(self) -> pl.DataFrame:
+        """What the model says: `image`, `class_name`, `inference_id`, `confidence`."""
+        confident = self._confident.select(
+            *_IMAGE_AND_CLASS, "inference_id", "confidence"
+        )
+        if self.is_multi_label:
+            return confident.join(self.ignored, on=_IMAGE_AND_CLASS, how="anti")
+        class_index = pl.col("class_name").cast(pl.Enum(self.classes)).to_physical()
+        best = confident.sort(
+            "image", "confidence", class_index, descending=[False, True, False]
+        ).unique("image", keep="first", maintain_order=True)
+        if self.negative is None:
+            return best
+        unanswered = self.images.join(best, on="image", how="anti").select(
+            "image", pl.lit(self.negative).alias("class_name")
+        )
+        return pl.concat([best, unanswered], how="diagonal")
+
+    def evidence(
+        self, frames: pl.DataFrame, rows: tuple[pl.DataFrame, pl.DataFrame]
+    ) -> "Classification":
+        """Compare the answers with the labels.
+
+        Args:
+            frames: The frames that count.
+            rows: Labels and inferences as they came.
+        """
+        outcomes = self.outcomes()
+        wrong = outcomes.filter(pl.col("outcome").is_in(["FP", "FN"])).select(UNIT)
+        right = self.images.join(
+            wrong.unique().with_columns(right=False),
+            on=UNIT,
+            how="left",
+            maintain_order="left",
+        )
+        return Classification(
+            classes=self.classes,
+            positive=None if self.negative is None else self.classes[-1],
+            frames=frames,
+            images=right.select(*UNIT, pl.col("right").fill_null(value=True)),
+            truth=self.truth.select(_IMAGE_AND_CLASS),
+            scores=self.scores.select(*_IMAGE_AND_CLASS, "confidence"),
+            ignored=self.ignored.select(_IMAGE_AND_CLASS),
+            outcomes=outcomes,
+            confusions=self.confusions(),
+            rows=rows,
+        )
+
+    def outcomes(self) -> pl.DataFrame:
+        """Answers and labels of each class: TP, FP, FN, IGNORED."""
+        truth = self.truth.select(*_IMAGE_AND_CLASS, "label_id", is_label=True)
+        answers = self.answers.with_columns(is_answer=True)
+        joined = truth.join(answers, on=_IMAGE_AND_CLASS, how="full", coalesce=True)
+        is_label = pl.col("is_label").is_not_null()
+        is_answer = pl.col("is_answer").is_not_null()
+        scored = self.scores.select(*_IMAGE_AND_CLASS, is_scored=True)
+        answered = self.answers.select("image", has_answer=True).unique()
+        judged = (
+            joined.join(scored, on=_IMAGE_AND_CLASS, how="left")
+            .join(answered, on="image", how="left")
+            .with_columns(
+                outcome=pl.when(is_label & is_answer)
+                .then(pl.lit("TP"))
+                .when(is_label)
+                .then(pl.lit("FN"))
+                .otherwise(pl.lit("FP"))
+            )
+            .with_columns(reason=self._reason())
+            .join(self.images, on="image", how="left")
+        )
+        return in_order([judged, *self._ignored_rows()], OUTCOMES, "class_name")
+
+    def confusions(self) -> pl.DataFrame:
+        """Each label beside the answer for its image, in the columns CONFUSIONS."""
+        if self.is_multi_label:
+            # Which label a wrong answer stands for is not known: it is beside none.
+            rows = self.outcomes().filter(pl.col("outcome") != "IGNORED")
+            is_wrong, is_missed = (pl.col("outcome") == name for name in ("FP", "FN"))
+            name, background = pl.col("class_name"), pl.lit(BACKGROUND)
+            pairs = rows.with_columns(
+                label_class=pl.when(is_wrong).then(background).otherwise(name),
+                inference_class=pl.when(is_missed).then(background).otherwise(name),
+            )
+        else:
+            label_class = pl.col("class_name").alias("label_class")
+            pairs = (
+                self.truth.select("image", label_class, "label_id")
+                .join(
+                    self.answers.rename({"class_name": "inference_class"}),
+                    on="image",
+                    how="left",
+                )
+                .with_columns(pl.col("inference_class").fill_null(BACKGROUND))
+                .join(self.images, on="image", how="left")
+            )
+        return in_order([pairs], CONFUSIONS, "label_class")
+
+    @property
+    def _confident(self) -> pl.DataFrame:
+        return self.scores.filter(pl.col("confidence") >= self.confidence)
+
+    def _reason(self) -> pl.Expr:
+        """Why an outcome is FP or FN: the first that applies."""
+        is_missed, is_wrong = (pl.col("outcome") == name for name in ("FN", "FP"))
+        other_answer = (
+            pl.lit(not self.is_multi_label) & pl.col("has_answer").is_not_null()
+        )
+        return (
+            pl.when(is_missed & other_answer)
+            .then(pl.lit("other class"))
+            .when(is_missed & pl.col("is_scored").is_not_null())
+            .then(pl.lit("low confidence"))
+            .when(is_missed)
+            .then(pl.lit("no inference"))
+            .when(is_wrong)
+            .then(pl.lit("no label" if self.is_multi_label else "other class"))
+        )
+
+    def _ignored_rows(self) -> list[pl.DataFrame]:
+        """Ignored labels, and answers of their classes."""
+        if not self.is_multi_label:
+            return []
+        answers = self._confident.join(self.ignored, on=_IMAGE_AND_CLASS, how="semi")
+        return [
+            rows.with_columns(outcome=pl.lit("IGNORED"))
+            for rows in (self.ignored, answers)
+        ]
+
+
+# ---------------------------------- FIGURES --------------------------------- #
+
+
 @dataclass(frozen=True)
 class Classification:
-    """What was found. Made by `evaluate()`."""
+    """The evidence of a classification. Made by `evaluate()`."""
 
     classes: tuple[str, ...]
     positive: str | None
@@ -95,9 +388,9 @@ class Classification:
     images: pl.DataFrame
     """Images that count, sorted: `frame_id`, `coordinate_frame`, `right` (bool)."""
     truth: pl.DataFrame
-    """`image` (its place), `class_name`: what the labels say."""
+    """`image` (its index in `images`), `class_name`: what the labels say."""
     scores: pl.DataFrame
-    """`image`, `class_name`, `confidence`: the surest inference of each."""
+    """`image`, `class_name`, `confidence`: the greatest of each."""
     ignored: pl.DataFrame
     """`image`, `class_name`: labels that are ignored."""
     outcomes: pl.DataFrame
@@ -108,7 +401,7 @@ class Classification:
     @property
     def meanings(self) -> dict[str, str]:
         """What each figure says."""
-        return _MEANINGS if self.positive is None else _MEANINGS | _BINARY
+        return _MEANINGS if self.positive is None else _MEANINGS | _MEANINGS_OF_BINARY
 
     @property
     def notes(self) -> list[str]:
@@ -117,11 +410,11 @@ class Classification:
 
     def figures(self, frames: pl.Series | None = None) -> dict[str, float | int | None]:
         """Accuracy, counts and rates, and AUROC."""
-        chosen, rows = self._all, self.outcomes
+        chosen, rows = self._all_images, self.outcomes
         if frames is not None:
-            on = pl.col("frame_id").is_in(frames.implode())
-            rows = rows.filter(on)
-            chosen = self.images.select(on).to_series().to_numpy()
+            is_chosen = pl.col("frame_id").is_in(frames.implode())
+            rows = rows.filter(is_chosen)
+            chosen = self.images.select(is_chosen).to_series().to_numpy()
         right = self.images["right"].to_numpy()[chosen]
         by_class = self._by_class(rows, chosen)
         figures: dict[str, float | int | None] = {
@@ -129,33 +422,28 @@ class Classification:
             "accuracy": float(right.sum() / len(right)) if len(right) else None,
         }
         if self.positive is not None:
-            told = by_class.row(
+            of_positive = by_class.row(
                 by_predicate=pl.col("class_name") == self.positive, named=True
             )
-            del told["class_name"]
-            return (
-                figures
-                | told
-                | {"tn": len(right) - told["tp"] - told["fp"] - told["fn"]}
-            )
+            del of_positive["class_name"]
+            others = sum(of_positive[name] for name in ("tp", "fp", "fn"))
+            return figures | of_positive | {"tn": len(right) - others}
         sums = ("labels", "inferences", "tp", "fp", "fn")
+        means = ("precision", "recall", "f1", "auroc")
         return {
             **figures,
             **{name: int(by_class[name].sum()) for name in sums},
-            **{
-                name: _mean(by_class[name])
-                for name in ("precision", "recall", "f1", "auroc")
-            },
+            **{name: _mean(by_class[name]) for name in means},
         }
 
     def per_class(self) -> pl.DataFrame:
         """Counts, rates and AUROC of each class."""
-        return self._by_class(self.outcomes, self._all)
+        return self._by_class(self.outcomes, self._all_images)
 
     def per_frame(self) -> pl.DataFrame:
         """Counts and rates of each frame, and whether the model saw it."""
-        counts = counted(self.outcomes, ["frame_id"])
-        rows = rates(of_all("frame_id", self.frames["frame_id"], counts))
+        counts = count_outcomes(self.outcomes, ["frame_id"])
+        rows = with_rates(counts_of_keys("frame_id", self.frames["frame_id"], counts))
         return rows.insert_column(1, self.frames["seen"])
 
     def matches(self, *, across_classes: bool) -> pl.DataFrame:
@@ -168,18 +456,24 @@ class Classification:
         Of several labels, a wrong answer is beside `(background)`: which label it
         stands for is not known.
         """
-        return matrix(self.confusions, self.classes)
+        return confusion_matrix(self.confusions, self.classes)
 
     def curve(self) -> pl.DataFrame:
         """101 points a class, each class against the rest."""
         parts = [pl.DataFrame(schema=CURVE)]
-        for name, scores, positive in self._scored(self._all):
-            named = np.flatnonzero(~np.isnan(scores))
-            order = named[np.argsort(-scores[named], kind="stable")]
-            if positive.any():
-                became = np.where(positive[order], TRUE, FALSE).astype(np.uint8)
-                found = walk(became[np.newaxis], scores[order], int(positive.sum()))
-                parts.append(found.table(name))
+        for name, scores, positive in self._scores_by_class(self._all_images):
+            if not positive.any():
+                continue
+            scored = np.flatnonzero(~np.isnan(scores))
+            # Stable: equal scores stay in the order of images.
+            order = scored[np.argsort(-scores[scored], kind="stable")]
+            outcomes = np.where(positive[order], TRUE_POSITIVE, FALSE_POSITIVE)
+            curve = precision_recall(
+                outcomes.astype(np.uint8)[np.newaxis],
+                scores[order],
+                int(positive.sum()),
+            )
+            parts.append(curve.table(name))
         return pl.concat(parts)
 
     def content(self) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -187,315 +481,66 @@ class Classification:
         return self.rows
 
     @cached_property
-    def _all(self) -> Flags:
+    def _all_images(self) -> Flags:
         return np.ones(self.images.height, np.bool_)
 
-    def _by_class(self, rows: pl.DataFrame, chosen: Flags) -> pl.DataFrame:
+    def _by_class(self, rows: pl.DataFrame, images: Flags) -> pl.DataFrame:
         names = pl.Series(self.classes, dtype=pl.String)
-        counts = rates(of_all("class_name", names, counted(rows, ["class_name"])))
-        scored = self._scored(chosen)
+        counts = count_outcomes(rows, ["class_name"])
         areas = [
-            auroc(np.nan_to_num(scores), positive) for _, scores, positive in scored
+            auroc(np.nan_to_num(scores), positive)
+            for _, scores, positive in self._scores_by_class(images)
         ]
-        return counts.with_columns(pl.Series("auroc", areas, pl.Float64))
+        return with_rates(counts_of_keys("class_name", names, counts)).with_columns(
+            pl.Series("auroc", areas, pl.Float64)
+        )
 
-    def _scored(self, chosen: Flags) -> Iterator[tuple[str, Floats, Flags]]:
+    def _scores_by_class(self, images: Flags) -> Iterator[tuple[str, Floats, Flags]]:
         """Each class's score on each chosen image, NaN without; and where it is true.
 
         The negative class has no inferences: its scores are the positive's, negated.
         """
         for name in self.classes:
-            source = name if self.positive is None else self.positive
+            scored_class = name if self.positive is None else self.positive
             scores = np.full(self.images.height, np.nan)
-            found = self.scores.filter(class_name=source)
-            scores[found["image"].to_numpy()] = found["confidence"].to_numpy()
-            if source != name:
+            rows = self.scores.filter(class_name=scored_class)
+            scores[rows["image"].to_numpy()] = rows["confidence"].to_numpy()
+            if scored_class != name:
                 scores = -np.nan_to_num(scores)
             positive = np.zeros(self.images.height, np.bool_)
             positive[self.truth.filter(class_name=name)["image"].to_numpy()] = True
-            counts = chosen.copy()
+            counts = images.copy()
             counts[self.ignored.filter(class_name=name)["image"].to_numpy()] = False
             yield name, scores[counts], positive[counts]
 
 
 def _mean(values: pl.Series) -> float | None:
-    """The mean of what is defined, summed in its order."""
-    known = values.drop_nulls().to_numpy()
-    return float(np.mean(known)) if len(known) else None
+    """The mean of what is defined, summed in the order of classes."""
+    defined = values.drop_nulls().to_numpy()
+    return float(np.mean(defined)) if len(defined) else None
 
 
-_PAIR: Final = ["image", "class_name"]
-_SURE: Final = [False, True, False]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Labels and inferences, by image."""
-
-    places: pl.DataFrame
-    """`image` and its UNIT, sorted."""
-    truth: pl.DataFrame
-    """Labels that count, with `image`."""
-    inferences: pl.DataFrame
-    """With `image` and `inference_id`."""
-    ignored: pl.DataFrame
-    """Labels that are ignored, with `image`."""
-    classes: tuple[str, ...]
-    several: bool
-    """Whether an image may have several labels."""
-    negative: str | None
-    """What an image without an answer is called."""
-    confidence: float
-
-    @cached_property
-    def scores(self) -> pl.DataFrame:
-        """The surest inference of each image and class; ties by id."""
-        order = [*_PAIR, "confidence", "inference_id"]
-        ordered = self.inferences.sort(order, descending=[False, False, True, False])
-        return ordered.unique(_PAIR, keep="first", maintain_order=True)
-
-    @cached_property
-    def answers(self) -> pl.DataFrame:
-        """What the model says: `image`, `class_name`, `inference_id`, `confidence`."""
-        columns = [*_PAIR, "inference_id", "confidence"]
-        sure = self.scores.filter(pl.col("confidence") >= self.confidence).select(
-            columns
-        )
-        if self.several:
-            return sure.join(self.ignored, on=_PAIR, how="anti")
-        rank = pl.col("class_name").cast(pl.Enum(self.classes)).to_physical()
-        best = sure.sort("image", "confidence", rank, descending=_SURE).unique(
-            "image", keep="first", maintain_order=True
-        )
-        if self.negative is None:
-            return best
-        silent = self.places.join(best, on="image", how="anti").select(
-            "image", pl.lit(self.negative).alias("class_name")
-        )
-        return pl.concat([best, silent], how="diagonal")
-
-    def outcomes(self) -> pl.DataFrame:
-        """Answers and labels of each class: TP, FP, FN, IGNORED."""
-        told = self.truth.select(*_PAIR, "label_id", is_label=True)
-        said = self.answers.with_columns(is_answer=True)
-        joined = told.join(said, on=_PAIR, how="full", coalesce=True)
-        met, answered = (
-            pl.col("is_label").is_not_null(),
-            pl.col("is_answer").is_not_null(),
-        )
-        weak = self.scores.select(*_PAIR, is_weak=True)
-        others = self.answers.select("image", has_answer=True).unique()
-        judged = (
-            joined.join(weak, on=_PAIR, how="left")
-            .join(others, on="image", how="left")
-            .with_columns(
-                outcome=pl.when(met & answered)
-                .then(pl.lit("TP"))
-                .when(met)
-                .then(pl.lit("FN"))
-                .otherwise(pl.lit("FP"))
-            )
-            .with_columns(reason=self._reason())
-        )
-        return in_order(
-            [self._placed(judged), *self._set_aside()], OUTCOMES, "class_name"
-        )
-
-    def confusions(self) -> pl.DataFrame:
-        """Each label beside the answer for its image."""
-        if self.several:
-            rows = self.outcomes().filter(pl.col("outcome") != "IGNORED")
-            wrong, missed = (pl.col("outcome") == name for name in ("FP", "FN"))
-            name, nothing = pl.col("class_name"), pl.lit(BACKGROUND)
-            beside = rows.with_columns(
-                label_class=pl.when(wrong).then(nothing).otherwise(name),
-                inference_class=pl.when(missed).then(nothing).otherwise(name),
-            )
-        else:
-            said = self.answers.rename({"class_name": "inference_class"})
-            beside = self._placed(
-                self.truth.select(
-                    "image", pl.col("class_name").alias("label_class"), "label_id"
-                )
-                .join(said, on="image", how="left")
-                .with_columns(pl.col("inference_class").fill_null(BACKGROUND))
-            )
-        return in_order([beside], CONFUSIONS, "label_class")
-
-    def held(
-        self, frames: pl.DataFrame, rows: tuple[pl.DataFrame, pl.DataFrame]
-    ) -> Classification:
-        """All of it, to be asked for figures.
-
-        Args:
-            frames: The frames that count.
-            rows: Labels and inferences as they came.
-        """
-        outcomes = self.outcomes()
-        wrong = outcomes.filter(pl.col("outcome").is_in(["FP", "FN"])).select(UNIT)
-        right = self.places.join(
-            wrong.unique().with_columns(right=False),
-            on=UNIT,
-            how="left",
-            maintain_order="left",
-        )
-        return Classification(
-            classes=self.classes,
-            positive=None if self.negative is None else self.classes[-1],
-            frames=frames,
-            images=right.select(*UNIT, pl.col("right").fill_null(value=True)),
-            truth=self.truth.select(_PAIR),
-            scores=self.scores.select(*_PAIR, "confidence"),
-            ignored=self.ignored.select(_PAIR),
-            outcomes=outcomes,
-            confusions=self.confusions(),
-            rows=rows,
-        )
-
-    def _reason(self) -> pl.Expr:
-        """Why an outcome is FP or FN."""
-        missed, wrong = (pl.col("outcome") == name for name in ("FN", "FP"))
-        other = pl.lit("no label" if self.several else "other class")
-        answered = pl.lit(not self.several) & pl.col("has_answer").is_not_null()
-        return (
-            pl.when(missed & answered)
-            .then(pl.lit("other class"))
-            .when(missed & pl.col("is_weak").is_not_null())
-            .then(pl.lit("low confidence"))
-            .when(missed)
-            .then(pl.lit("no inference"))
-            .when(wrong)
-            .then(other)
-        )
-
-    def _set_aside(self) -> list[pl.DataFrame]:
-        """Ignored labels, and answers of their classes."""
-        if not self.several:
-            return []
-        sure = self.scores.filter(pl.col("confidence") >= self.confidence)
-        said = sure.join(self.ignored, on=_PAIR, how="semi")
-        aside = pl.lit("IGNORED")
-        return [rows.with_columns(outcome=aside) for rows in (self.ignored, said)]
-
-    def _placed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(self.places, on="image", how="left")
-
-
-_NEEDED: Final = ("frame_id", "label_id", "class_name")
-_OPTIONAL: Final = ("class_id", "label_type", "coordinate_frame")
-_TYPES: Final = ("CLASSIFICATION_2D", "CLASSIFICATION_3D")
-_TWO: Final = 2
-
-
-def classify(
-    labels: Rows, inferences: Rows, scope: Scope, options: Options, faults: Faults
-) -> tuple[Classification, dict[str, int]]:
-    """Hold a model's answers against labels.
+def auroc(scores: Floats, positive: Flags) -> float | None:
+    """The area under the ROC curve.
 
     Args:
-        labels: Rows of labels.
-        inferences: Rows of inferences.
-        scope: Which frames count.
-        options: What was asked for.
-        faults: What is wrong so far.
+        scores: `float64[n]`: higher means more likely of the class.
+        positive: `bool[n]`: which are of the class.
 
     Returns:
-        What was found, and how much was left out, by reason.
+        0 to 1, 0.5 for no better than chance; None if all or none are positive.
 
-    Raises:
-        InvalidInputError: If anything is wrong: what came in `faults`, too.
+    >>> auroc(np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, True, False, False]))
+    0.875
     """
-    theirs, left = _read(labels, "labels", scope, options, faults)
-    mine, also = _read(inferences, "inferences", scope, options, faults)
-    several = options.task == "MULTI_LABEL_CLASSIFICATION"
-    _check_labels(theirs, several=several, faults=faults)
-    listed = class_names([theirs, mine], options.classes)
-    classes = _classes(listed, mine, options, faults)
-    faults.refuse()
-    ignored = theirs.filter(pl.col(IGNORE).fill_null(value=False))
-    counting = theirs.join(ignored, on=["frame_id", "label_id"], how="anti")
-    if not several:
-        counting = counting.join(ignored, on=UNIT, how="anti")
-    images = _images(theirs, mine, scope) if several else counting.select(UNIT)
-    places = images.unique().sort(UNIT).with_row_index("image")
-    found = Answers(
-        places=places,
-        truth=counting.join(places, on=UNIT),
-        inferences=mine.rename({"label_id": "inference_id"}).join(places, on=UNIT),
-        ignored=ignored.join(places, on=UNIT),
-        classes=classes,
-        several=several,
-        negative=options.negative_class,
-        confidence=options.confidence,
-    )
-    without = scope.frames.join(images, on="frame_id", how="anti").height
-    stray = mine.join(images, on=UNIT, how="anti").height
-    counts = {"frames without labels that count": without}
-    counts["inferences on images without labels that count"] = stray
-    rows = (theirs, mine.rename({"label_id": "inference_id"}))
-    return found.held(scope.frames, rows), left | also | counts
-
-
-def _read(
-    rows: Rows, table: str, scope: Scope, options: Options, faults: Faults
-) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Rows that classify frames that count, and how many others there are."""
-    extra = ("confidence",) if table == "inferences" else ()
-    marks = (IGNORE,) if table == "labels" else ()
-    tidied = tidy(rows, table, (*_NEEDED, *extra), (*_OPTIONAL, *marks), faults)
-    found = scope.only(tidied)
-    kind = pl.col("label_type").is_in(_TYPES).fill_null(value=True)
-    kept, left = of_classes(found.filter(kind), found, table, options, faults)
-    if table == "inferences":
-        check_confidence(kept, faults)
-    return kept, left
-
-
-def _check_labels(labels: pl.DataFrame, *, several: bool, faults: Faults) -> None:
-    """An image has one label, or one of each class."""
-    group = [*UNIT, "class_name"] if several else UNIT
-    bad = labels.filter(pl.struct(group).is_duplicated())
-    told = (
-        "an image has one label of a class."
-        if several
-        else "an image has one label; MULTI_LABEL_CLASSIFICATION is for several."
-    )
-    faults.rows(
-        "labels", bad, "class_name", rule="label.many", told=told, hint="Keep one."
-    )
-
-
-def _classes(
-    listed: tuple[str, ...], inferences: pl.DataFrame, options: Options, faults: Faults
-) -> tuple[str, ...]:
-    """The classes that count; of two, the negative one is first."""
-    classes = tuple(name for name in listed if name not in options.ignored_classes)
-    negative = options.negative_class
-    if negative is None:
-        return classes
-    positive = [name for name in classes if name != negative]
-    if len(positive) != _TWO - 1 or (
-        options.classes is not None and negative not in classes
-    ):
-        told = (
-            f"BINARY_CLASSIFICATION has two classes, {negative!r} and another, not "
-            f"{list(listed)}."
-        )
-        faults.add("classes", "class.count", told, "Give both as classes=.")
-    bad = inferences.filter(class_name=negative)
-    told = "inferences do not name the negative class."
-    hint = "Leave them out, or turn them into 1 - confidence of the positive class."
-    faults.rows(
-        "inferences", bad, "class_name", rule="class.negative", told=told, hint=hint
-    )
-    return (negative, *positive)
-
-
-def _images(
-    labels: pl.DataFrame, inferences: pl.DataFrame, scope: Scope
-) -> pl.DataFrame:
-    """The images of all frames that count; one of a frame that no row is on."""
-    told = pl.concat([labels.select(UNIT), inferences.select(UNIT)])
-    bare = scope.frames.join(told, on="frame_id", how="anti")
-    alone = bare.select("frame_id", pl.lit("DEFAULT").alias("coordinate_frame"))
-    return pl.concat([told, alone])
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    # The Mann-Whitney U statistic, from ranks. Twice the rank, ties at the middle of
+    # their places, is a whole number: the sum is exact, in any order.
+    ordered = np.sort(scores)
+    below = np.searchsorted(ordered, scores[positive], "left")
+    up_to = np.searchsorted(ordered, scores[positive], "right")
+    double_ranks = int((below + up_to + 1).sum())
+    return (double_ranks - positives * (positives + 1)) / (2 * positives * negatives)

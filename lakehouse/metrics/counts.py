@@ -1,8 +1,8 @@
 """Outcomes and what is counted from them.
 
 An outcome is a row: TP, a label and the inference that matches it; FN, a label
-that none matches; FP, an inference that matches none; IGNORED, what counts
-neither way. Everything here is counts of rows, so it is exact in any order.
+that no inference matches; FP, an inference that matches no label; IGNORED, what
+counts neither way. Everything here is counts of rows, so it is exact in any order.
 """
 
 from collections.abc import Sequence
@@ -45,40 +45,41 @@ BACKGROUND: Final = "(background)"
 """Stands for no label, or no inference."""
 
 
-def counted(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+def count_outcomes(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """Counts of each group: `labels`, `inferences`, `tp`, `fp`, `fn`; sorted."""
-    many = {
+    counts = {
         name: (pl.col("outcome") == name.upper()).sum().cast(pl.Int64)
         for name in ("tp", "fp", "fn")
     }
-    groups = outcomes.group_by(by).agg(**many) if by else outcomes.select(**many)
+    groups = outcomes.group_by(by).agg(**counts) if by else outcomes.select(**counts)
     return groups.sort(by or ["tp"]).select(
         *by,
         (pl.col("tp") + pl.col("fn")).alias("labels"),
         (pl.col("tp") + pl.col("fp")).alias("inferences"),
-        *many,
+        *counts,
     )
 
 
-def rates(counts: pl.DataFrame) -> pl.DataFrame:
-    """Counts with `precision`, `recall` and `f1`; null where nothing is divided by."""
+def with_rates(counts: pl.DataFrame) -> pl.DataFrame:
+    """Counts with `precision`, `recall` and `f1`; null where they are 0 / 0."""
     tp, fp, fn = pl.col("tp"), pl.col("fp"), pl.col("fn")
     return counts.with_columns(
-        precision=_share(tp, tp + fp),
-        recall=_share(tp, tp + fn),
-        f1=_share(2 * tp, 2 * tp + fp + fn),
+        precision=_ratio(tp, tp + fp),
+        recall=_ratio(tp, tp + fn),
+        f1=_ratio(2 * tp, 2 * tp + fp + fn),
     )
 
 
-def of_all(name: str, keys: pl.Series, counts: pl.DataFrame) -> pl.DataFrame:
+def counts_of_keys(name: str, keys: pl.Series, counts: pl.DataFrame) -> pl.DataFrame:
     """A row for each key, in their order, with zeros where nothing was counted."""
     rows = keys.alias(name).to_frame()
     joined = rows.join(counts, on=name, how="left", maintain_order="left")
-    whole = pl.col("labels", "inferences", "tp", "fp", "fn").fill_null(0)
-    return joined.with_columns(whole)
+    return joined.with_columns(
+        pl.col("labels", "inferences", "tp", "fp", "fn").fill_null(0)
+    )
 
 
-def matrix(
+def confusion_matrix(
     confusions: pl.DataFrame, classes: Sequence[str], count: str | None = None
 ) -> pl.DataFrame:
     """A square of counts: rows are the labels' classes, columns the inferences'.
@@ -96,13 +97,13 @@ def matrix(
     cells = confusions.group_by("label_class", "inference_class").agg(
         amount.cast(pl.Int64).alias("count")
     )
-    found = {(row, column): number for row, column, number in cells.iter_rows()}
+    counts = {(row, column): number for row, column, number in cells.iter_rows()}
     return pl.DataFrame(
         {
             "label_class": names,
             **{
                 column: pl.Series(
-                    [found.get((row, column), 0) for row in names], dtype=pl.Int64
+                    [counts.get((row, column), 0) for row in names], dtype=pl.Int64
                 )
                 for column in names
             },
@@ -111,13 +112,15 @@ def matrix(
     )
 
 
-def in_order(parts: list[pl.DataFrame], schema: pl.Schema, kind: str) -> pl.DataFrame:
-    """All parts in these columns, in the one order there is.
+def in_order(
+    parts: list[pl.DataFrame], schema: pl.Schema, class_column: str
+) -> pl.DataFrame:
+    """All parts in these columns, sorted by image, class, label and inference.
 
     Args:
         parts: Rows with some of the columns; the others are null.
         schema: OUTCOMES or CONFUSIONS.
-        kind: The column of classes to sort by.
+        class_column: The column of classes to sort by.
     """
     typed = [
         part.select(
@@ -128,9 +131,9 @@ def in_order(parts: list[pl.DataFrame], schema: pl.Schema, kind: str) -> pl.Data
         )
         for part in parts
     ]
-    order = [*UNIT, kind, "label_id", "inference_id"]
+    order = [*UNIT, class_column, "label_id", "inference_id"]
     return pl.concat(typed).sort(order, nulls_last=True)
 
 
-def _share(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    return pl.when(whole > 0).then(part / whole)
+def _ratio(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
+    return pl.when(whole > 0).then(part / whole)  # else null: 0 / 0 is undefined

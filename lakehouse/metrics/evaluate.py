@@ -9,7 +9,7 @@ from typing import Any
 
 from lakehouse.metrics.classification import classify
 from lakehouse.metrics.detection import detect
-from lakehouse.metrics.inputs import Faults, Geometry, Rows
+from lakehouse.metrics.inputs import Geometry, Rows
 from lakehouse.metrics.options import (
     CLASSIFICATIONS,
     SEGMENTATIONS,
@@ -21,6 +21,7 @@ from lakehouse.metrics.options import (
 from lakehouse.metrics.result import Evidence, Metrics
 from lakehouse.metrics.segmentation import segment
 from lakehouse.model.class_map import ClassMap
+from lakehouse.model.problems import Problems
 
 
 def evaluate(
@@ -59,19 +60,19 @@ def evaluate(
             included; frames that inferences are on are added.
         over: Which frames count: those `seen`, or `all` of them.
         classes: The classes in their order. A class map also gives renamed classes
-            the name they have now, and masks their class ids. None: those found.
+            the name they have now, and masks their class ids. None: those of the rows.
         max_detections: How many inferences of a class and image average precision
-            counts, the surest (COCO: 100). Matches are not limited.
+            counts, by confidence (COCO: 100). Matches are not limited.
         geometry: What overlap is measured on; None: polygons where there are no
             boxes, else boxes.
         negative_class: Of BINARY_CLASSIFICATION: the class of what no inference
             says.
-        source: Where the rows are from; it is only told.
+        source: Where the rows are from; `Metrics.source` has it.
 
     Raises:
         InvalidInputError: If an argument is out of range, or rows lack a column, an
             id, a class, a confidence or a geometry, or are there twice; if masks
-            cannot be read or differ in size. All faults are told, in `problems`.
+            cannot be read or differ in size. Its `problems` has all of them.
         LakehouseError: If an extra is not installed: polygons need `metrics`,
             masks need Pillow.
     """
@@ -85,9 +86,9 @@ def evaluate(
         negative_class=negative_class,
         classes=_listed(classes),
     )
-    faults = Faults()
-    scope = Scope.of(frames, inferences, seen, over, faults)
-    evidence, left_out = _evidence(labels, inferences, scope, options, faults)
+    problems = Problems()
+    scope = Scope.of(frames, inferences, seen, over, problems)
+    evidence, left_out = _evidence(labels, inferences, scope, options, problems)
     counts = {
         "frames": scope.frames.height,
         "frames that the model did not see": scope.unseen if over == "seen" else 0,
@@ -99,7 +100,7 @@ def evaluate(
     }
     return Metrics(
         task=options.task,
-        parameters=options.told(),
+        parameters=options.to_dict(),
         counts=counts,
         evidence=evidence,
         no_ground_truth=scope.no_ground_truth,
@@ -108,13 +109,13 @@ def evaluate(
 
 
 def _evidence(
-    labels: Rows, inferences: Rows, scope: Scope, options: Options, faults: Faults
+    labels: Rows, inferences: Rows, scope: Scope, options: Options, problems: Problems
 ) -> tuple[Evidence, dict[str, int]]:
     if options.task in CLASSIFICATIONS:
-        return classify(labels, inferences, scope, options, faults)
+        return classify(labels, inferences, scope, options, problems)
     if options.task in SEGMENTATIONS:
-        return segment(labels, inferences, scope, options, faults)
-    return detect(labels, inferences, scope, options, faults)
+        return segment(labels, inferences, scope, options, problems)
+    return detect(labels, inferences, scope, options, problems)
 
 
 def _listed(

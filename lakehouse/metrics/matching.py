@@ -5,9 +5,12 @@ each pair whose inference and label are both still free. The order makes the
 rule:
 
 * within a class, COCO's: inferences by confidence, each with the label that it
-  overlaps most (`by_confidence`), on pairs of one class;
+  overlaps most (`sort_by_confidence`), on pairs of one class;
 * across classes, for the confusion matrix: by overlap, largest first
-  (`by_overlap`), on all pairs.
+  (`sort_by_iou`), on all pairs.
+
+Labels and inferences are arrays here, one entry each, for all images at once; a
+label or an inference is known by its index in them.
 """
 
 from collections.abc import Iterator
@@ -16,23 +19,35 @@ from typing import Final
 
 import numpy as np
 
-from lakehouse.metrics.arrays import Codes, Flags, Floats, Ints
+from lakehouse.metrics.arrays import Flags, Floats, Ints, OutcomeCodes
 
-_AT_ONCE: Final = 1 << 19
+FALSE_POSITIVE: Final = 0
+"""The inference matches no label."""
+TRUE_POSITIVE: Final = 1
+"""The inference matches a label that counts."""
+IGNORED: Final = 2
+"""The inference lies on what is ignored, or is ignored for its size."""
+
+PAIRS_AT_ONCE: Final = 1 << 19
+"""Pairs of one image are made half a million at a time: the dozen arrays of such a
+part take about 50 MB, however many labels and inferences there are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """Labels or inferences as arrays, sorted by image; inferences best first."""
+class Instances:
+    """Labels or inferences as arrays, one entry each.
+
+    They are sorted by image; within an image inferences are sorted by falling
+    confidence. The matchings below lean on both.
+    """
 
     image: Ints
-    """Number of the image that each is on."""
-    kind: Ints
-    """Number of its class."""
+    """The index of the image that each is on, ascending."""
+    class_index: Ints
     area: Floats
-    """Its area in px²: what COCO's sizes go by."""
+    """In px²: what COCO's ranges of sizes go by."""
     crowd: Flags
-    """Labels that are ignored: crowds, and what is marked so. Inferences: none."""
+    """Labels that are ignored: crowds, and those marked so. All False for inferences."""
 
     def __len__(self) -> int:
         return len(self.image)
@@ -40,7 +55,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """An inference and a label each, by place in their sides, and their IoU."""
+    """An inference and a label each, by index, and their IoU (0 to 1)."""
 
     inference: Ints
     label: Ints
@@ -49,12 +64,12 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.iou)
 
-    def where(self, chosen: Flags | Ints) -> "Pairs":
-        """These pairs, in this order."""
+    def take(self, chosen: Flags | Ints) -> "Pairs":
+        """The chosen pairs, in the order of the indices, or the order they have."""
         return Pairs(self.inference[chosen], self.label[chosen], self.iou[chosen])
 
     @classmethod
-    def joined(cls, parts: list["Pairs"]) -> "Pairs":
+    def concat(cls, parts: list["Pairs"]) -> "Pairs":
         """The pairs of all parts, one part behind the other."""
         none = np.empty(0, np.intp)
         return cls(
@@ -64,65 +79,102 @@ class Pairs:
         )
 
 
-def candidates(inferences: Side, labels: Side) -> Iterator[tuple[Ints, Ints]]:
+@dataclass(frozen=True, slots=True)
+class AreaRange:
+    """A range of areas in px², both ends included, as COCO has them."""
+
+    name: str
+    min_area: float = 0.0
+    max_area: float = 1e10
+
+    def contains(self, instances: Instances) -> Flags:
+        """Which instances are of such a size."""
+        area = instances.area
+        return (area >= self.min_area) & (area <= self.max_area)
+
+
+AREA_RANGES: Final = (
+    AreaRange("all"),
+    AreaRange("small", 0.0, 32.0**2),
+    AreaRange("medium", 32.0**2, 96.0**2),
+    AreaRange("large", 96.0**2),
+)
+"""COCO's ranges of sizes."""
+
+
+# ---------------------------- PAIRS THAT OVERLAP ---------------------------- #
+
+
+def pairs_on_images(
+    inferences: Instances, labels: Instances
+) -> Iterator[tuple[Ints, Ints]]:
     """Every inference with every label of its image, a part at a time.
 
     Yields:
-        Places of inferences, ascending, and of labels, ascending for each.
+        Indices of inferences, ascending, and of labels, ascending for each. A part
+        ends between two inferences, so it may have more than `PAIRS_AT_ONCE`.
     """
-    first = np.searchsorted(labels.image, inferences.image, "left")
-    count = np.searchsorted(labels.image, inferences.image, "right") - first
+    # Labels are sorted by image, so those of one image are a range of indices.
+    first_label = np.searchsorted(labels.image, inferences.image, "left")
+    count = np.searchsorted(labels.image, inferences.image, "right") - first_label
+    # ends[n] is how many pairs inferences 0 to n have.
     ends = np.cumsum(count)
     start = 0
     while start < len(inferences):
         done = int(ends[start - 1]) if start else 0
-        stop = int(np.searchsorted(ends, done + _AT_ONCE, "right"))
+        stop = int(np.searchsorted(ends, done + PAIRS_AT_ONCE, "right"))
         stop = max(stop, start + 1)
         part = slice(start, stop)
         inference = np.repeat(np.arange(start, stop), count[part])
-        behind = ends[part] - count[part] - done - first[part]
-        label = np.arange(len(inference)) - np.repeat(behind, count[part])
+        # Pair p of the part is its inference's (p - number of pairs before)th.
+        shift = ends[part] - count[part] - done - first_label[part]
+        label = np.arange(len(inference)) - np.repeat(shift, count[part])
         yield inference, label
         start = stop
 
 
-def box_pairs(
-    inferences: Side,
+def pairs_of_boxes(
+    inferences: Instances,
     inference_boxes: Floats,
-    labels: Side,
+    labels: Instances,
     label_boxes: Floats,
-    least: float,
+    min_iou: float = 0.0,
 ) -> Pairs:
-    """The pairs of boxes whose IoU is `least` or more.
+    """The pairs of boxes that share an area and whose IoU is `min_iou` or more.
 
     Args:
         inferences: Which image each is on.
-        inference_boxes: `float64[n, 4]`: left, top, width, height in pixels.
-        labels: Likewise.
-        label_boxes: Likewise.
-        least: IoU, above 0.
+        inference_boxes: `float64[inferences, 4]`: left, top, width, height in pixels.
+        labels: Which image each is on, and which are crowds.
+        label_boxes: `float64[labels, 4]`, likewise.
+        min_iou: The least IoU.
     """
-    mine, theirs = _Edges.of(inference_boxes), _Edges.of(label_boxes)
+    predictions, truth = _Edges.of(inference_boxes), _Edges.of(label_boxes)
     parts: list[Pairs] = []
-    for place, other in candidates(inferences, labels):
-        wide = np.minimum(mine.right[place], theirs.right[other])
-        wide -= np.maximum(mine.left[place], theirs.left[other])
-        high = np.minimum(mine.bottom[place], theirs.bottom[other])
-        high -= np.maximum(mine.top[place], theirs.top[other])
-        near = np.flatnonzero((wide > 0) & (high > 0))
-        inference, label = place[near], other[near]
-        shared = wide[near] * high[near]
-        own = mine.area[inference]
-        both = own + theirs.area[label] - shared
-        iou = shared / np.where(labels.crowd[label], own, both)
-        enough = np.flatnonzero(iou >= least)
+    for every_inference, every_label in pairs_on_images(inferences, labels):
+        width = np.minimum(
+            predictions.right[every_inference], truth.right[every_label]
+        ) - np.maximum(predictions.left[every_inference], truth.left[every_label])
+        height = np.minimum(
+            predictions.bottom[every_inference], truth.bottom[every_label]
+        ) - np.maximum(predictions.top[every_inference], truth.top[every_label])
+        # Most pairs of an image share nothing: what follows is for the few that do.
+        near = np.flatnonzero((width > 0) & (height > 0))
+        inference, label = every_inference[near], every_label[near]
+        intersection = width[near] * height[near]
+        own_area = predictions.area[inference]
+        # The order of these sums is COCO's: another one may differ in the last bit.
+        union = own_area + truth.area[label] - intersection
+        # Of a crowd only what the inference covers counts, as COCO has it.
+        iou = intersection / np.where(labels.crowd[label], own_area, union)
+        enough = np.flatnonzero(iou >= min_iou)
         parts.append(Pairs(inference[enough], label[enough], iou[enough]))
-    return Pairs.joined(parts)
+    return Pairs.concat(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """Boxes by their edges."""
+    """Boxes by their edges in pixels, and their areas in px²: `float64[boxes]` each."""
 
     left: Floats
     top: Floats
@@ -132,122 +184,108 @@ class _Edges:
 
     @classmethod
     def of(cls, boxes: Floats) -> "_Edges":
-        """The edges of boxes given as left, top, width, height."""
+        # Each column is read many times, at scattered indices: contiguous is faster.
         left, top, width, height = np.ascontiguousarray(boxes.T)
         return cls(left, top, left + width, top + height, width * height)
 
 
-FALSE: Final = 0
-"""The inference matches no label: a false positive."""
-TRUE: Final = 1
-"""The inference matches a label that counts: a true positive."""
-IGNORED: Final = 2
-"""The inference lies on what is ignored, or is ignored for its size."""
+# --------------------------------- MATCHING --------------------------------- #
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A range of areas in px², both ends included (COCO)."""
-
-    name: str
-    least: float = 0.0
-    most: float = 1e10
-
-    def holds(self, side: Side) -> Flags:
-        """Which are of this size."""
-        return (side.area >= self.least) & (side.area <= self.most)
-
-
-AREAS: Final = (
-    Area("all"),
-    Area("small", 0.0, 32.0**2),
-    Area("medium", 32.0**2, 96.0**2),
-    Area("large", 96.0**2),
-)
-"""COCO's ranges of sizes."""
-
-
-def by_confidence(pairs: Pairs) -> Pairs:
+def sort_by_confidence(pairs: Pairs) -> Pairs:
     """In COCO's order: by inference; of its labels the best, ties to the later one."""
-    return pairs.where(np.lexsort((-pairs.label, -pairs.iou, pairs.inference)))
+    # pycocotools replaces its best label by the next one of an equal IoU, hence -label.
+    return pairs.take(np.lexsort((-pairs.label, -pairs.iou, pairs.inference)))
 
 
-def by_overlap(pairs: Pairs) -> Pairs:
-    """Largest overlap first; ties to the surer inference, then the earlier label."""
-    return pairs.where(np.lexsort((pairs.label, pairs.inference, -pairs.iou)))
+def sort_by_iou(pairs: Pairs) -> Pairs:
+    """Largest IoU first; ties to the inference, then the label, of the lower index."""
+    return pairs.take(np.lexsort((pairs.label, pairs.inference, -pairs.iou)))
 
 
-def greedy(pairs: Pairs, shared: Flags, inferences: int) -> Ints:
+def greedy_match(pairs: Pairs, reusable: Flags, inferences: int) -> Ints:
     """Walk the pairs in their order; take those whose ends are both free.
-
-    All pairs that come first at both their ends are taken at once, what they
-    close off is dropped, and so on: the outcome is that of the walk.
 
     Args:
         pairs: In the order of the walk.
-        shared: `bool[labels]`: labels that are free for ever.
+        reusable: `bool[labels]`: labels that any number of inferences may match.
         inferences: How many there are.
 
     Returns:
-        The places of the pairs taken, ascending.
+        The indices of the pairs taken, ascending.
 
     >>> pairs = Pairs(
     ...     np.array([0, 0, 1]), np.array([1, 0, 1]), np.array([0.9, 0.6, 0.8])
     ... )
-    >>> greedy(pairs, np.array([False, False]), 2)
+    >>> greedy_match(pairs, np.array([False, False]), 2)
     array([0])
     """
+    # A pair that comes first at both its ends is taken by the walk whatever happens
+    # elsewhere. So all of them are taken at once, the pairs they close off are
+    # dropped, and so on: a few rounds over arrays instead of a loop over pairs, for
+    # all images together. At least the first pair is taken in every round.
     inference, label = pairs.inference, pairs.label
-    place = np.arange(len(pairs))
-    first_of = np.zeros(inferences, np.intp)
-    first_for = np.zeros(len(shared), np.intp)
-    used = np.zeros(inferences, np.bool_)
-    full = np.zeros(len(shared), np.bool_)
+    index = np.arange(len(pairs))
+    first_of_inference = np.zeros(inferences, np.intp)
+    first_of_label = np.zeros(len(reusable), np.intp)
+    inference_taken = np.zeros(inferences, np.bool_)
+    label_taken = np.zeros(len(reusable), np.bool_)
     taken: list[Ints] = [np.empty(0, np.intp)]
-    while place.size:
-        # Of an index that is there twice, the last value stays: the earliest pair's.
-        first_of[inference[::-1]] = place[::-1]
-        first_for[label[::-1]] = place[::-1]
-        open_to_all = shared[label]
-        won = (first_of[inference] == place) & (
-            open_to_all | (first_for[label] == place)
+    while index.size:
+        # Where an index is assigned twice, NumPy keeps the last value; the pairs are
+        # reversed, so that is the earliest pair's.
+        first_of_inference[inference[::-1]] = index[::-1]
+        first_of_label[label[::-1]] = index[::-1]
+        is_reusable = reusable[label]
+        is_first = (first_of_inference[inference] == index) & (
+            is_reusable | (first_of_label[label] == index)
         )
-        taken.append(place[won])
-        used[inference[won]] = True
-        full[label[won & ~open_to_all]] = True
-        left = ~(used[inference] | full[label])
-        inference, label, place = inference[left], label[left], place[left]
+        taken.append(index[is_first])
+        inference_taken[inference[is_first]] = True
+        label_taken[label[is_first & ~is_reusable]] = True
+        free = ~(inference_taken[inference] | label_taken[label])
+        inference, label, index = inference[free], label[free], index[free]
     return np.sort(np.concatenate(taken))
 
 
-def within_class(
-    pairs: Pairs, inferences: Side, labels: Side, iou: float, area: Area
-) -> tuple[Codes, Pairs]:
+def match_within_class(
+    pairs: Pairs,
+    inferences: Instances,
+    labels: Instances,
+    iou: float,
+    area_range: AreaRange,
+) -> tuple[OutcomeCodes, Pairs]:
     """COCO's matching at one IoU, for labels of one range of sizes.
 
-    Labels of other sizes, and crowds, are ignored: an inference goes to one only
+    Labels of other sizes, and crowds, are ignored: an inference matches one only
     if no other label is free for it, and counts neither way then. A crowd takes
     any number. An inference of another size that matches nothing is ignored too.
 
     Args:
-        pairs: Of one class each, in the order of `by_confidence`.
+        pairs: Of one class each, as `sort_by_confidence` sorts them.
         inferences: The inferences.
         labels: The labels.
         iou: The least overlap.
-        area: Which sizes count.
+        area_range: Which sizes count.
 
     Returns:
-        What became of each inference (`uint8[inferences]`: FALSE, TRUE, IGNORED),
-        and the pairs that are true positives.
+        The outcome of each inference (`uint8[inferences]`: FALSE_POSITIVE,
+        TRUE_POSITIVE or IGNORED), and the pairs that are true positives.
     """
-    ignored = labels.crowd | ~area.holds(labels)
-    enough = pairs.where(np.flatnonzero(pairs.iou >= iou))
-    aside = ignored[enough.label]
-    counted, spare = enough.where(~aside), enough.where(aside)
-    matched = counted.where(greedy(counted, labels.crowd, len(inferences)))
-    became = np.where(area.holds(inferences), FALSE, IGNORED).astype(np.uint8)
-    became[matched.inference] = TRUE
-    spare = spare.where(became[spare.inference] != TRUE)
-    onto = greedy(spare, labels.crowd, len(inferences))
-    became[spare.inference[onto]] = IGNORED
-    return became, matched
+    ignored = labels.crowd | ~area_range.contains(labels)
+    enough = pairs.take(np.flatnonzero(pairs.iou >= iou))
+    is_ignored = ignored[enough.label]
+    # Labels that count come first for every inference, so they are matched before,
+    # and what that leaves is matched with ignored ones: two walks give what
+    # pycocotools gets by sorting the labels of an image by `ignore`.
+    counting, spare = enough.take(~is_ignored), enough.take(is_ignored)
+    true_positives = counting.take(
+        greedy_match(counting, labels.crowd, len(inferences))
+    )
+    outcomes = np.where(area_range.contains(inferences), FALSE_POSITIVE, IGNORED)
+    outcomes = outcomes.astype(np.uint8)
+    outcomes[true_positives.inference] = TRUE_POSITIVE
+    spare = spare.take(outcomes[spare.inference] != TRUE_POSITIVE)
+    on_ignored = greedy_match(spare, labels.crowd, len(inferences))
+    outcomes[spare.inference[on_ignored]] = IGNORED
+    return outcomes, true_positives

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for."""
+"""What an evaluation is asked for: its arguments, the frames and classes that count."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -6,72 +6,15 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from lakehouse.errors import InvalidInputError
-from lakehouse.metrics.inputs import Faults, Geometry, Rows, check_keys, tidy
+from lakehouse.metrics.inputs import (
+    Geometry,
+    Rows,
+    add_row_problems,
+    check_keys,
+    read_columns,
+)
 from lakehouse.model.class_map import ClassMap
-
-Over = Literal["seen", "all"]
-"""`seen`: the frames that the model saw. `all`: every frame of the version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The frames that are evaluated, and what was left out."""
-
-    frames: pl.DataFrame
-    """One row a frame, by id, in the columns given and `seen` (bool)."""
-    unseen: int
-    """Frames of the version that were not seen; with `over="all"` they count."""
-    no_ground_truth: pl.DataFrame
-    """`frame_id`, `inferences`: what lies on frames that the version has not."""
-
-    @classmethod
-    def of(
-        cls,
-        frames: Rows,
-        inferences: Rows,
-        seen: Iterable[str] | None,
-        over: Over,
-        faults: Faults,
-    ) -> "Scope":
-        """Settle which frames count.
-
-        Args:
-            frames: The frames of the version: `frame_id` and any other columns.
-            inferences: With `frame_id`.
-            seen: Ids of the frames that the model saw; those that inferences are
-                on are added.
-            over: Which frames count.
-            faults: Where frames without an id, or with one twice, are told.
-        """
-        given = frames.lazy().collect()
-        ids = tidy(given, "frames", ["frame_id"], [], faults)["frame_id"]
-        known = ids.drop_nulls()
-        for frame_id in known.filter(known.is_duplicated()).unique().sort().to_list():
-            told = f"frame {frame_id!r} is there more than once."
-            faults.add("frames.frame_id", "id.duplicate", told, "Keep one row a frame.")
-        table = given.with_columns(ids)
-        # What is wrong with inferences is told where they are read.
-        rows = tidy(inferences, "inferences", ["frame_id"], [], Faults())
-        on = rows.drop_nulls().group_by("frame_id").len("inferences")
-        listed = pl.Series("frame_id", [] if seen is None else list(seen), pl.String)
-        met = pl.concat([listed.to_frame(), on.select("frame_id")]).unique()
-        marked = table.with_columns(
-            seen=ids.is_in(met.get_column("frame_id").implode())
-        ).sort("frame_id")
-        return cls(
-            frames=marked if over == "all" else marked.filter("seen"),
-            unseen=int((~marked["seen"]).sum()),
-            no_ground_truth=met.join(table, on="frame_id", how="anti")
-            .join(on, on="frame_id", how="left")
-            .with_columns(pl.col("inferences").fill_null(0).cast(pl.Int64))
-            .sort("frame_id"),
-        )
-
-    def only(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows that are on frames that count."""
-        return rows.join(self.frames.select("frame_id"), on="frame_id", how="semi")
-
+from lakehouse.model.problems import Problems
 
 Task = Literal[
     "2D_OBJECT_DETECTION",
@@ -83,6 +26,9 @@ Task = Literal[
 ]
 """What a model was asked to do."""
 
+Over = Literal["seen", "all"]
+"""`seen`: the frames that the model saw. `all`: every frame of the version."""
+
 DETECTIONS: Final = ("2D_OBJECT_DETECTION", "2D_INSTANCE_SEGMENTATION")
 CLASSIFICATIONS: Final = (
     "CLASSIFICATION",
@@ -92,6 +38,9 @@ CLASSIFICATIONS: Final = (
 SEGMENTATIONS: Final = ("2D_SEMSEG",)
 
 _TASKS: Final = (*DETECTIONS, *CLASSIFICATIONS, *SEGMENTATIONS)
+
+NOT_EVALUATED: Final = "Nothing was evaluated."
+"""The first line of the error that lists what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +57,7 @@ class Options:
     classes: ClassMap | tuple[str, ...] | None = field(repr=False)
 
     def __post_init__(self) -> None:
-        faults = self._faults()
-        if faults:
-            raise InvalidInputError(" ".join(faults), kind="metrics.option")
+        self._problems().raise_if_any(NOT_EVALUATED, kind="metrics.option")
 
     @property
     def ignored_classes(self) -> tuple[str, ...]:
@@ -119,7 +66,7 @@ class Options:
             return ()
         return tuple(one.name for one in self.classes.classes if one.ignore_in_eval)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The options as plain values."""
         values = {name: getattr(self, name) for name in self.__slots__}
         if isinstance(self.classes, ClassMap):
@@ -128,64 +75,133 @@ class Options:
             values["classes"] = list(self.classes)
         return values
 
-    def _faults(self) -> list[str]:
-        faults: list[str] = []
-        if self.task not in _TASKS:
-            faults.append(
-                f"Task {self.task!r} is not evaluated. Evaluated are: {', '.join(_TASKS)}."
-            )
-        if not 0 < self.iou < 1:
-            faults.append(f"iou is {self.iou!r}: give a number between 0 and 1.")
-        if not 0 <= self.confidence <= 1:
-            faults.append(f"confidence is {self.confidence!r}: give 0 to 1.")
-        if self.over not in {"seen", "all"}:
-            faults.append(f"over is {self.over!r}: give 'seen' or 'all'.")
-        if self.max_detections < 1:
-            faults.append(f"max_detections is {self.max_detections}: give 1 or more.")
-        if self.geometry not in {None, "box", "polygon"}:
-            faults.append(f"geometry is {self.geometry!r}: give 'box' or 'polygon'.")
-        if (self.task == "BINARY_CLASSIFICATION") != (self.negative_class is not None):
-            faults.append(
-                "negative_class names the class that inferences do not name: "
-                "BINARY_CLASSIFICATION needs it, and no other task has one."
-            )
-        return faults
+    def _problems(self) -> Problems:
+        is_binary = self.task == "BINARY_CLASSIFICATION"
+        checks = {
+            "task": (self.task in _TASKS, f"Evaluated are: {', '.join(_TASKS)}."),
+            "iou": (0 < self.iou < 1, "Give a number between 0 and 1."),
+            "confidence": (0 <= self.confidence <= 1, "Give 0 to 1."),
+            "over": (self.over in {"seen", "all"}, "Give 'seen' or 'all'."),
+            "max_detections": (self.max_detections >= 1, "Give 1 or more."),
+            "geometry": (
+                self.geometry in {None, "box", "polygon"},
+                "Give 'box' or 'polygon'.",
+            ),
+            "negative_class": (
+                is_binary == (self.negative_class is not None),
+                "BINARY_CLASSIFICATION needs it, and no other task has one.",
+            ),
+        }
+        problems = Problems()
+        for name, (is_valid, hint) in checks.items():
+            if not is_valid:
+                message = f"is {getattr(self, name)!r}."
+                problems.add(name, rule="metrics.option", message=message, hint=hint)
+        return problems
 
 
-def of_classes(
-    fitting: pl.DataFrame,
-    found: pl.DataFrame,
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The frames that are evaluated, and what is left out."""
+
+    frames: pl.DataFrame
+    """One row a frame, by id, in the columns given and `seen` (bool)."""
+    unseen: int
+    """Frames of the version that were not seen; with `over="all"` they count."""
+    no_ground_truth: pl.DataFrame
+    """`frame_id`, `inferences`: frames that the version does not have, and how many
+    inferences are on each."""
+
+    @classmethod
+    def of(
+        cls,
+        frames: Rows,
+        inferences: Rows,
+        seen: Iterable[str] | None,
+        over: Over,
+        problems: Problems,
+    ) -> "Scope":
+        """Decide which frames count.
+
+        Args:
+            frames: The frames of the version: `frame_id` and any other columns.
+            inferences: With `frame_id`.
+            seen: Ids of the frames that the model saw; those that inferences are
+                on are added.
+            over: Which frames count.
+            problems: Gets frames without an id, and ids that are there twice.
+        """
+        collected = frames.lazy().collect()
+        ids = read_columns(collected, "frames", ["frame_id"], [], problems)["frame_id"]
+        known = ids.drop_nulls()
+        for frame_id in known.filter(known.is_duplicated()).unique().sort().to_list():
+            problems.add(
+                "frames.frame_id",
+                rule="id.duplicate",
+                message=f"frame {frame_id!r} is there more than once.",
+                hint="Keep one row a frame.",
+            )
+        table = collected.with_columns(ids)
+        # What is wrong with inferences is reported where all their columns are read.
+        rows = read_columns(inferences, "inferences", ["frame_id"], [], Problems())
+        counts = rows.drop_nulls().group_by("frame_id").len("inferences")
+        listed = pl.Series("frame_id", [] if seen is None else list(seen), pl.String)
+        all_seen = pl.concat([listed.to_frame(), counts.select("frame_id")]).unique()
+        marked = table.with_columns(
+            seen=ids.is_in(all_seen.get_column("frame_id").implode())
+        ).sort("frame_id")
+        return cls(
+            frames=marked if over == "all" else marked.filter("seen"),
+            unseen=int((~marked["seen"]).sum()),
+            no_ground_truth=all_seen.join(table, on="frame_id", how="anti")
+            .join(counts, on="frame_id", how="left")
+            .with_columns(pl.col("inferences").fill_null(0).cast(pl.Int64))
+            .sort("frame_id"),
+        )
+
+    def filter(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that are on frames that count."""
+        return rows.join(self.frames.select("frame_id"), on="frame_id", how="semi")
+
+
+# ---------------------------------- CLASSES --------------------------------- #
+
+
+def rows_of_classes(
+    rows: pl.DataFrame,
+    all_rows: pl.DataFrame,
     table: str,
     options: Options,
-    faults: Faults,
+    problems: Problems,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The rows of classes that count, each key once; and how many are left out.
+    """The rows of classes that count; and how many are left out, by reason.
 
     Args:
-        fitting: Rows of a type that the task is about.
-        found: Rows of all types.
+        rows: Rows of a type that the task compares.
+        all_rows: Rows of all types.
         table: What they are called in errors.
         options: What was asked for.
-        faults: Where unknown classes and repeated keys are told.
+        problems: Gets unknown classes and repeated keys.
     """
-    known = _named(fitting, table, options.classes, faults)
-    kept = _without(known, options.ignored_classes)
-    check_keys(kept, table, faults)
+    named = _with_class_names(rows, table, options.classes, problems)
+    is_ignored = pl.col("class_name").is_in(list(options.ignored_classes))
+    kept = named.filter(~is_ignored.fill_null(value=False))
+    check_keys(kept, table, problems)
     counts = {
-        f"{table} of other types": found.height - known.height,
-        f"{table} of ignored classes": known.height - kept.height,
+        f"{table} of other types": all_rows.height - named.height,
+        f"{table} of ignored classes": named.height - kept.height,
     }
-    earlier = len(known.filter(pl.col("class_name").ne_missing(fitting["class_name"])))
-    if earlier:
-        counts[f"{table} under an earlier class name"] = earlier
+    renamed = named.filter(pl.col("class_name").ne_missing(rows["class_name"])).height
+    if renamed:
+        counts[f"{table} under an earlier class name"] = renamed
     return kept, counts
 
 
-def _named(
+def _with_class_names(
     rows: pl.DataFrame,
     table: str,
     classes: "ClassMap | Collection[str] | None",
-    faults: Faults,
+    problems: Problems,
 ) -> pl.DataFrame:
     """The rows under the names that their classes have now.
 
@@ -194,32 +210,30 @@ def _named(
         table: What they are called in errors.
         classes: A class map gives each `class_id` its name, so a renamed class is
             one class; names alone are taken as they are; None allows any.
-        faults: Where rows of no known class are told.
+        problems: Gets rows of no known class.
     """
     if isinstance(classes, ClassMap):
         names = {number: name for name, number in classes.ids.items()}
-        now = pl.col("class_id").replace_strict(
+        current = pl.col("class_id").replace_strict(
             names, default=None, return_dtype=pl.String
         )
-        rows = rows.with_columns(pl.coalesce(now, "class_name").alias("class_name"))
-    known = pl.col("class_name").is_not_null()
+        rows = rows.with_columns(pl.coalesce(current, "class_name").alias("class_name"))
+    valid = pl.col("class_name").is_not_null()
     if classes is not None:
         listed = classes.ids if isinstance(classes, ClassMap) else classes
-        known &= pl.col("class_name").is_in(list(listed))
-    told = (
-        "is no class that was given." if classes is not None else "rows have a class."
-    )
-    bad = rows.filter(~known.fill_null(value=False))
-    faults.rows(
-        table, bad, "class_name", rule="class.unknown", told=told, hint="Correct it."
+        valid &= pl.col("class_name").is_in(list(listed))
+    add_row_problems(
+        problems,
+        table,
+        rows.filter(~valid.fill_null(value=False)),
+        "class_name",
+        rule="class.unknown",
+        requirement="rows have a class."
+        if classes is None
+        else "is no class that was given.",
+        hint="Correct it.",
     )
     return rows
-
-
-def _without(rows: pl.DataFrame, classes: Collection[str]) -> pl.DataFrame:
-    """The rows that are of none of these classes."""
-    of_one = pl.col("class_name").is_in(list(classes))
-    return rows.filter(~of_one.fill_null(value=False))
 
 
 def class_names(
@@ -230,5 +244,5 @@ def class_names(
         return tuple(classes.ids)
     if classes is not None:
         return tuple(dict.fromkeys(classes))
-    found = [rows.get_column("class_name").unique().to_list() for rows in tables]
-    return tuple(sorted(set().union(*found)))
+    names = [rows.get_column("class_name").unique().to_list() for rows in tables]
+    return tuple(sorted(set().union(*names)))

@@ -27,8 +27,8 @@ Kind = Literal["precision_recall", "confusion"]
 """What can be drawn."""
 
 _ENDINGS: Final = (".png", ".svg")
-_WRITTEN_UP_TO: Final = 20
-_LEGEND_UP_TO: Final = 20
+_CLASSES_WITH_NUMBERS: Final = 20  # of more the cells are too small for them
+_CLASSES_WITH_LEGEND: Final = 20  # of more the legend hides the curves
 
 
 def draw(
@@ -43,28 +43,28 @@ def draw(
         kind: What to draw.
         tables: Makes the rows of each kind: `Metrics.curve` and `Metrics.confusion`.
         title: Written above it.
-        path: Where to save it, if anywhere; the ending tells the format.
+        path: Where to save it, if anywhere; its ending is the format.
 
     Raises:
         InvalidInputError: If there is no such kind, or the path has another ending.
     """
-    faults: list[str] = []
+    problems: list[str] = []
     if kind not in {"precision_recall", "confusion"}:
-        faults.append(
+        problems.append(
             f"Plot {kind!r} is not known: precision_recall and confusion are."
         )
     if path is not None and Path(path).suffix.lower() not in _ENDINGS:
-        faults.append(f"{os.fspath(path)!r} does not end in {' or '.join(_ENDINGS)}.")
-    if faults:
-        raise InvalidInputError(" ".join(faults), kind="metrics.plot")
+        problems.append(f"{os.fspath(path)!r} does not end in {' or '.join(_ENDINGS)}.")
+    if problems:
+        raise InvalidInputError(" ".join(problems), kind="metrics.plot")
     rows = tables[kind]()
     figure = _curves(rows) if kind == "precision_recall" else _matrix(rows)
     figure.axes[0].set_title(title)
     if path is not None:
         # Neither a date nor random ids: the same metrics give the same bytes.
-        dateless = {"Date": None} if Path(path).suffix.lower() == ".svg" else None
+        metadata = {"Date": None} if Path(path).suffix.lower() == ".svg" else None
         with mpl.rc_context({"svg.hashsalt": "lakehouse"}):
-            figure.savefig(path, metadata=dateless)
+            figure.savefig(path, metadata=metadata)
     return figure
 
 
@@ -81,7 +81,7 @@ def _curves(rows: pl.DataFrame) -> Figure:
         xlim=(0, 1),
         ylim=(0, 1.02),
     )
-    if 0 < len(names) <= _LEGEND_UP_TO:
+    if 0 < len(names) <= _CLASSES_WITH_LEGEND:
         axes.legend(loc="lower left", fontsize="small")
     return figure
 
@@ -94,13 +94,13 @@ def _matrix(table: pl.DataFrame) -> Figure:
     side = 2.5 + 0.45 * len(names)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes: Axes = figure.subplots()
-    drawn = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-    figure.colorbar(drawn, ax=axes, label="share of the labels' class")
-    places = range(len(names))
-    axes.set_xticks(places, names, rotation=90)
-    axes.set_yticks(places, names)
+    picture = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(picture, ax=axes, label="share of the labels' class")
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=90)
+    axes.set_yticks(ticks, names)
     axes.set(xlabel="inference", ylabel="label")
-    if len(names) <= _WRITTEN_UP_TO:
+    if len(names) <= _CLASSES_WITH_NUMBERS:
         for row, column in np.argwhere(counts > 0).tolist():
             axes.text(
                 column,
@@ -109,6 +109,7 @@ def _matrix(table: pl.DataFrame) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=7,
+                # The background is the darker, the greater the share.
                 color="white" if shares[row, column] > 1 / 2 else "black",
             )
     return figure

@@ -10,7 +10,7 @@ HEAVY = {
     "deltalake",
     "duckdb",
     "faiss",
-    "faster_coco_eval",
+    "hotcoco",
     "hypothesis",
     "marimo",
     "matplotlib",

@@ -46,20 +46,21 @@ def drawn(
         pl.Series("iscrowd", draw.random(len(frame)) < crowds),
         pl.Series("user__ignore_in_eval", draw.random(len(frame)) < crowds / 2),
     )
-    found = np.repeat(np.arange(len(frame)), draw.integers(0, 4, len(frame)))
-    wrong = draw.random(len(found)) < 0.2
-    guess = np.where(wrong, draw.integers(0, classes, len(found)), kind[found])
-    spread = sides[found] * 0.12
+    # The label that each inference is drawn near.
+    near = np.repeat(np.arange(len(frame)), draw.integers(0, 4, len(frame)))
+    wrong = draw.random(len(near)) < 0.2
+    guess = np.where(wrong, draw.integers(0, classes, len(near)), kind[near])
+    spread = sides[near] * 0.12
     inferences = _table(
-        frame[found],
-        np.arange(len(found)),
+        frame[near],
+        np.arange(len(near)),
         names[guess],
-        corners[found] + draw.normal(0, 1, (len(found), 2)) * spread,
-        np.abs(sides[found] + draw.normal(0, 1, (len(found), 2)) * spread) + 1,
+        corners[near] + draw.normal(0, 1, (len(near), 2)) * spread,
+        np.abs(sides[near] + draw.normal(0, 1, (len(near), 2)) * spread) + 1,
         polygons=polygons,
     ).with_columns(
         # Two digits: many are equal, so how ties are settled matters.
-        pl.Series("confidence", np.round(draw.random(len(found)), 2))
+        pl.Series("confidence", np.round(draw.random(len(near)), 2))
     )
     return Drawn(
         labels,

@@ -29,8 +29,8 @@ def by_pycocotools(drawn: Drawn) -> tuple[dict[str, float], dict[str, float]]:
     names = sorted({*drawn.labels["class_name"], *drawn.inferences["class_name"]})
     classes = {name: place for place, name in enumerate(names, 1)}
     polygons = "polygons" in drawn.labels.columns
-    truth, found = COCO(), COCO()
-    for side, rows in ((truth, drawn.labels), (found, drawn.inferences)):
+    truth, predictions = COCO(), COCO()
+    for side, rows in ((truth, drawn.labels), (predictions, drawn.inferences)):
         side.dataset = {
             "images": [
                 {"id": place, "height": 640, "width": 640} for place in frames.values()
@@ -47,8 +47,8 @@ def by_pycocotools(drawn: Drawn) -> tuple[dict[str, float], dict[str, float]]:
         }
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
-        found.createIndex()
-        evaluation = COCOeval(truth, found, "segm" if polygons else "bbox")
+        predictions.createIndex()
+        evaluation = COCOeval(truth, predictions, "segm" if polygons else "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -65,7 +65,7 @@ def by_pycocotools(drawn: Drawn) -> tuple[dict[str, float], dict[str, float]]:
 def _annotation(
     row: dict[str, Any], place: int, frames: dict[str, int], classes: dict[str, int]
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    annotation: dict[str, Any] = {
         "id": place,
         "image_id": frames[row["frame_id"]],
         "category_id": classes[row["class_name"]],
@@ -76,10 +76,10 @@ def _annotation(
     }
     if "polygons" in row:
         flat = [[value for point in one for value in point] for one in row["polygons"]]
-        drawn = mask.merge(mask.frPyObjects(flat, 640, 640))
-        return told | {"segmentation": drawn, "area": float(mask.area(drawn))}
+        merged = mask.merge(mask.frPyObjects(flat, 640, 640))
+        return annotation | {"segmentation": merged, "area": float(mask.area(merged))}
     box = [row["left"], row["top"], row["width"], row["height"]]
-    return told | {"bbox": box, "area": row["width"] * row["height"]}
+    return annotation | {"bbox": box, "area": row["width"] * row["height"]}
 
 
 def same(left: pl.DataFrame, right: pl.DataFrame) -> bool:

@@ -10,15 +10,15 @@ from lakehouse.metrics import Metrics, evaluate
 from lakehouse.model.class_map import ClassMap
 from tests.unit.metrics.drawing import shuffled
 
-Told = list[tuple[Any, ...]]
+Answers = list[tuple[Any, ...]]
 FRAMES = pl.DataFrame({"frame_id": list("abcdef"), "user__split": ["t", "v"] * 3})
 
 
-def table(told: Told, prefix: str) -> pl.DataFrame:
+def table(rows_given: Answers, prefix: str) -> pl.DataFrame:
     schema: dict[str, Any] = {"frame_id": pl.String, "class_name": pl.String}
     if prefix == "i":
         schema["confidence"] = pl.Float64
-    rows = pl.DataFrame(told, schema=schema, orient="row")
+    rows = pl.DataFrame(rows_given, schema=schema, orient="row")
     numbers = pl.int_range(rows.height).cast(pl.String)
     return rows.with_columns(
         pl.format(prefix + "{}", numbers).alias("label_id"),
@@ -26,7 +26,9 @@ def table(told: Told, prefix: str) -> pl.DataFrame:
     )
 
 
-def metrics_of(labels: Told, inferences: Told, task: str, **options: Any) -> Metrics:
+def metrics_of(
+    labels: Answers, inferences: Answers, task: str, **options: Any
+) -> Metrics:
     return evaluate(
         table(labels, "l"),
         table(inferences, "i"),
@@ -37,8 +39,8 @@ def metrics_of(labels: Told, inferences: Told, task: str, **options: Any) -> Met
     )
 
 
-LABELS: Told = [("a", "cat"), ("b", "cat"), ("c", "dog"), ("d", "dog"), ("e", "cow")]
-INFERENCES: Told = [
+LABELS: Answers = [("a", "cat"), ("b", "cat"), ("c", "dog"), ("d", "dog"), ("e", "cow")]
+INFERENCES: Answers = [
     ("a", "cat", 0.9),
     ("a", "dog", 0.2),
     ("b", "cat", 0.4),
@@ -75,7 +77,7 @@ def test_one_label_an_image() -> None:
     ]
 
 
-def test_scores_of_a_class_are_held_against_the_rest() -> None:
+def test_scores_of_a_class_are_compared_with_the_rest() -> None:
     metrics = metrics_of(LABELS, INFERENCES, "CLASSIFICATION")
 
     areas = dict(metrics.per_class().select("class_name", "auroc").iter_rows())
@@ -89,8 +91,8 @@ def test_scores_of_a_class_are_held_against_the_rest() -> None:
 
 
 def test_several_labels_an_image() -> None:
-    labels: Told = [("a", "cat"), ("a", "dog"), ("b", "cat"), ("c", "dog")]
-    inferences: Told = [
+    labels: Answers = [("a", "cat"), ("a", "dog"), ("b", "cat"), ("c", "dog")]
+    inferences: Answers = [
         ("a", "cat", 0.9),
         ("a", "dog", 0.8),
         ("b", "dog", 0.7),
@@ -108,10 +110,10 @@ def test_several_labels_an_image() -> None:
         ("dog", 0, 1, 1),
         ("(background)", 1, 1, 0),
     ]
-    told = (
+    reasons = (
         metrics.matches().filter(pl.col("outcome") != "TP").select("frame_id", "reason")
     )
-    assert told.rows() == [
+    assert reasons.rows() == [
         ("b", "no inference"),
         ("b", "no label"),
         ("c", "low confidence"),
@@ -136,14 +138,14 @@ def test_an_ignored_label_leaves_its_class_or_its_image_out() -> None:
 
 
 def test_two_classes_of_which_one_is_what_nothing_says() -> None:
-    labels: Told = [
+    labels: Answers = [
         ("a", "bad"),
         ("b", "bad"),
         ("c", "good"),
         ("d", "good"),
         ("e", "good"),
     ]
-    inferences: Told = [("a", "bad", 0.9), ("b", "bad", 0.02), ("c", "bad", 0.3)]
+    inferences: Answers = [("a", "bad", 0.9), ("b", "bad", 0.02), ("c", "bad", 0.3)]
 
     metrics = metrics_of(
         labels, inferences, "BINARY_CLASSIFICATION", negative_class="good"
@@ -165,7 +167,7 @@ def test_two_classes_of_which_one_is_what_nothing_says() -> None:
     ]
 
 
-def test_what_a_binary_classifier_must_not_say_is_told_at_once() -> None:
+def test_what_a_binary_classifier_must_not_say_is_reported_at_once() -> None:
     with pytest.raises(InvalidInputError) as caught:
         metrics_of(
             [("a", "bad"), ("b", "odd")],
@@ -201,7 +203,8 @@ def test_a_better_answer_explains_a_difference() -> None:
         row if row[:2] != ("b", "cat") else ("b", "cat", 0.7) for row in INFERENCES
     ]
     this, other = (
-        metrics_of(LABELS, told, "CLASSIFICATION") for told in (INFERENCES, better)
+        metrics_of(LABELS, answers, "CLASSIFICATION")
+        for answers in (INFERENCES, better)
     )
 
     changes = (

@@ -1,4 +1,4 @@
-"""What differs between two evaluations, and what is said to have caused it."""
+"""What differs between two evaluations, and which cause is given for it."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def row(label_id: str, left: float, class_name: str = "cell", **fields: Any) -> 
     return key | {"left": left, "top": 0.0, "width": 10.0, "height": 10.0} | fields
 
 
-def found(inference_id: str, left: float, **fields: Any) -> Row:
+def inference(inference_id: str, left: float, **fields: Any) -> Row:
     return {"confidence": 0.9} | row(inference_id, left, **fields)
 
 
@@ -31,7 +31,7 @@ def causes(this: Metrics, other: Metrics) -> set[tuple[Any, ...]]:
 
 
 def test_each_change_of_a_label_is_its_cause() -> None:
-    inferences = [found(f"i{place}", place * 100.0) for place in range(6)]
+    inferences = [inference(f"i{place}", place * 100.0) for place in range(6)]
     before = [row(f"l{place}", place * 100.0) for place in range(5)]
     after = [
         row("l0", 0.0, "debris"),
@@ -41,9 +41,9 @@ def test_each_change_of_a_label_is_its_cause() -> None:
         row("l5", 500.0),
     ]
 
-    told = causes(metrics_of(before, inferences), metrics_of(after, inferences))
+    changes = causes(metrics_of(before, inferences), metrics_of(after, inferences))
 
-    assert told == {
+    assert changes == {
         ("label", "l0", "TP", "FN", "label class changed"),
         ("label", "l1", "TP", "FN", "label moved"),
         ("label", "l2", "TP", "IGNORED", "label ignored"),
@@ -58,18 +58,18 @@ def test_each_change_of_a_label_is_its_cause() -> None:
 
 def test_each_change_of_an_inference_is_why_its_label_is_missed() -> None:
     labels = [row(f"l{place}", place * 100.0) for place in range(5)]
-    before = [found(f"i{place}", place * 100.0) for place in range(5)]
+    before = [inference(f"i{place}", place * 100.0) for place in range(5)]
     after = [
-        found("i0", 0.0, class_name="debris"),
-        found("i1", 150.0),
-        found("i2", 200.0, confidence=0.01),
-        found("i4", 400.0),
-        found("i9", 900.0),
+        inference("i0", 0.0, class_name="debris"),
+        inference("i1", 150.0),
+        inference("i2", 200.0, confidence=0.01),
+        inference("i4", 400.0),
+        inference("i9", 900.0),
     ]
 
-    told = causes(metrics_of(labels, before), metrics_of(labels, after))
+    changes = causes(metrics_of(labels, before), metrics_of(labels, after))
 
-    assert told == {
+    assert changes == {
         ("label", "l0", "TP", "FN", "other class"),
         ("label", "l1", "TP", "FN", "no inference"),
         ("label", "l2", "TP", "FN", "low confidence"),
@@ -82,20 +82,22 @@ def test_each_change_of_an_inference_is_why_its_label_is_missed() -> None:
 
 def test_a_frame_that_counts_in_one_alone_is_the_cause() -> None:
     labels = [row("l", 0.0), row("m", 0.0, frame_id="b")]
-    inferences = [found("i", 0.0)]
+    inferences = [inference("i", 0.0)]
 
-    told = causes(
+    changes = causes(
         metrics_of(labels, inferences), metrics_of(labels, inferences, over="all")
     )
 
-    assert told == {("label", "m", None, "FN", "frame left out")}
+    assert changes == {("label", "m", None, "FN", "frame left out")}
 
 
 def test_deltas_are_the_other_less_this() -> None:
     labels = [row("l0", 0.0), row("l1", 100.0, "debris")]
     few, many = (
-        metrics_of(labels, [found("i0", 0.0)]),
-        metrics_of(labels, [found("i0", 0.0), found("i1", 100.0, class_name="debris")]),
+        metrics_of(labels, [inference("i0", 0.0)]),
+        metrics_of(
+            labels, [inference("i0", 0.0), inference("i1", 100.0, class_name="debris")]
+        ),
     )
 
     comparison = few.compare(many)
@@ -112,23 +114,23 @@ def test_deltas_are_the_other_less_this() -> None:
     assert "recall" in comparison._repr_html_()
 
 
-def test_polygons_that_move_are_told() -> None:
+def test_polygons_that_move_are_a_cause() -> None:
     def outline(far: float) -> list[Row]:
         corners = [[0.0, 0.0], [far, 0.0], [far, 10.0], [0.0, 10.0]]
         key = {"frame_id": "a", "label_id": "l", "class_name": "cell"}
         return [key | {"polygons": [corners]}]
 
-    told = causes(
-        metrics_of(outline(10.0), [found("i", 0.0)]),
-        metrics_of(outline(40.0), [found("i", 0.0)]),
+    changes = causes(
+        metrics_of(outline(10.0), [inference("i", 0.0)]),
+        metrics_of(outline(40.0), [inference("i", 0.0)]),
     )
 
-    assert ("label", "l", "TP", "FN", "label moved") in told
+    assert ("label", "l", "TP", "FN", "label moved") in changes
 
 
 def test_metrics_of_two_tasks_are_not_compared() -> None:
-    detection = metrics_of([row("l", 0.0)], [found("i", 0.0)])
-    other = metrics_of([row("l", 0.0)], [found("i", 0.0)], task="CLASSIFICATION")
+    detection = metrics_of([row("l", 0.0)], [inference("i", 0.0)])
+    other = metrics_of([row("l", 0.0)], [inference("i", 0.0)], task="CLASSIFICATION")
 
     with pytest.raises(InvalidInputError, match="for one task"):
         detection.compare(other)

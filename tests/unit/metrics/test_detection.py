@@ -21,7 +21,7 @@ def row(label_id: str, class_name: str = "cell", **fields: Any) -> Row:
     )
 
 
-def found(label_id: str, confidence: float = 0.9, **fields: Any) -> Row:
+def inference(label_id: str, confidence: float = 0.9, **fields: Any) -> Row:
     return row(label_id, **fields) | {"confidence": confidence}
 
 
@@ -65,7 +65,7 @@ def test_figures_of_2000_frames_are_those_of_pycocotools() -> None:
     assert_equal_to_pycocotools(drawn(2, 2_000, per_frame=20))
 
 
-def test_more_inferences_than_coco_counts_are_left_out_of_ap_and_told() -> None:
+def test_more_inferences_than_coco_counts_are_left_out_of_ap_and_noted() -> None:
     tables = drawn(3, 6, classes=1, per_frame=150)
     assert_equal_to_pycocotools(tables)
 
@@ -93,7 +93,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
         assert other.slices("user__split").equals(first.slices("user__split"))
 
 
-def test_a_row_for_every_label_and_sure_inference_says_why() -> None:
+def test_a_row_for_every_label_and_confident_inference_says_why() -> None:
     metrics = metrics_of(
         [
             row("met"),
@@ -103,18 +103,18 @@ def test_a_row_for_every_label_and_sure_inference_says_why() -> None:
             row("crowd", left=400.0, iscrowd=True),
         ],
         [
-            found("i_met"),
-            found("i_twice", 0.8, left=1.0),
-            found("i_confused", class_name="debris", left=100.0),
-            found("i_unsure", 0.05, left=200.0),
-            found("i_nothing", left=600.0),
-            found("i_crowd", left=402.0, width=4.0),
+            inference("i_met"),
+            inference("i_twice", 0.8, left=1.0),
+            inference("i_confused", class_name="debris", left=100.0),
+            inference("i_unsure", 0.05, left=200.0),
+            inference("i_nothing", left=600.0),
+            inference("i_crowd", left=402.0, width=4.0),
         ],
     )
 
-    told = metrics.matches().select("label_id", "inference_id", "outcome", "reason")
+    rows = metrics.matches().select("label_id", "inference_id", "outcome", "reason")
 
-    assert set(told.iter_rows()) == {
+    assert set(rows.iter_rows()) == {
         ("met", "i_met", "TP", None),
         (None, "i_twice", "FP", "duplicate"),
         ("confused", None, "FN", "other class"),
@@ -134,7 +134,7 @@ def test_a_row_for_every_label_and_sure_inference_says_why() -> None:
 
 
 def test_an_ignored_label_is_as_a_crowd() -> None:
-    inferences = [found("i1"), found("i2", left=2.0, width=6.0)]
+    inferences = [inference("i1"), inference("i2", left=2.0, width=6.0)]
     for mark in ("iscrowd", "user__ignore_in_eval"):
         metrics = metrics_of([row("l") | {mark: True}], inferences)
 
@@ -145,7 +145,7 @@ def test_an_ignored_label_is_as_a_crowd() -> None:
 
 def test_frames_that_were_seen_count_and_others_do_not() -> None:
     labels = [row("l1"), row("l2", frame_id="b")]
-    inferences = [found("i1"), found("lost", frame_id="gone")]
+    inferences = [inference("i1"), inference("lost", frame_id="gone")]
 
     default = metrics_of(labels, inferences)
     seen = metrics_of(labels, inferences, seen=["a", "b", "unknown"])
@@ -178,13 +178,13 @@ def test_slices_are_the_evaluation_of_their_frames() -> None:
 
 def test_labels_meet_inferences_of_their_own_sensor() -> None:
     metrics = metrics_of(
-        [row("l", coordinate_frame="left")], [found("i", coordinate_frame="right")]
+        [row("l", coordinate_frame="left")], [inference("i", coordinate_frame="right")]
     )
 
     assert (metrics["tp"], metrics["fp"], metrics["fn"]) == (0, 1, 1)
 
 
-def test_polygons_can_be_held_against_boxes() -> None:
+def test_polygons_can_be_compared_with_boxes() -> None:
     square = [[[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0]]]
     outline = {
         "frame_id": "a",
@@ -194,7 +194,7 @@ def test_polygons_can_be_held_against_boxes() -> None:
     }
 
     for geometry in ("box", "polygon", None):
-        metrics = metrics_of([outline], [found("i")], geometry=geometry)
+        metrics = metrics_of([outline], [inference("i")], geometry=geometry)
         assert metrics.matches()["iou"].to_list() == [1.0]
 
 

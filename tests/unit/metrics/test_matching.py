@@ -6,18 +6,18 @@ from hypothesis import given, settings, strategies as st
 
 from lakehouse.metrics.classification import auroc
 from lakehouse.metrics.matching import (
-    AREAS,
-    FALSE,
+    AREA_RANGES,
+    FALSE_POSITIVE,
     IGNORED,
-    TRUE,
+    TRUE_POSITIVE,
+    Instances,
     Pairs,
-    Side,
-    box_pairs,
-    by_confidence,
-    by_overlap,
-    candidates,
-    greedy,
-    within_class,
+    greedy_match,
+    match_within_class,
+    pairs_of_boxes,
+    pairs_on_images,
+    sort_by_confidence,
+    sort_by_iou,
 )
 
 OVERLAPS = (0.5, 0.6, 0.75, 0.9)
@@ -46,27 +46,31 @@ def flags(draw: st.DrawFn, many: int) -> npt.NDArray[np.bool_]:
 
 
 @st.composite
-def sides(draw: st.DrawFn) -> tuple[Pairs, Side, Side]:
+def sides(draw: st.DrawFn) -> tuple[Pairs, Instances, Instances]:
     """Pairs of one image and class; labels of sizes that count and that do not."""
-    found, many, few = draw(pairs())
+    drawn_pairs, inferences, labels = draw(pairs())
     areas = st.sampled_from((100.0, 5000.0))
 
-    def side(length: int, crowd: npt.NDArray[np.bool_]) -> Side:
+    def side(length: int, crowd: npt.NDArray[np.bool_]) -> Instances:
         zeros = np.zeros(length, np.intp)
         area = draw(st.lists(areas, min_size=length, max_size=length))
-        return Side(zeros, zeros, np.array(area, np.float64), crowd)
+        return Instances(zeros, zeros, np.array(area, np.float64), crowd)
 
-    return found, side(many, np.zeros(many, np.bool_)), side(few, flags(draw, few))
+    return (
+        drawn_pairs,
+        side(inferences, np.zeros(inferences, np.bool_)),
+        side(labels, flags(draw, labels)),
+    )
 
 
 @MANY
-@given(pairs(), st.data(), st.sampled_from((by_confidence, by_overlap)))
+@given(pairs(), st.data(), st.sampled_from((sort_by_confidence, sort_by_iou)))
 def test_greedy_is_a_walk_along_the_pairs(
     drawn: tuple[Pairs, int, int], data: st.DataObject, order: object
 ) -> None:
-    found, inferences, labels = drawn
+    given_pairs, inferences, labels = drawn
     assert callable(order)
-    walked: Pairs = order(found)
+    walked: Pairs = order(given_pairs)
     shared = data.draw(st.composite(flags)(labels))
     used, full, expected = set[int](), set[int](), list[int]()
     for place in range(len(walked)):
@@ -76,22 +80,24 @@ def test_greedy_is_a_walk_along_the_pairs(
             full.add(label)
             expected.append(place)
 
-    assert greedy(walked, shared, inferences).tolist() == expected
+    assert greedy_match(walked, shared, inferences).tolist() == expected
 
 
 @MANY
-@given(sides(), st.sampled_from(OVERLAPS), st.sampled_from(AREAS))
+@given(sides(), st.sampled_from(OVERLAPS), st.sampled_from(AREA_RANGES))
 def test_within_a_class_as_pycocotools_does(
-    drawn: tuple[Pairs, Side, Side], iou: float, area: object
+    drawn: tuple[Pairs, Instances, Instances], iou: float, area: object
 ) -> None:
-    found, inferences, labels = drawn
-    assert area in AREAS
-    small = next(known for known in AREAS if known == area)
+    overlapping, inferences, labels = drawn
+    assert area in AREA_RANGES
+    small = next(known for known in AREA_RANGES if known == area)
 
-    became, matched = within_class(by_confidence(found), inferences, labels, iou, small)
+    outcomes, matched = match_within_class(
+        sort_by_confidence(overlapping), inferences, labels, iou, small
+    )
 
-    expected, partners = as_pycocotools(found, inferences, labels, iou, small)
-    assert became.tolist() == expected
+    expected, partners = as_pycocotools(overlapping, inferences, labels, iou, small)
+    assert outcomes.tolist() == expected
     assert (
         dict(zip(matched.inference.tolist(), matched.label.tolist(), strict=True))
         == partners
@@ -99,17 +105,23 @@ def test_within_a_class_as_pycocotools_does(
 
 
 def as_pycocotools(
-    found: Pairs, inferences: Side, labels: Side, iou: float, area: object
+    overlapping: Pairs,
+    inferences: Instances,
+    labels: Instances,
+    iou: float,
+    area: object,
 ) -> tuple[list[int], dict[int, int]]:
     """`COCOeval.evaluateImg`, line by line, at one IoU."""
-    in_range = area.holds(labels)  # type: ignore[attr-defined]
+    in_range = area.contains(labels)  # type: ignore[attr-defined]
     ignore = [bool(labels.crowd[g] or not in_range[g]) for g in range(len(labels))]
     order = sorted(range(len(labels)), key=lambda g: ignore[g])
     overlap = {
         (int(d), int(g)): float(o)
-        for d, g, o in zip(found.inference, found.label, found.iou, strict=True)
+        for d, g, o in zip(
+            overlapping.inference, overlapping.label, overlapping.iou, strict=True
+        )
     }
-    taken, became, partners = set[int](), list[int](), dict[int, int]()
+    taken, outcomes, partners = set[int](), list[int](), dict[int, int]()
     for d in range(len(inferences)):
         best, match = iou, -1
         for g in order:
@@ -121,33 +133,37 @@ def as_pycocotools(
                 continue
             best, match = overlap[d, g], g
         if match == -1:
-            fits = area.holds(inferences)[d]  # type: ignore[attr-defined]
-            became.append(FALSE if fits else IGNORED)
+            fits = area.contains(inferences)[d]  # type: ignore[attr-defined]
+            outcomes.append(FALSE_POSITIVE if fits else IGNORED)
             continue
         taken.add(match)
-        became.append(IGNORED if ignore[match] else TRUE)
+        outcomes.append(IGNORED if ignore[match] else TRUE_POSITIVE)
         if not ignore[match]:
             partners[d] = match
-    return became, partners
+    return outcomes, partners
 
 
 @given(
     st.lists(st.integers(0, 3), max_size=12).map(sorted),
     st.lists(st.integers(0, 3), max_size=12).map(sorted),
 )
-def test_candidates_are_every_pair_of_an_image(
-    mine: list[int], theirs: list[int]
+def test_pairs_on_images_are_every_pair_of_an_image(
+    predictions: list[int], truth: list[int]
 ) -> None:
     inferences, labels = (
-        Side(np.array(image, np.intp), *three_of(len(image)))
-        for image in (mine, theirs)
+        Instances(np.array(image, np.intp), *three_of(len(image)))
+        for image in (predictions, truth)
     )
 
-    parts = [zip(*part, strict=True) for part in candidates(inferences, labels)]
+    parts = [zip(*part, strict=True) for part in pairs_on_images(inferences, labels)]
 
-    found = [(int(d), int(g)) for part in parts for d, g in part]
-    every = [(d, g) for d, a in enumerate(mine) for g, b in enumerate(theirs) if a == b]
-    assert found == every
+    pairs = [(int(d), int(g)) for part in parts for d, g in part]
+    assert pairs == [
+        (d, g)
+        for d, image in enumerate(predictions)
+        for g, other in enumerate(truth)
+        if image == other
+    ]
 
 
 def three_of(
@@ -156,13 +172,13 @@ def three_of(
     return np.zeros(many, np.intp), np.zeros(many), np.zeros(many, np.bool_)
 
 
-def test_candidates_come_in_parts_that_miss_nothing() -> None:
+def test_pairs_of_boxes_come_in_parts_that_miss_nothing() -> None:
     draw = np.random.default_rng(1)
     sizes = draw.integers(0, 90, 300)
     image = np.repeat(np.arange(300), sizes)
-    side = Side(image, *three_of(len(image)))
+    side = Instances(image, *three_of(len(image)))
     boxes = draw.uniform(1, 40, (len(image), 4))
-    whole = box_pairs(side, boxes, side, boxes, 0.5)
+    whole = pairs_of_boxes(side, boxes, side, boxes, 0.5)
     assert (whole.inference == whole.label).sum() == len(image)
     for d, g, iou in zip(whole.inference, whole.label, whole.iou, strict=True):
         assert image[d] == image[g]
@@ -176,9 +192,9 @@ def test_auroc_is_the_chance_to_score_higher(drawn: list[tuple[int, bool]]) -> N
     downs = [score for score, positive in drawn if not positive]
     wins = [(up > down) + (up == down) / 2 for up in ups for down in downs]
 
-    found = auroc(
+    area = auroc(
         np.array([score for score, _ in drawn], np.float64),
         np.array([positive for _, positive in drawn], np.bool_),
     )
 
-    assert found == (sum(wins) / len(wins) if wins else None)
+    assert area == (sum(wins) / len(wins) if wins else None)

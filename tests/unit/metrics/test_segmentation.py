@@ -1,4 +1,4 @@
-"""Masks against masks, with figures that can be counted by hand."""
+"""Masks beside masks, with figures that can be counted by hand."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.unit.metrics.drawing import shuffled
 
 CLASSES = ClassMap.from_names(["road", "tree", "car"])
 LABEL = [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 9, 9]]
-FOUND = [[0, 0, 1, 1], [0, 1, 1, 2], [0, 0, 0, 0]]
+INFERENCE = [[0, 0, 1, 1], [0, 1, 1, 2], [0, 0, 0, 0]]
 
 
 def mask(path: Path, values: list[list[int]], mode: str = "L") -> str:
@@ -50,7 +50,8 @@ def metrics_of(
 def test_pixels_are_counted(tmp_path: Path) -> None:
     label = mask(tmp_path / "label.png", LABEL)
     metrics = metrics_of(
-        {"a": label, "b": label}, {"a": mask(tmp_path / "found.png", FOUND), "c": label}
+        {"a": label, "b": label},
+        {"a": mask(tmp_path / "inference.png", INFERENCE), "c": label},
     )
 
     # Ten pixels have a class, of which 8 are right; frame b has no inference.
@@ -92,7 +93,7 @@ def test_ids_beyond_a_byte_are_counted_too(tmp_path: Path) -> None:
     assert metrics.per_class()["class_name"].to_list() == ["0", "3", "40000"]
 
 
-def test_all_masks_at_fault_are_told(tmp_path: Path) -> None:
+def test_all_bad_masks_are_reported(tmp_path: Path) -> None:
     label = mask(tmp_path / "label.png", LABEL)
     small = mask(tmp_path / "small.png", [[0, 1]])
     colour = mask(tmp_path / "colour.png", LABEL, "RGB")
@@ -103,8 +104,8 @@ def test_all_masks_at_fault_are_told(tmp_path: Path) -> None:
             {"a": small, "b": colour, "c": str(tmp_path / "none.png")},
         )
 
-    told = {problem.path: problem.rule for problem in caught.value.problems}
-    assert told == {
+    rules = {problem.path: problem.rule for problem in caught.value.problems}
+    assert rules == {
         "inferences['a', 'm'].mask_url": "mask.size",
         "inferences['b', 'm'].mask_url": "mask.unreadable",
         "inferences['c', 'm'].mask_url": "mask.unreadable",
@@ -114,10 +115,10 @@ def test_all_masks_at_fault_are_told(tmp_path: Path) -> None:
 
 def test_the_order_of_rows_changes_nothing(tmp_path: Path) -> None:
     label = mask(tmp_path / "label.png", LABEL)
-    found = mask(tmp_path / "found.png", FOUND)
+    inference = mask(tmp_path / "inference.png", INFERENCE)
     urls: tuple[dict[str, str | None], dict[str, str | None]] = (
-        {"a": label, "b": label, "c": found},
-        {"c": label, "b": found, "a": found},
+        {"a": label, "b": label, "c": inference},
+        {"c": label, "b": inference, "a": inference},
     )
     first, *others = (metrics_of(*urls, seed=seed) for seed in (None, 1, 2, 3))
 
@@ -133,12 +134,12 @@ def test_masks_have_no_curve(tmp_path: Path) -> None:
         metrics_of({"a": label}, {"a": label}).curve()
 
 
-def test_frames_and_classes_whose_overlap_differs_are_told(tmp_path: Path) -> None:
+def test_frames_and_classes_whose_overlap_differs_are_changes(tmp_path: Path) -> None:
     label = mask(tmp_path / "label.png", LABEL)
-    found = mask(tmp_path / "found.png", FOUND)
+    inference = mask(tmp_path / "inference.png", INFERENCE)
     this, other = (
         metrics_of({"a": label, "b": label}, {"a": url, "b": label})
-        for url in (found, label)
+        for url in (inference, label)
     )
 
     changes = (
