@@ -138,7 +138,8 @@ def _read(
     rows: Rows, table: str, scope: Scope, options: Options, problems: Problems
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The rows of one table that classify frames that count, and how many others."""
-    needed, optional = list(_NEEDED), list(_OPTIONAL)
+    needed: list[str] = [*_NEEDED]
+    optional: list[str] = [*_OPTIONAL]
     if table == "inferences":
         needed.append("confidence")
     else:

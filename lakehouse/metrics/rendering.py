@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable
+from typing import Any
 
 import polars as pl
 
@@ -17,12 +18,12 @@ def as_text(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
-def as_html(title: str, rows: pl.DataFrame, notes: Iterable[str] = ()) -> str:
+def as_html(title: str, rows: Any, notes: Iterable[str] = ()) -> str:  # noqa: ANN401 - private method
     """A heading, a table with all its rows, and notes.
 
     Args:
         title: The heading, as text.
-        rows: The table.
+        rows: A Polars DataFrame.
         notes: Sentences.
     """
     with pl.Config(tbl_rows=-1, fmt_str_lengths=200, tbl_hide_dataframe_shape=True):
