@@ -28,8 +28,10 @@ seven rows for each that died, at three tenths about three. Scans stay well with
 time of plain Parquet.
 """
 
-_SMALL: Final = TARGET_ROWS // 2
-_FEWEST_DEAD: Final = 4_096
+_SMALL_FILE_ROWS: Final = TARGET_ROWS // 2  # two of them make one file at the most
+# Fewer are left alone whatever their share: small tables would be written again after
+# every few changes.
+_TOLERATED_DEAD_ROWS: Final = 4_096
 
 
 def is_due(state: TableState) -> bool:
@@ -42,17 +44,19 @@ def due_groups(state: TableState) -> Iterator[list[DataFile]]:
     files = list(state.files.values())
     taken: set[str] = set()
     least = 0
+    # A row moves up a tier each time it is written again, so it is so about three times.
     for most, enough in TIERS:
         tier = [file for file in files if least <= file.live_rows < most]
         if len(tier) >= enough:
             taken.update(file.path for file in tier)
             yield tier
         least = most
+    # What is joined anyway loses its dead rows with it.
     rest = [file for file in files if file.path not in taken]
     live = sum(file.live_rows for file in rest)
     dead = sum(file.dead_rows for file in rest)
     by_share = sorted(rest, key=lambda file: file.dead_rows / max(1, file.rows))
-    while dead > max(_FEWEST_DEAD, live * DEAD_SHARE) and by_share:
+    while dead > max(_TOLERATED_DEAD_ROWS, live * DEAD_SHARE) and by_share:
         worst = by_share.pop()
         dead -= worst.dead_rows
         yield [worst]
@@ -61,11 +65,15 @@ def due_groups(state: TableState) -> Iterator[list[DataFile]]:
 def every_group(state: TableState) -> Iterator[list[DataFile]]:
     """All that can be gained: no dead rows, and no small files side by side."""
     files = list(state.files.values())
-    small = [file for file in files if file.live_rows < _SMALL]
+    small = [file for file in files if file.live_rows < _SMALL_FILE_ROWS]
     small.sort(key=lambda file: str(file.min_key))
     batches = list(_batches(small))
     yield from (batch for batch in batches if len(batch) > 1 or batch[0].dead_rows)
-    yield from ([file] for file in files if file.live_rows >= _SMALL and file.dead_rows)
+    yield from (
+        [file]
+        for file in files
+        if file.live_rows >= _SMALL_FILE_ROWS and file.dead_rows
+    )
 
 
 def _batches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

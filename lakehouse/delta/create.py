@@ -21,6 +21,7 @@ LEDGER_FEATURE: Final = "lakehouseLedger"
 """The private writer feature: only who knows the ledger may write."""
 
 _WRITER_FEATURES: Final = ("appendOnly", "invariants", LEDGER_FEATURE)
+# Of the tables' ids, which follow from their paths: two creators agree on them.
 _NAMESPACE: Final = uuid.UUID("6f1d3f5e-5d0b-4c53-9a53-6c616b65686f")
 
 
@@ -50,6 +51,7 @@ def creation_actions(
         "schemaString": schema_string(schema, contract, column_metadata or {}),
         "partitionColumns": [],
         "configuration": _configuration(contract),
+        # Not the clock: whoever creates the table again writes the same bytes.
         "createdTime": 0,
     }
     return [_protocol(contract, has_vectors=has_vectors), {"metaData": metadata}]
@@ -75,16 +77,17 @@ def _protocol(contract: Contract, *, has_vectors: bool) -> Action:
 
 
 def _configuration(contract: Contract) -> dict[str, str]:
-    found = {
+    settings = {
         "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
+        # Old versions stay readable: nothing but this package may remove log or files.
         "delta.enableExpiredLogCleanup": "false",
         "delta.logRetentionDuration": "interval 36500 days",
         "delta.deletedFileRetentionDuration": "interval 1 hours",
         "delta.dataSkippingStatsColumns": ",".join(contract.key),
     }
     if contract.append_only:
-        found["delta.appendOnly"] = "true"
-    return found
+        settings["delta.appendOnly"] = "true"
+    return settings
 
 
 def metadata_action(
@@ -93,7 +96,7 @@ def metadata_action(
     new_columns: Mapping[str, pl.DataType],
     notes: ColumnMetadata,
 ) -> Action:
-    """The table's metadata with more metadata columns, or more told of columns.
+    """The table's metadata with more metadata columns, or more facts about columns.
 
     Args:
         state: The table as it is.
@@ -102,9 +105,9 @@ def metadata_action(
         notes: Facts to store with columns, over those stored already.
     """
     extras = contract.extras(state.schema) | dict(new_columns)
-    told = {
+    facts = {
         name: dict(state.column_metadata.get(name, {})) | dict(notes.get(name, {}))
         for name in {*state.column_metadata, *notes}
     }
-    text = schema_string(contract.schema(extras), contract, told)
+    text = schema_string(contract.schema(extras), contract, facts)
     return {"metaData": {**state.metadata, "schemaString": text}}

@@ -19,11 +19,13 @@ from pyroaring import BitMap
 from lakehouse.errors import FormatError
 
 Positions = npt.NDArray[np.uint32]
-"""Places of rows in a file, from 0, ascending."""
+"""`uint32[n]`: places of rows in a file, from 0, ascending."""
 
-_MAGIC: Final = 1681511377
-_KEPT: Final = 256
-_HEADER: Final = struct.Struct("<iqi")
+_MAGIC: Final = 1681511377  # of the portable form, by the protocol
+_DECODED_VECTORS_KEPT: Final = 256  # those of the files that merges keep touching
+_HEADER: Final = struct.Struct("<iqi")  # magic, number of bitmaps, key of the first
+# Z85, digit to character and back. Four bytes are a number, most significant byte
+# first, and that is five digits to the base of 85.
 _ALPHABET: Final = (
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     b".-:+=^!/*?&<>()[]{}@%$#"
@@ -40,8 +42,9 @@ def encode_vector(dead: Positions) -> dict[str, Any]:
     >>> encode_vector(np.array([0, 2], dtype=np.uint32))["cardinality"]
     2
     """
-    # An array it takes as a whole, and anything else number by number.
+    # pyroaring takes an `array` of numbers as a whole, and anything else one by one.
     bitmap = BitMap(array("I", dead.astype(np.uint32).tobytes()))
+    # Rows die in runs where whole frames go; a run is four bytes however long it is.
     bitmap.run_optimize()
     data = _HEADER.pack(_MAGIC, 1, 0) + bitmap.serialize()
     return {
@@ -70,8 +73,10 @@ def decode_vector(descriptor: Mapping[str, Any]) -> Positions:
     return _decoded(descriptor["pathOrInlineDv"], descriptor["sizeInBytes"])
 
 
-@lru_cache(maxsize=_KEPT)
+# A merge decodes the vector of every file it touches, and most are as they were.
+@lru_cache(maxsize=_DECODED_VECTORS_KEPT)
 def _decoded(text: str, size: int) -> Positions:
+    # Cut to size: the text was padded to a multiple of four bytes.
     data = _z85_decode(text)[:size]
     magic, bitmaps, key = _HEADER.unpack_from(data)
     if magic != _MAGIC or bitmaps != 1 or key != 0:
@@ -80,14 +85,16 @@ def _decoded(text: str, size: int) -> Positions:
             kind="table.damaged_vector",
         )
     bitmap = BitMap.deserialize(data[_HEADER.size :])
-    found = np.array(bitmap.to_array(), dtype=np.uint32)
-    found.setflags(write=False)
-    return found
+    dead = np.array(bitmap.to_array(), dtype=np.uint32)
+    # Shared by every caller of the cache.
+    dead.setflags(write=False)
+    return dead
 
 
 def _z85_encode(data: bytes) -> str:
     padded = data + bytes(-len(data) % 4)
     words = np.frombuffer(padded, dtype=">u4").astype(np.uint32)
+    # uint32[words, 5]: all digits of all words at once.
     digits = (words[:, None] // _POWERS) % 85
     text: bytes = _TO_TEXT[digits].tobytes()
     return text.decode("ascii")

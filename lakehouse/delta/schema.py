@@ -37,9 +37,9 @@ def schema_string(
     fields: list[dict[str, Any]] = []
     for name, dtype in schema.items():
         column = contract.column(name)
-        told: dict[str, object] = {}
+        facts: dict[str, object] = {}
         if column is not None:
-            told["comment"] = column.comment + (
+            facts["comment"] = column.comment + (
                 f" [{column.unit}]" if column.unit else ""
             )
         fields.append(
@@ -47,7 +47,7 @@ def schema_string(
                 "name": name,
                 "type": _delta_type(dtype),
                 "nullable": column is None or column.nullable,
-                "metadata": told | dict(notes.get(name, {})),
+                "metadata": facts | dict(notes.get(name, {})),
             }
         )
     return json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False)

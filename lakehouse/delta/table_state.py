@@ -23,8 +23,8 @@ from lakehouse.storage import Store, collect
 CHECKPOINT_INTERVAL: Final = 20
 """A checkpoint is due at every version that this divides."""
 
-_FEW_KEYS: Final = 16
-_NONE_DEAD: Final = np.array([], dtype=np.uint32)
+_KEYS_COMPARED_ONE_BY_ONE: Final = 16  # more are sorted, which costs a query
+_NO_POSITIONS: Final = np.array([], dtype=np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class DataFile:
     def dead(self) -> Positions:
         """The places of its dead rows, ascending."""
         vector = self.action["add"].get("deletionVector")
-        return decode_vector(vector) if vector else _NONE_DEAD
+        return decode_vector(vector) if vector else _NO_POSITIONS
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -116,6 +116,8 @@ class TableState:
     def apply(self, actions: Iterable[Action], version: int) -> "TableState":
         """The state after a commit."""
         metadata, files = self.metadata, self.files
+        # Copied at the first change alone: every entry commits to every table, and most
+        # tables have no change in it.
         changed: dict[str, DataFile] | None = None
         for action in actions:
             if "metaData" in action:
@@ -128,6 +130,7 @@ class TableState:
                 changed = dict(files) if changed is None else changed
                 changed.pop(action["remove"]["path"], None)
         after = TableState(version, metadata, files if changed is None else changed)
+        # The schema was parsed for this state, and holds for the next one.
         if metadata is self.metadata and "_parsed" in self.__dict__:
             after.__dict__["_parsed"] = self.__dict__["_parsed"]
         return after
@@ -136,23 +139,22 @@ class TableState:
         """The files that may hold one of these values of the first key column."""
         if not self.files or not len(keys):
             return ()
-        if len(keys) <= _FEW_KEYS:
+        if len(keys) <= _KEYS_COMPARED_ONE_BY_ONE:
             return self._holding(keys.drop_nulls().to_list())
         wanted = keys.unique().sort()
         files = tuple(self.files.values())
         least = pl.Series([file.min_key for file in files], dtype=wanted.dtype)
         most = pl.Series([file.max_key for file in files], dtype=wanted.dtype)
-        # The first wanted key at or above the file's least one must be in range.
+        # A file holds a wanted key only if the first one at or above its least key is
+        # not above its greatest: one search for all files, not one for each key.
         place = wanted.search_sorted(least, side="left")
         next_key = wanted.gather(place.clip(0, len(wanted) - 1))
-        hit = (
+        may_hold = (
             ((place < len(wanted)) & (next_key <= most))
             | least.is_null()
             | most.is_null()
         )
-        return tuple(
-            file for file, wanted_here in zip(files, hit, strict=True) if wanted_here
-        )
+        return tuple(file for file, does in zip(files, may_hold, strict=True) if does)
 
     def _holding(self, keys: list[Any]) -> tuple[DataFile, ...]:
         """The same for a few keys, one comparison a file and key."""
@@ -182,9 +184,9 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
     start = version - version % CHECKPOINT_INTERVAL
     state = TableState.empty()
     while start > 0:
-        found = load_checkpoint(store, table_path, start)
-        if found is not None:
-            state = found
+        checkpoint = load_checkpoint(store, table_path, start)
+        if checkpoint is not None:
+            state = checkpoint
             break
         start -= CHECKPOINT_INTERVAL
     for number in range(state.version + 1, version + 1):
@@ -194,7 +196,7 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
 
 
 def load_checkpoint(store: Store, table_path: str, version: int) -> TableState | None:
-    """The state that a checkpoint tells; None if there is none, or none to be read."""
+    """The state in a checkpoint; None if there is none, or it cannot be read."""
     path = f"{table_path}/_delta_log/{version:020d}.checkpoint.parquet"
     if not store.exists(path):
         return None
@@ -202,13 +204,16 @@ def load_checkpoint(store: Store, table_path: str, version: int) -> TableState |
         rows = collect(store.scan([path]).select("add", "metaData"))
     except (NotFoundError, pl.exceptions.PolarsError):
         return None
+    # Rows of other actions are null here, or structs of nulls.
     metadata = rows.get_column("metaData").drop_nulls()
     (fields,) = [row for row in metadata if row and row.get("id")]
-    said = _plain(fields)
+    metadata_fields = _plain(fields)
     adds = [row for row in rows.get_column("add").drop_nulls() if row.get("path")]
     actions = [{"add": _plain(add)} for add in adds]
-    files = [DataFile.from_action(action, first_key(said)) for action in actions]
-    return TableState(version, said, {file.path: file for file in files})
+    files = [
+        DataFile.from_action(action, first_key(metadata_fields)) for action in actions
+    ]
+    return TableState(version, metadata_fields, {file.path: file for file in files})
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a checkpoint

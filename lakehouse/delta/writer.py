@@ -1,6 +1,6 @@
 """From changed rows to files: which are written, which rows of which die.
 
-New images, of new keys and old ones alike, become files of their own. The old
+New rows, of new keys and old ones alike, become files of their own. The old
 row of each changed key dies: a deletion vector says so in the log, and the file
 stays as it is. Only a file of which a good part is dead is written again.
 Nothing names a file until the ledger does.
@@ -32,7 +32,7 @@ from lakehouse.model.contracts import Contract
 from lakehouse.model.operations import OLD_AT
 from lakehouse.storage import Store, Written, collect
 
-_LONGEST_TEXT: Final = 64
+_BOUND_CHARACTERS: Final = 64  # of a text: the statistics of every file lie in the log
 _LAST_CHARACTER: Final = chr(0x10FFFF)
 
 
@@ -69,12 +69,13 @@ def add_action(
 
 
 def _least(value: Any) -> Any:  # noqa: ANN401 - a bound of any type
-    return value[:_LONGEST_TEXT] if isinstance(value, str) else _finite(value)
+    return value[:_BOUND_CHARACTERS] if isinstance(value, str) else _finite(value)
 
 
 def _greatest(value: Any) -> Any:  # noqa: ANN401 - a bound of any type
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return value[:_LONGEST_TEXT] + _LAST_CHARACTER
+    if isinstance(value, str) and len(value) > _BOUND_CHARACTERS:
+        # Cut, it would be below the value; with the last character it is above.
+        return value[:_BOUND_CHARACTERS] + _LAST_CHARACTER
     return _finite(value)
 
 
@@ -105,6 +106,8 @@ writing of the rest. With half of its rows dead, automatic compaction would rewr
 the file soon anyway, so it is rewritten at once and its rows are sorted in again.
 """
 
+# Files of so many rows are indexed while their rows are in memory: a few milliseconds.
+# Larger ones are when they are first asked for keys.
 _INDEXED_ROWS: Final = 262_144
 
 
@@ -114,7 +117,7 @@ def is_worth_rewriting(file: DataFile, dead_rows: int) -> bool:
 
 
 class TableWriter:
-    """Writes the files of one table, and tells the actions that name them.
+    """Writes the files of one table, and returns the actions that name them.
 
     Args:
         store: Where the table lies.
@@ -180,6 +183,7 @@ class TableWriter:
         actions: list[Action] = []
         for number, places in places_by_file(old_at).items():
             file = files[number]
+            # Both are sorted: a stable sort merges two runs in one pass.
             dead = np.sort(np.concatenate([file.dead, places]), kind="stable")
             if len(dead) == file.rows:
                 actions.append(remove_action(file.action, timestamp=at))
@@ -187,6 +191,7 @@ class TableWriter:
                 inside = (file_number() == number).fill_null(value=False)
                 replacing, new_rows = new_rows.filter(inside), new_rows.filter(~inside)
                 actions.append(remove_action(file.action, timestamp=at))
+                # Its live rows, and the new rows of its keys, become its successor.
                 left = [with_dead(file, dead)]
                 kept = collect(scan_files(self._store, self.path, left, state.schema))
                 rows = pl.concat([replacing.drop(OLD_AT), kept], how="diagonal")
@@ -211,6 +216,8 @@ def with_dead(file: DataFile, dead: Positions) -> DataFile:
     """The same file with this deletion vector."""
     add = dict(file.action["add"])
     add["deletionVector"] = encode_vector(dead)
+    # The bounds may be of rows that are dead now; the text is kept otherwise, for the
+    # number of rows in it counts dead ones too.
     add["stats"] = add["stats"].replace('"tightBounds": true', '"tightBounds": false')
     return replace(file, dead_rows=len(dead), action={"add": add})
 
@@ -232,6 +239,7 @@ def sort_rows(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     if rows.height < 2 or _is_sorted(rows, order):  # noqa: PLR2004 - one is sorted
         return rows
     ordered = rows.sort(order, nulls_last=False)
+    # The flag answers every later question whether they are sorted.
     return ordered.with_columns(pl.col(order[0]).set_sorted())
 
 

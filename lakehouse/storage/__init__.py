@@ -1,4 +1,10 @@
-"""Where bytes lie: a local folder or an S3 bucket, behind one small interface.
+"""Bytes under one root, a local folder or an S3 bucket, behind one small interface.
+
+    store         the interface, and scans of Parquet files
+    local, s3     its two implementations; open makes one from a root
+    conditional   put-if-absent whose answer can be trusted
+    cache         a local folder of files that only save time
+    media         the pictures and masks that rows name, outside of the lake
 
 Everything the package reads or writes goes through a `Store`, so a store that
 injects faults sees every call. The one call that matters is `put_new`: put,

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 import xxhash
@@ -23,8 +24,8 @@ from lakehouse.storage.store import (
     scan_parquet,
 )
 
-_TEMPORARY = ".tmp"
-_BLOCK_BYTES = 1024**2
+_TEMPORARY: Final = ".tmp"
+_BLOCK_BYTES: Final = 1024**2
 
 
 class LocalStore:
@@ -32,6 +33,7 @@ class LocalStore:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = Path(root).absolute()
+        # Folders made before: a write need not ask for them again.
         self._made: set[str] = set()
 
     @property
@@ -46,7 +48,7 @@ class LocalStore:
 
     @property
     def at_once(self) -> int:
-        """One: a file is written faster than a thread is asked."""
+        """One: writing a small file takes less time than handing it to a thread."""
         return 1
 
     def read(self, path: str) -> bytes:
@@ -79,34 +81,37 @@ class LocalStore:
             self._temporary(path, data, durable=durable) as temporary,
         ):
             target = self.uri(path)
+            # A link is atomic and fails if the name is taken; a rename would replace.
             try:
                 os.link(temporary, target)
             except FileExistsError:
                 return False
+            # The name is in the folder, which has to reach the disk too.
             if durable:
-                _sync_folder(os.path.dirname(target))  # noqa: PTH120
+                _sync(os.path.dirname(target))  # noqa: PTH120
             return True
 
     def names(self, folder: str) -> list[str]:
         """Names of the entries directly in a folder; none if it is not there."""
         try:
-            found = os.listdir(self.uri(folder))  # noqa: PTH208
+            entries = os.listdir(self.uri(folder))  # noqa: PTH208
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [name for name in found if not name.startswith(_TEMPORARY)]
+        return [name for name in entries if not name.startswith(_TEMPORARY)]
 
     def files(self, folder: str) -> list[StoredFile]:
         """Every file below a folder, by path; temporary ones too."""
-        found: list[StoredFile] = []
+        stored: list[StoredFile] = []
         for place, _, names in os.walk(self.uri(folder)):
             for name in names:
                 file = Path(place, name)
+                # Another process may delete a file between the listing and this.
                 with suppress(FileNotFoundError):
-                    told = file.stat()
+                    facts = file.stat()
                     path = file.relative_to(self._root).as_posix()
-                    modified = datetime.fromtimestamp(told.st_mtime, UTC)
-                    found.append(StoredFile(path, told.st_size, modified))
-        return sorted(found, key=lambda file: file.path)
+                    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    stored.append(StoredFile(path, facts.st_size, modified))
+        return sorted(stored, key=lambda file: file.path)
 
     def delete(self, path: str) -> None:
         """Remove a file, and its folder when that is left empty."""
@@ -114,6 +119,7 @@ class LocalStore:
         with _map_errors(path), suppress(FileNotFoundError):
             os.unlink(target)  # noqa: PTH108
         folder = os.path.dirname(target)  # noqa: PTH120
+        # Fails where it is not empty, as it should.
         with suppress(OSError):
             os.rmdir(folder)  # noqa: PTH106
             self._made.discard(folder)
@@ -121,14 +127,15 @@ class LocalStore:
     def write_table(
         self, path: str, rows: pl.DataFrame, *, durable: bool = False
     ) -> Written:
-        """Write rows as one Parquet file, and tell its size and checksum."""
+        """Write rows as one Parquet file, and return its size and checksum."""
         target = self.uri(path)
         with _map_errors(path):
             self._make_folder(target)
             rows.write_parquet(
                 target, compression=COMPRESSION, row_group_size=ROW_GROUP_ROWS
             )
-            # Taken first: the bytes are still in memory, whatever the disk does.
+            # Before the sync: the bytes are still in the page cache, so the checksum is
+            # of what was written, whatever the disk makes of it.
             written = _checksum(target)
             if durable:
                 # Its name is made durable by the manifest beside it, put last.
@@ -202,7 +209,7 @@ class LocalStore:
 
 @contextmanager
 def _map_errors(path: str) -> Generator[None]:
-    """Errors of the disk in this package's terms."""
+    """Raise errors of the disk as those of this package."""
     try:
         yield
     except FileNotFoundError as error:
@@ -220,7 +227,7 @@ def _missing(path: str) -> NotFoundError:
 
 
 def _checksum(path: str) -> Written:
-    """Read in blocks: a bad block of a mapped file would end the process."""
+    """Read in blocks: a bad block of a mapped file would kill the process."""
     hasher, size = xxhash.xxh3_64(), 0
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         block = memoryview(bytearray(_BLOCK_BYTES))
@@ -236,6 +243,3 @@ def _sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_sync_folder = _sync

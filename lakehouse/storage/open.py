@@ -1,4 +1,4 @@
-"""From a root as users write it to a store."""
+"""The store at a root as users write it, and the probe of its conditional writes."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from lakehouse.storage.local import LocalStore
 from lakehouse.storage.s3 import S3Store
 from lakehouse.storage.store import Store
 
-_ENVIRONMENT = (
+_ENVIRONMENT: Final = (
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
     "AWS_ACCESS_KEY_ID",
@@ -19,6 +19,8 @@ _ENVIRONMENT = (
     "AWS_SESSION_TOKEN",
     "AWS_ALLOW_HTTP",
 )
+
+_RACERS: Final = 8  # so many that a store which checks and puts without a lock is seen
 
 
 def open_store(root: str, storage_options: Mapping[str, str] | None = None) -> Store:
@@ -35,8 +37,8 @@ def open_store(root: str, storage_options: Mapping[str, str] | None = None) -> S
     >>> open_store("lake").root.endswith("/lake")
     True
     """
-    scheme, found, rest = root.partition("://")
-    if not found:
+    scheme, separator, rest = root.partition("://")
+    if not separator:
         return LocalStore(os.path.expanduser(root))  # noqa: PTH111 - stays text
     if scheme == "file":
         return LocalStore(rest)
@@ -50,15 +52,14 @@ def open_store(root: str, storage_options: Mapping[str, str] | None = None) -> S
     )
 
 
-_RACERS: Final = 8
-
-
 def probe_conditional_writes(store: Store) -> None:
     """Put one key twice, and another by eight writers at once.
 
     Raises:
         StorageError: Unless exactly one put of each wins.
     """
+    # In turn shows stores that ignore the condition; at once, those that check it and
+    # put later.
     name = f".probe/{secrets.token_hex(8)}"
     sequential, raced = f"{name}-sequential", f"{name}-raced"
     try:

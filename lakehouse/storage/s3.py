@@ -22,11 +22,12 @@ from lakehouse.storage.store import (
     scan_parquet,
 )
 
+# What stores answer to a conditional PUT of a key that is taken: 412, or 409 where
+# another PUT of it is under way.
 _TAKEN: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 )
-_BLOCK_BYTES: Final = 8 * 1024**2
-_MOST_IN_ONE_PUT: Final = 5 * 1024**3
+_BLOCK_BYTES: Final = 8 * 1024**2  # one GET each
 
 
 def s3_files(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - s3fs has no types
@@ -40,6 +41,8 @@ def s3_files(options: Mapping[str, str]) -> Any:  # noqa: ANN401 - s3fs has no t
         token=options.get("AWS_SESSION_TOKEN"),
         endpoint_url=options.get("AWS_ENDPOINT_URL"),
         client_kwargs={name: value for name, value in client.items() if value},
+        # Another writer may have changed the listing since, and two lakes may differ in
+        # their credentials: neither may come from a cache.
         use_listings_cache=False,
         skip_instance_cache=True,
     )
@@ -70,7 +73,7 @@ class S3Store:
 
     @property
     def at_once(self) -> int:
-        """Many: each is mostly waiting for the answer."""
+        """Sixteen: each is mostly waiting for the answer."""
         return 16
 
     def read(self, path: str) -> bytes:
@@ -122,22 +125,22 @@ class S3Store:
         """Names of the entries directly in a folder; none if it is not there."""
         with _map_errors(folder):
             try:
-                found: list[str] = self._files.ls(self.uri(folder), detail=False)
+                entries: list[str] = self._files.ls(self.uri(folder), detail=False)
             except FileNotFoundError:
                 return []
-            return [name.rstrip("/").rsplit("/", 1)[-1] for name in found]
+            return [name.rstrip("/").rsplit("/", 1)[-1] for name in entries]
 
     def files(self, folder: str) -> list[StoredFile]:
         """Every object below a folder, by path."""
         with _map_errors(folder):
             try:
-                found: dict[str, Any] = self._files.find(self.uri(folder), detail=True)
+                listed: dict[str, Any] = self._files.find(self.uri(folder), detail=True)
             except FileNotFoundError:
                 return []
             start = len(self._root.removeprefix("s3://")) + 1
             return [
                 StoredFile(name[start:], int(facts["size"]), facts["LastModified"])
-                for name, facts in sorted(found.items())
+                for name, facts in sorted(listed.items())
             ]
 
     def delete(self, path: str) -> None:
@@ -148,7 +151,7 @@ class S3Store:
     def write_table(
         self, path: str, rows: pl.DataFrame, *, durable: bool = False
     ) -> Written:
-        """Write rows as one Parquet file, and tell its size and checksum."""
+        """Write rows as one Parquet file, and return its size and checksum."""
         del durable
         buffer = io.BytesIO()
         rows.write_parquet(
@@ -211,7 +214,7 @@ class S3Store:
 
 @contextmanager
 def _map_errors(path: str) -> Generator[None]:
-    """Errors of the client in this package's terms."""
+    """Raise errors of the S3 client as those of this package."""
     try:
         yield
     except FileNotFoundError as error:

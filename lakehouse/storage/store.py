@@ -1,4 +1,4 @@
-"""The interface that stores have in common."""
+"""The interface of all stores, and scans of Parquet files in them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ COMPRESSION: Final = "lz4"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An object, as a listing tells of it."""
+    """An object, as a listing has it."""
 
     path: str
     """Relative to the root of the store."""
@@ -53,7 +53,7 @@ class Store(Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many small writes it pays to make side by side."""
+        """How many small writes are worth making at the same time."""
         ...
 
     def read(self, path: str) -> bytes:
@@ -100,7 +100,7 @@ class Store(Protocol):
     def write_table(
         self, path: str, rows: pl.DataFrame, *, durable: bool = False
     ) -> Written:
-        """Write rows as one Parquet file, and tell its size and checksum."""
+        """Write rows as one Parquet file, and return its size and checksum."""
         ...
 
     def checksum(self, path: str) -> Written:
@@ -149,8 +149,9 @@ def scan_parquet(
     *,
     row_index: str | None = None,
 ) -> pl.LazyFrame:
-    """Scan Parquet files of which each may lack columns, or have more."""
+    """Scan Parquet files, each of which may have fewer or more columns."""
     settings: dict[str, Any] = {
+        # Names of files are taken as they are, brackets and stars included.
         "glob": False,
         "storage_options": dict(options) or None,
         "row_index_name": row_index,
@@ -167,11 +168,11 @@ def scan_parquet(
 
 
 def collect(rows: pl.LazyFrame) -> pl.DataFrame:
-    """The rows of a scan, with the errors of the store in this package's terms.
+    """The rows of a scan; errors of the store are raised as those of this package.
 
     Raises:
         NotFoundError: If a file is not there.
-        StorageError: If the store failed amid the reading.
+        StorageError: If the store failed while rows were read.
     """
     return collect_all([rows])[0]
 

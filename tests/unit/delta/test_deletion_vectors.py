@@ -10,9 +10,9 @@ from lakehouse.errors import FormatError
 
 def test_the_example_of_the_delta_protocol() -> None:
     text = "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L"
-    told = {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": 44}
+    descriptor = {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": 44}
 
-    assert decode_vector(told).tolist() == [3, 4, 7, 11, 18, 29]
+    assert decode_vector(descriptor).tolist() == [3, 4, 7, 11, 18, 29]
 
 
 @given(st.sets(st.integers(0, 2**32 - 1), max_size=200))
@@ -27,7 +27,7 @@ def test_positions_survive(positions: set[int]) -> None:
 
 
 def test_a_vector_in_a_file_is_refused() -> None:
-    told = {"storageType": "u", "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^"}
+    descriptor = {"storageType": "u", "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^"}
 
     with pytest.raises(FormatError, match="Another engine"):
-        decode_vector(told)
+        decode_vector(descriptor)

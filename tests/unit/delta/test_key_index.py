@@ -23,7 +23,7 @@ def rows_of(keys: list[tuple[str, str]]) -> pl.DataFrame:
     st.lists(st.tuples(IDS, IDS), unique=True),
     st.lists(st.tuples(IDS, IDS), unique=True),
 )
-def test_an_index_finds_exactly_the_wanted_keys_that_the_file_holds(
+def test_an_index_finds_those_wanted_keys_that_the_file_holds(
     held: list[tuple[str, str]], wanted: list[tuple[str, str]]
 ) -> None:
     index = KeyIndex.of(rows_of(held), KEY)

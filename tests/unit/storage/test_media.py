@@ -43,8 +43,8 @@ def md5_of(path: Path) -> str:
 
 
 def problems(dataset: lakehouse.Dataset) -> list[tuple[str, str, str]]:
-    found = dataset.verify(full=False, media=True).problems
-    return found.select("check", "table", "file").rows()
+    rows = dataset.verify(full=False, media=True).problems
+    return rows.select("check", "table", "file").rows()
 
 
 def test_missing_and_changed_media_are_listed(
@@ -62,13 +62,13 @@ def test_missing_and_changed_media_are_listed(
     assert problems(dataset) == [("media.missing", "frames", "gone.png")]
 
     (root / "b.png").write_bytes(b"other bytes")
-    found = dataset.verify(full=False, media=True)
+    report = dataset.verify(full=False, media=True)
 
-    assert sorted(found.problems["check"]) == ["media.changed", "media.missing"]
-    told = dict(found.problems.select("check", "message").rows())
-    assert "f2, f3" in told["media.missing"]
-    assert "f5" in told["media.changed"]
-    assert found.checked["media"] == 5
+    assert sorted(report.problems["check"]) == ["media.changed", "media.missing"]
+    messages = dict(report.problems.select("check", "message").rows())
+    assert "f2, f3" in messages["media.missing"]
+    assert "f5" in messages["media.changed"]
+    assert report.checked["media"] == 5
     assert dataset.verify(full=False).is_sound  # nobody asked for media
 
 
@@ -90,14 +90,14 @@ def test_every_checksum_is_held_against_the_bytes(
         ]
     )
 
-    found = dataset.verify(full=False, media=True).problems
+    rows = dataset.verify(full=False, media=True).problems
 
-    assert found["check"].to_list() == ["media.changed"]
-    assert "named by bad." in found["message"][0]
+    assert rows["check"].to_list() == ["media.changed"]
+    assert "named by bad." in rows["message"][0]
 
 
 @pytest.mark.parametrize("checksum", ["", "md5:", "md5:xyz", "crc:00", "0" * 32])
-def test_what_is_no_checksum_rejects_its_frame(
+def test_a_malformed_checksum_rejects_the_frame(
     dataset: lakehouse.Dataset, checksum: str
 ) -> None:
     upload = dataset.add([sensed("bad", "a.png", checksum), frame("good")])
@@ -114,8 +114,8 @@ def test_a_checksum_goes_when_the_image_becomes_another(
 
     def checksum() -> str | None:
         row, _ = dataset.latest().frame("f1")
-        found: str | None = row["sensors"][0]["checksum"]
-        return found
+        stored: str | None = row["sensors"][0]["checksum"]
+        return stored
 
     dataset.modify([{"frame_id": "f1", "width": 8}])
     assert checksum() == md5_of(root / "a.png")
@@ -153,7 +153,7 @@ def test_relative_names_are_resolved_for_pictures_and_metrics(
     assert picture.getpixel((7, 25)) == (255, 0, 0)
 
 
-def test_masks_are_found_below_the_media_root(lake_root: str, root: Path) -> None:
+def test_masks_are_read_from_below_the_media_root(lake_root: str, root: Path) -> None:
     lake = lakehouse.connect(lake_root, media_root=root)
     project = lake.create_project("seg", classes=["back"], task="2D_SEMSEG")
     dataset = project.create_dataset("hela")
@@ -186,7 +186,7 @@ def test_media_on_s3_are_read_with_the_lakes_settings(
         media.read("b.png")
 
 
-def test_a_medium_that_nobody_can_read_is_told_as_such() -> None:
+def test_a_medium_of_an_unknown_scheme_raises_a_storage_error() -> None:
     with pytest.raises(StorageError, match="cannot be read"):
         Media().read("nowhere://a.png")
 
@@ -197,9 +197,9 @@ def test_the_command_lists_them_and_exits_with_1(
     dataset.add([frame("f1", image_url="a.png"), frame("f2", image_url="gone.png")])
     options = ["--media-root", str(root), "run", "verify", "cells/hela", "--quick"]
 
-    told = as_json(lake_root, *options, "--media")
+    report = as_json(lake_root, *options, "--media")
 
-    (problem,) = told["cells/hela"]["problems"]
+    (problem,) = report["cells/hela"]["problems"]
     assert (problem["check"], problem["file"]) == ("media.missing", "gone.png")
     assert run(lake_root, *options, "--media").exit_code == 1
     assert run(lake_root, *options).exit_code == 0

@@ -62,9 +62,9 @@ def test_tables_are_written_shared_and_scanned(store: Store) -> None:
     store.write_table("t/two.parquet", rows.select("a"))
     store.share("t/one.parquet", "u/one.parquet")
 
-    found = store.scan(["u/one.parquet", "t/two.parquet"], rows.schema).collect()
+    rows_read = store.scan(["u/one.parquet", "t/two.parquet"], rows.schema).collect()
 
-    assert found["b"].to_list() == ["x", "y", None, None]
+    assert rows_read["b"].to_list() == ["x", "y", None, None]
 
 
 def test_the_probe_accepts_stores_that_honour_conditions(store: Store) -> None:
