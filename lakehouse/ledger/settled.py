@@ -26,7 +26,7 @@ def settled_row(
     return rows.row(0, named=True) if rows.height else None
 
 
-def settled_among(
+def settled_ids(
     collection: Collection, version: int, upload_ids: Sequence[str]
 ) -> set[str]:
     """The uploads of these that are settled at `version`."""
@@ -40,7 +40,7 @@ def settled_among(
 def unsettled(collection: Collection, version: int) -> list[str]:
     """Ids of the staged uploads that no entry up to `version` has settled, in order."""
     waiting = collection.staging.waiting()
-    settled = settled_among(collection, version, waiting)
+    settled = settled_ids(collection, version, waiting)
     return [upload_id for upload_id in waiting if upload_id not in settled]
 
 

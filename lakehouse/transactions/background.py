@@ -1,7 +1,7 @@
-"""Checkpoints, compaction and sweeping, behind the caller's back.
+"""Background work: checkpoints, compaction, indexes and sweeping.
 
-They make reading cheap, or free space, and change no content, so they are done
-after the answer, in one background thread, best effort.
+It makes reading cheap, or frees space, and changes no content, so it is done after
+the answer, in one background thread, best effort.
 """
 
 import logging
@@ -21,8 +21,12 @@ from lakehouse.transactions.compact import compact, is_compaction_due
 _log = logging.getLogger(__name__)
 
 _WORKERS: Final = 1
+"""One thread: this work must not compete with the calls that people wait for."""
+
 _running: list[Future[None]] = []
 _compacting: set[str] = set()
+"""Paths of the collections that are being compacted, or wait for it."""
+
 _guard: Final = threading.Lock()
 
 
@@ -53,7 +57,7 @@ def index_later(collection: Collection) -> None:
 
 
 def later(work: Callable[[], object]) -> Future[object]:
-    """Do something behind the caller's back; the future tells how it went."""
+    """Do something in the background; the future has the result."""
     return _executor().submit(work)
 
 
@@ -64,12 +68,13 @@ def sweep(collection: Collection, upload_ids: Sequence[str]) -> None:
 
 
 def sweep_later(collection: Collection, upload_ids: Sequence[str]) -> None:
-    """The same, behind the caller's back: uploads are settled, swept or not."""
+    """The same in the background: uploads are settled, swept or not."""
     _start(_sweep, collection, upload_ids)
 
 
 def _start(work: Callable[..., None], *args: object) -> None:
     """Do something in the background that `finish` waits for."""
+    # Done ones are let go here, or the list would grow with every merge.
     _running[:] = [future for future in _running if not future.done()]
     _running.append(_executor().submit(work, *args))
 
@@ -97,6 +102,7 @@ def _index(collection: Collection) -> None:
 
 def _compact(collection: Collection) -> None:
     try:
+        # A twin: the caches of a collection are not made for two threads.
         compact(collection.twin(), full=False)
     except Exception:  # noqa: BLE001 - it comes again with the next merge
         _log.warning("no compaction of %s", collection.path, exc_info=True)

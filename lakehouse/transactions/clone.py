@@ -1,11 +1,11 @@
-"""Cloning: the content of a version as version 0 of another collection.
+"""Clones: the content of a version as version 0 of another collection.
 
 A clone owns its files: hard links on a local disk, copies made by the store on S3;
 no row is encoded again. Live tables and change logs have the same files, so version 0
-is read from either. Of compacted files the log's rows say no `op`: they are what the
+is read from either. Rows of compacted files have no `op` in the log: they are what the
 clone began with. The uploads that wrote the rows come along, all at version 0.
 
-Only a version whose files were collected is written anew, from the change log.
+Only a version whose files were collected is encoded again, from the change log.
 """
 
 import uuid
@@ -29,7 +29,9 @@ from lakehouse.model.contracts import APPEND_TABLES, LIVE_TABLES
 from lakehouse.storage import collect
 from lakehouse.transactions.commit import PlannedEntry, commit_first
 
-_ATTEMPTS: Final = 3
+_SHARE_ATTEMPTS: Final = 3
+"""So often files are shared before they are given up: each failure needs a compaction
+and a garbage collection within the moment between two looks."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class _Files:
     adds: dict[str, list[Action]] = field(default_factory=dict[str, list[Action]])
 
     def of(self, table: str) -> list[Action]:
-        """Those of one table."""
+        """The actions of one table."""
         return self.adds.setdefault(table, [])
 
     def paths(self, target: Collection) -> list[str]:
@@ -56,13 +58,13 @@ def clone_content(
 ) -> Entry:
     """Decide version 0 of a collection: the content of a version of another.
 
-    Made again, or side by side, it comes to the same: one of them decides.
+    Called again, or by two at once, it has the same result: one of them decides.
 
     Args:
-        source: What is cloned.
-        target: Where to; nothing is there yet, or a clone of the same content.
+        source: The collection that is cloned.
+        target: The clone; nothing is there yet, or a clone of the same content.
         version: The version of `source`.
-        author: Who does it.
+        author: Whom version 0 names.
 
     Raises:
         AlreadyExistsError: If another collection is there.
@@ -78,6 +80,7 @@ def clone_content(
         return PlannedEntry(entry, None, files.paths(target))
 
     first = commit_first(target, plan)
+    # Whoever put it, equal fingerprints say that it is a clone of this content.
     if (first.fingerprint, first.rows) != (cloned.fingerprint, cloned.rows):
         raise AlreadyExistsError(
             f"There is another collection at {target.path} already, so "
@@ -89,9 +92,10 @@ def clone_content(
 
 
 def _shared(source: Collection, target: Collection, version: int) -> _Files:
-    """The files of a version, given to another collection."""
-    for _ in range(_ATTEMPTS):
-        # The newest entry with the same content; after that, nothing is collected.
+    """Share the files of a version with another collection."""
+    for _ in range(_SHARE_ATTEMPTS):
+        # First the lease, then the look: from here on garbage collection keeps the files
+        # of this entry, unless it had closed the version before it could see the lease.
         newest = source.same_content(version)
         source.leases.hold(newest)
         place = place_of(source, version)
@@ -102,7 +106,7 @@ def _shared(source: Collection, target: Collection, version: int) -> _Files:
             for table in LIVE_TABLES:
                 _share(source, target, table, place, files)
         except NotFoundError:
-            continue  # compacted and collected before the lease was seen
+            continue  # compacted, and collected before the lease was seen
         return files
     return _written(source, target, version)
 
@@ -110,11 +114,13 @@ def _shared(source: Collection, target: Collection, version: int) -> _Files:
 def _share(
     source: Collection, target: Collection, table: str, place: int, files: _Files
 ) -> None:
-    """Give the files of a live table to a live table, and to its change log."""
+    """Share the files of a live table with a live table and its change log."""
     own = source.table_path(table)
     targets = (table, f"{table}_changes")
 
     def share(file: DataFile) -> Action:
+        # A name of its own: whoever loses the race for entry 0 deletes these files, and
+        # they must not be the winner's.
         name = data_file_name()
         for one in targets:
             path = f"{target.table_path(one)}/{name}"
@@ -129,15 +135,15 @@ def _share(
 
 
 def _written(source: Collection, target: Collection, version: int) -> _Files:
-    """The rows of a version whose files were collected, written anew."""
+    """Encode the rows of a version whose files were collected."""
     files = _Files()
     for table in LIVE_TABLES:
         rows = collect(content(source, table, version))
         if not rows.height:
             continue
         log = f"{table}_changes"
-        images = rows.with_columns(op=pl.lit("ADD"))
-        adds = _writer(target, log).append(images)
+        added = rows.with_columns(op=pl.lit("ADD"))
+        adds = _writer(target, log).append(added)
         files.of(log).extend(adds)
         shared = target.writer(table).share(target.table_path(log), adds)
         files.of(table).extend(shared)
@@ -153,7 +159,7 @@ def _uploads(source: Collection, target: Collection, version: int) -> list[Actio
 
 
 def _writer(target: Collection, table: str) -> TableWriter:
-    """Writes rows that were staged nowhere: they are durable once they are written."""
+    """A writer for rows that are staged nowhere: it makes each file durable at once."""
     return TableWriter(
         target.store,
         target.table_path(table),
@@ -193,7 +199,7 @@ def _entry(
 def _creation(
     source: Collection, target: Collection, table: str, cloned: Entry, files: _Files
 ) -> list[Action]:
-    """What makes a table that has the columns which the source has by then."""
+    """The actions that make a table with the columns that the source had by then."""
     contract = target.contract(table)
     live = table.removesuffix("_changes")
     columns: Mapping[str, pl.DataType] = {}
@@ -206,6 +212,8 @@ def _creation(
         contract,
         extra_columns=columns,
         column_metadata=notes,
+        # Change logs have no deletion vectors elsewhere, since readers lose row-group
+        # pruning with them. Here they share files of the live table, dead rows and all.
         has_vectors=any("deletionVector" in add["add"] for add in files.of(table)),
     )
 

@@ -274,6 +274,8 @@ def _rewrite(
     path, contract = collection.table_path(table), collection.contract(table)
     rows = collect(scan_placed(collection.store, path, files, state.schema))
     rows = sort_rows(rows, contract)
+    # Sorting moves rows, and merges name rows by place: rows that die in the old files
+    # while this runs are found in the new ones through their origins.
     origins = rows.get_column(PLACE).cast(int).to_numpy()
     writer, adds = collection.writer(table), list[Action]()
     if rows.height:
@@ -283,6 +285,7 @@ def _rewrite(
 
 
 def _file(add: dict[str, Any], key: str) -> DataFile:
+    # Streaming readers of the Delta table must not take rewritten rows for new ones.
     return DataFile.from_action({"add": {**add, "dataChange": False}}, key)
 
 

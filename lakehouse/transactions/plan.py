@@ -26,7 +26,7 @@ from lakehouse.transactions.commit import PlannedEntry, next_entry
 from lakehouse.transactions.pending import Pending
 
 COUNTS: Final = ("created", "replaced", "modified", "deleted", "unchanged", "rejected")
-"""What can become of a frame of an upload."""
+"""The ways in which a frame of an upload can end, as columns of `uploads` have them."""
 
 _ALL_COUNTS: Final = (*COUNTS, *(f"label_{name}" for name in COUNTS))
 
@@ -126,18 +126,18 @@ def _plan_table(  # noqa: PLR0917 - what one table's part of an entry stands on
     created = change.new_rows.get_column(OLD_HASH).null_count()
     plan.rows[table] += created - change.deletions.height
     # A fingerprint is a sum over rows, so no row that stays is read to get the next.
-    gone = Fingerprint.of(_old_values(change, OLD_HASH))
+    removed = Fingerprint.of(_old_values(change, OLD_HASH))
     new = Fingerprint.of(change.new_rows.get_column("row_hash"))
     old = Fingerprint.parse(head.fingerprint[table])
-    plan.fingerprint[table] = (old - gone + new).text
+    plan.fingerprint[table] = (old - removed + new).text
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, group, plan)
-    images = drop(change.new_rows, "op", OLD_HASH)
+    new_rows = drop(change.new_rows, "op", OLD_HASH)
     writer = collection.writer(table)
     places = _old_values(change, OLD_AT)
-    actions, rest = writer.change(state, images, places, removed_at)
-    if rest.height == images.height:
+    actions, rest = writer.change(state, new_rows, places, removed_at)
+    if rest.height == new_rows.height:
         # No new row went into a file that was written again: the files of the change
         # log hold just these rows, and one encoding serves both tables.
         log_path = collection.table_path(f"{table}_changes")
@@ -175,44 +175,47 @@ def _write_log(
     group: Sequence[Pending],
     plan: _Plan,
 ) -> list[Action]:
-    """Append the images, and the deletions, to the change log.
+    """Append the new rows and the deletions to the change log.
 
     Returns:
-        What adds the images: the live table can have the same files.
+        The actions that add the new rows: the live table can have the same files.
     """
     log = f"{table}_changes"
     writer = collection.writer(log)
     if _is_staged(group, table, change.new_rows):
+        # A large upload of which every row landed: its files are linked, not encoded.
         (pending,) = group
-        images = collection.staging.share_encoded_parts(
+        added = collection.staging.share_encoded_parts(
             pending.manifest, table, writer.path
         )
     else:
-        images = writer.append(drop(change.new_rows, OLD_HASH, OLD_AT))
-    plan.add(log, images)
+        added = writer.append(drop(change.new_rows, OLD_HASH, OLD_AT))
+    plan.add(log, added)
     plan.add(log, writer.append(drop(change.deletions, OLD_HASH, OLD_AT)))
-    return images
+    return added
 
 
-def _is_staged(group: Sequence[Pending], table: str, images: pl.DataFrame) -> bool:
-    """Whether the images are, all and as they are, the files that were staged."""
+def _is_staged(group: Sequence[Pending], table: str, new_rows: pl.DataFrame) -> bool:
+    """Whether the new rows are just the rows of the files that were staged."""
     if len(group) != 1 or table not in group[0].manifest.encoded_parts:
         return False
     staged: pl.DataFrame = getattr(group[0].operations, table)
-    return images.get_column("row_hash").equals(staged.get_column("row_hash"))
+    # Hashes alone: they cover all content, and equal ones in the same order are the
+    # same rows. A rejected, skipped or unchanged row, or another class id, shows here.
+    return new_rows.get_column("row_hash").equals(staged.get_column("row_hash"))
 
 
 def _evolve(  # noqa: PLR0917 - what the two sides of a change are
     collection: Collection,
     version: int,
     table: str,
-    images: pl.DataFrame,
+    new_rows: pl.DataFrame,
     rules: Rules,
     plan: _Plan,
 ) -> None:
-    """New metadata fields and a first embedding become a metaData action.
+    """Plan a metaData action for new metadata fields, and for a first embedding.
 
-    Only what landed counts: a rejected frame leaves no column behind.
+    Only values that landed count: a rejected frame leaves no column behind.
     """
     fields: Mapping[str, pl.DataType] = {}
     notes: dict[str, dict[str, object]] = {}
@@ -232,10 +235,12 @@ def _evolve(  # noqa: PLR0917 - what the two sides of a change are
     new = {
         name: dtype
         for name, dtype in fields.items()
-        if name not in known and images.get_column(name).null_count() < images.height
+        if name not in known
+        and new_rows.get_column(name).null_count() < new_rows.height
     }
     if not new and not notes:
         return
+    # Both tables in one entry: a change log always has the columns of its live table.
     for name in (table, f"{table}_changes"):
         state = collection.state(name, version)
         action = metadata_action(state, collection.contract(name), new, notes)

@@ -49,6 +49,7 @@ def retag(
         if after.equals(before):
             return PlannedEntry(None, before)
         entry = next_entry(head, "tag", author=author, message=message)
+        # All of the table in one file: a few rows, and no reader has to join versions.
         old = collection.state("tags", head.version).files.values()
         removed = [remove_action(file.action, timestamp=entry.time) for file in old]
         added = collection.writer("tags").append(after)
@@ -103,6 +104,8 @@ def settle_pin(
     row = pin_row(base, inference_set)
     if row is not None:
         return row
+    # Side by side two processes may both get here; `take_pin` looks again on the head
+    # that it plans on, so the second finds a pin and leaves it.
     head = base.head().version
     settled = [settled_row(base, head, upload_id) for upload_id in waits_for]
     versions = [int(row["version"]) for row in settled if row is not None]
@@ -146,7 +149,7 @@ def move_pin(
             )
         row = pins.row(0, named=True)
         if row["version"] == version:
-            return tags
+            return tags  # the same call made again: no second note of it
         note = {
             "from": row["version"],
             "to": version,

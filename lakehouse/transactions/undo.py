@@ -81,6 +81,8 @@ def restore(collection: Collection, version: int, request: Request) -> str:
     def undo(head: Entry, manifest: Manifest) -> Outcome:
         changes = {}
         for table in LIVE_TABLES:
+            # Keys that no later version touched are as they were: the cost is that of
+            # the changes, and not that of the table.
             keys = touched_keys(collection, table, version, head.content_version)
             changes[table] = _change_towards(
                 collection,
@@ -221,7 +223,7 @@ def _change_towards(
     key = list(collection.contract(table).key)
     schema = collection.state(table, version).schema
     op = pl.when(pl.col(OLD_HASH).is_null()).then(pl.lit("ADD"))
-    images = (
+    new_rows = (
         add_missing_columns(wanted, schema)
         .with_columns(upload_id=pl.lit(upload_id))
         .join(current, on=key, how="left", maintain_order="left")
@@ -230,12 +232,12 @@ def _change_towards(
         .with_columns(op=op.otherwise(pl.lit("MODIFY")))
         .select(*schema.names(), "op", OLD_HASH, OLD_AT)
     )
-    gone = current.join(wanted, on=key, how="anti", maintain_order="left")
-    deletions = gone.select(
+    removed = current.join(wanted, on=key, how="anti", maintain_order="left")
+    deletions = removed.select(
         *key, pl.lit(upload_id).alias("upload_id"), pl.lit("DELETE").alias("op"),
         OLD_HASH, OLD_AT,
     )  # fmt: skip
-    return TableChange(images, deletions)
+    return TableChange(new_rows, deletions)
 
 
 def _outcome_of(
@@ -339,6 +341,7 @@ def _read_work(
             wanted.select(*key, pl.col("row_hash").alias(_BEFORE)), on=key, how="left"
         )
         .join(current.select(*key, OLD_HASH), on=key, how="left")
+        # Now as before the change: somebody undid it already, or it changed nothing.
         .filter(pl.col(_BEFORE).ne_missing(pl.col(OLD_HASH)))
         .sort(key)
     )
@@ -389,6 +392,7 @@ def _settle_deletions(
         if conflicts == "overwrite":
             _remove_too(part, staying, key)
             continue
+        # An owner with a row that stays would leave it without an owner: it stays too.
         blocked = owner.removals.join(
             staying.select(shared).unique(), on=shared, how="semi"
         )

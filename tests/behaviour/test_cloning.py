@@ -48,8 +48,8 @@ def source(dataset: lakehouse.Dataset) -> lakehouse.Dataset:
 
 def assert_whole(dataset: lakehouse.Dataset) -> None:
     """Sound in every way there is to look at it."""
-    found = dataset.verify()
-    assert found.is_sound, found.problems.to_dicts()
+    report = dataset.verify()
+    assert report.is_sound, report.problems.to_dicts()
     assert_ledger_linear(dataset)
     assert_sound(dataset.latest())
     assert_log_replays(dataset)
@@ -73,10 +73,10 @@ def test_a_clone_begins_with_exactly_what_was_cloned(
     assert clone.version == 0
     assert clone.latest().fingerprint == source.at(at).fingerprint
     assert clone.latest().counts == source.at(at).counts
-    for mine, theirs in zip(
+    for rows, expected in zip(
         rows_of(clone.latest()), rows_of(source.at(at)), strict=True
     ):
-        assert mine.equals(theirs)
+        assert rows.equals(expected)
     assert_whole(clone)
 
 
@@ -139,8 +139,8 @@ def test_version_0_stays_readable_after_its_files_are_collected(
 
     with pytest.raises(NotFoundError):
         _ = clone.at(0).tables
-    for mine, theirs in zip(rows_of(clone.at(0)), before, strict=True):
-        assert mine.select(theirs.columns).equals(theirs)
+    for rows, expected in zip(rows_of(clone.at(0)), before, strict=True):
+        assert rows.select(expected.columns).equals(expected)
     assert_whole(clone)
     assert_whole(source)
 
@@ -180,9 +180,9 @@ def test_what_was_uploaded_before_comes_along_at_version_0(
     uploads = clone.uploads()
     assert uploads["version"].to_list() == [0, 0]
     assert set(uploads["upload_id"]) == set(source.uploads()["upload_id"][-2:])
-    told = clone.history("f03")
-    assert set(told["version"]) == {0}
-    assert set(told["op"]) == {"ADD"}
+    history = clone.history("f03")
+    assert set(history["version"]) == {0}
+    assert set(history["op"]) == {"ADD"}
     rows = clone.latest().labels(provenance=True).collect()
     assert rows["version"].to_list() == [0] * 12
     with pytest.raises(InvalidInputError, match="came with the clone"):

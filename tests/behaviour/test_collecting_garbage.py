@@ -47,10 +47,12 @@ def fingerprints(dataset: lakehouse.Dataset) -> dict[int, str]:
     return {v: dataset.at(v).fingerprint for v in dataset.versions()["version"]}
 
 
-def assert_all_read(dataset: lakehouse.Dataset, told: dict[int, str]) -> None:
+def assert_all_read(
+    dataset: lakehouse.Dataset, before_collection: dict[int, str]
+) -> None:
     """Every version's rows are those that its fingerprint was made of."""
-    assert fingerprints(dataset) == told
-    for version in told:
+    assert fingerprints(dataset) == before_collection
+    for version in before_collection:
         assert_sound(dataset.at(version))
         assert_plain_engine_agrees(dataset.at(version))
     assert_log_replays(dataset)
@@ -75,32 +77,32 @@ def files_of(dataset: lakehouse.Dataset) -> set[str]:
 def test_a_dry_run_tells_and_touches_nothing(changed: lakehouse.Dataset) -> None:
     before = files_of(changed)
 
-    found = changed.collect_garbage(retention=NOW, grace=NOW)
+    garbage = changed.collect_garbage(retention=NOW, grace=NOW)
 
-    assert found.dry_run
-    assert found.files > 0
-    assert found.bytes > 0
-    assert found.closed
-    assert "labels" in found.to_frame()["folder"].to_list()
+    assert garbage.dry_run
+    assert garbage.files > 0
+    assert garbage.bytes > 0
+    assert garbage.closed
+    assert "labels" in garbage.to_frame()["folder"].to_list()
     assert files_of(changed) == before
     done = collect(changed)
     assert (done.files, done.bytes, done.closed) == (
-        found.files, found.bytes, found.closed,
+        garbage.files, garbage.bytes, garbage.closed,
     )  # fmt: skip
-    assert len(before - files_of(changed)) == found.files
+    assert len(before - files_of(changed)) == garbage.files
 
 
 def test_every_version_is_read_as_before(changed: lakehouse.Dataset) -> None:
-    told = fingerprints(changed)
+    before_collection = fingerprints(changed)
 
-    found = collect(changed)
+    garbage = collect(changed)
 
-    assert not found.damaged
+    assert not garbage.damaged
     assert not changed._collection.is_closed(1)
-    assert changed._collection.is_closed(found.closed[0])
-    assert_all_read(changed, told)
+    assert changed._collection.is_closed(garbage.closed[0])
+    assert_all_read(changed, before_collection)
     fresh = lakehouse.connect(store=changed._collection.store)
-    assert_all_read(fresh.project("cells").dataset("hela"), told)
+    assert_all_read(fresh.project("cells").dataset("hela"), before_collection)
 
 
 def test_plain_engines_are_told_that_files_went(changed: lakehouse.Dataset) -> None:
@@ -129,12 +131,12 @@ def test_what_is_young_or_lately_the_latest_stays(changed: lakehouse.Dataset) ->
 def test_within_the_retention_time_only_files_that_compaction_replaced_go(
     changed: lakehouse.Dataset,
 ) -> None:
-    told = fingerprints(changed)
+    before_collection = fingerprints(changed)
 
-    found = collect(changed, retention=DAY)
+    garbage = collect(changed, retention=DAY)
 
-    assert found.files > 0
-    assert_all_read(changed, told)
+    assert garbage.files > 0
+    assert_all_read(changed, before_collection)
 
 
 def test_nothing_unnamed_remains(changed: lakehouse.Dataset) -> None:
@@ -158,7 +160,7 @@ def test_nothing_unnamed_remains(changed: lakehouse.Dataset) -> None:
 
 
 def test_an_archived_checkpoint_lets_its_files_go(changed: lakehouse.Dataset) -> None:
-    told = fingerprints(changed)
+    before_collection = fingerprints(changed)
     collect(changed)
     assert not changed._collection.is_closed(1)
 
@@ -166,8 +168,8 @@ def test_an_archived_checkpoint_lets_its_files_go(changed: lakehouse.Dataset) ->
     collect(changed)
 
     assert changed._collection.is_closed(1)
-    assert changed.at("first").fingerprint == told[1]
-    assert_all_read(changed, told)
+    assert changed.at("first").fingerprint == before_collection[1]
+    assert_all_read(changed, before_collection)
 
 
 def test_a_checkpoint_on_a_closed_version_is_read_from_the_change_log(
@@ -189,10 +191,10 @@ def test_a_lease_keeps_the_files_of_a_reader(changed: lakehouse.Dataset) -> None
     rows = changed.at(4).labels()
     wanted = rows.sort("frame_id").collect()
 
-    found = collect(changed)
+    garbage = collect(changed)
 
     assert rows.sort("frame_id").collect().equals(wanted)
-    assert changed._collection.is_closed(4) == (4 in found.closed)
+    assert changed._collection.is_closed(4) == (4 in garbage.closed)
     forget_leases(changed)
     collect(changed)
     assert changed.at(4).labels().sort("frame_id").collect().equals(wanted)
@@ -280,10 +282,10 @@ def test_a_checkpoint_made_before_the_entry_keeps_its_version_open(
 
     monkeypatch.setattr(collector._collection.ledger, "decide", late)
 
-    found = collect(collector)
+    garbage = collect(collector)
 
-    assert 4 not in found.closed
-    assert found.closed
+    assert 4 not in garbage.closed
+    assert garbage.closed
     assert_plain_engine_agrees(changed.at("quick"))
 
 
@@ -297,9 +299,9 @@ def test_what_dead_writers_left_goes(changed: lakehouse.Dataset) -> None:
     store.put(f"{collection.path}/staging/dead/frames-0.parquet", b"no manifest")
     (top / "ledger" / ".tmp-dead").write_bytes(b"half an entry")
 
-    found = collect(changed)
+    garbage = collect(changed)
 
-    assert {"labels", "ledger", "staging"} <= set(found.to_frame()["folder"])
+    assert {"labels", "ledger", "staging"} <= set(garbage.to_frame()["folder"])
     assert not (top / "staging" / "dead" / "frames-0.parquet").exists()
     assert not (top / "ledger" / ".tmp-dead").exists()
     assert not (top / "labels" / "part-orphan.parquet").exists()
@@ -364,11 +366,11 @@ def test_f01_f03_every_version_is_kept_on_s3(on_s3: lakehouse.Dataset) -> None:
     on_s3.upsert_labels([box("f1", "a", width=7.0)])
     on_s3.delete(["f2"])
     on_s3.compact()
-    told = fingerprints(on_s3)
-    found = collect(on_s3, grace=WHOLE_SECONDS)
+    before_collection = fingerprints(on_s3)
+    garbage = collect(on_s3, grace=WHOLE_SECONDS)
 
-    assert found.files > 0
-    assert not found.damaged
-    assert fingerprints(on_s3) == told
-    for version in told:
+    assert garbage.files > 0
+    assert not garbage.damaged
+    assert fingerprints(on_s3) == before_collection
+    for version in before_collection:
         assert_sound(on_s3.at(version))

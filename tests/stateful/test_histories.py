@@ -65,8 +65,8 @@ def lived(
 
 def collect(dataset: lakehouse.Dataset, *, keep: bool) -> None:
     retention = timedelta(days=1) if keep else NOW
-    found = dataset.collect_garbage(retention=retention, grace=NOW, dry_run=False)
-    assert not found.damaged
+    garbage = dataset.collect_garbage(retention=retention, grace=NOW, dry_run=False)
+    assert not garbage.damaged
 
 
 def orphans(dataset: lakehouse.Dataset) -> set[str]:
@@ -82,11 +82,11 @@ def orphans(dataset: lakehouse.Dataset) -> set[str]:
         for table in COLLECTION_TABLES
         for path in collection.state(table, number).files
     }
-    found = {file.path for file in collection.store.files(collection.path)} - named
+    unnamed = {file.path for file in collection.store.files(collection.path)} - named
     kept = {upload for upload, _ in rejected(dataset)}
     return {
         path
-        for path in found
+        for path in unnamed
         if "/ledger/" not in path
         and "/_delta_log/" not in path
         and not any(f"/staging/{upload}/" in path for upload in kept)

@@ -85,8 +85,8 @@ def test_nothing_is_lost_and_nothing_doubled(lake_root: str) -> None:
     dataset.merge_pending()
 
     sent = acknowledged(lake_root, "w0") + acknowledged(lake_root, "w1")
-    found = dataset.latest().frames().collect()["frame_id"].sort().to_list()
-    assert found == sorted(sent)
+    frame_ids = dataset.latest().frames().collect()["frame_id"].sort().to_list()
+    assert frame_ids == sorted(sent)
     assert dataset.latest().counts["labels"] == len(sent)
     assert dataset.version >= KILLS
     assert not dataset.is_processing

@@ -1,4 +1,4 @@
-"""The operations that faults are tried on, on a small dataset that is there."""
+"""The operations that faults are tried on, on a small dataset that exists."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -202,5 +202,5 @@ def _run_on_segment(project: lakehouse.Project, name: str) -> None:
     elif name == "refresh_elements":
         segment.refresh()
     else:
-        there = segment.tracking().filter(frame_id="f1", label_id="a")
-        segment.remove(there)
+        element = segment.tracking().filter(frame_id="f1", label_id="a")
+        segment.remove(element)

@@ -103,7 +103,7 @@ def assert_segments(project: lakehouse.Project, name: str) -> None:
     assert [one.name for one in project.segments()] == wanted
     elements = expected_elements(name)
     rows = project.segment("loose").tracking().to_dicts()
-    found = {
+    tracked = {
         f"{row['frame_id']}/{row['label_id']}": (
             row["version"],
             row["earlier"],
@@ -111,7 +111,7 @@ def assert_segments(project: lakehouse.Project, name: str) -> None:
         )
         for row in rows
     }
-    assert found == elements
+    assert tracked == elements
     widths = project.segment("loose").elements().select("label_id", "version", "width")
     for label_id, version, width in widths.iter_rows():
         assert width == (5.0 if (label_id, version) == ("b", 2) else 3.0)
@@ -131,8 +131,8 @@ def assert_models(dataset: lakehouse.Dataset, name: str) -> None:
     assert pins == wanted
     model = dataset.inference_set("model_a")
     assert model.pins().height == (name == "repin")
-    found = model.latest().inferences().collect()["label_id"].sort().to_list()
-    assert found == (["x", "y"] if name == "add_inferences" else ["x"])
+    label_ids = model.latest().inferences().collect()["label_id"].sort().to_list()
+    assert label_ids == (["x", "y"] if name == "add_inferences" else ["x"])
     assert_ledger_linear(model)
     assert_sound(model.latest())
     assert_sound(model.ground_truth())

@@ -71,10 +71,10 @@ def test_rows_that_died_meanwhile_are_dead_in_the_new_files(
     new = [file for file in files(dataset) if file.path not in before]
     assert (labels.files_before, labels.rows) == (3, 194)
     assert sum(file.dead_rows for file in new) == 6
-    found = widths(dataset)
-    assert (found["f007"], found["f099"], found["f003"]) == (9.0, 9.0, 4.0)
-    assert "f050" not in found
-    assert len(found) == 99
+    width_of = widths(dataset)
+    assert (width_of["f007"], width_of["f099"], width_of["f003"]) == (9.0, 9.0, 4.0)
+    assert "f050" not in width_of
+    assert len(width_of) == 99
     assert_plain_engine_agrees(dataset.latest())
     assert_sound(dataset.latest())
     assert dataset.verify().problems.height == 0

@@ -100,8 +100,12 @@ def test_compaction_changes_files_and_nothing_else(dataset: lakehouse.Dataset) -
     assert labels(dataset).equals(before)
     assert dataset.latest().fingerprint == fingerprint
     assert dataset.versions().equals(versions)
-    told = done.to_frame().row(by_predicate=pl.col("table") == "labels", named=True)
-    assert (told["files_before"], told["files_after"], told["dead_rows"]) == (7, 1, 14)
+    report = done.to_frame().row(by_predicate=pl.col("table") == "labels", named=True)
+    assert (report["files_before"], report["files_after"], report["dead_rows"]) == (
+        7,
+        1,
+        14,
+    )
     for version in versions["version"]:
         assert_plain_engine_agrees(dataset.at(version))
 
@@ -160,8 +164,8 @@ def test_a_lost_race_takes_no_file_that_was_there(
     dataset.upsert_labels(boxes([7], width=9.0))
 
     assert interrupted
-    found = labels(dataset)
-    assert sorted(found["width"].unique().to_list()) == [3.0, 6.0, 9.0]
+    merged = labels(dataset)
+    assert sorted(merged["width"].unique().to_list()) == [3.0, 6.0, 9.0]
     assert_plain_engine_agrees(dataset.latest())
 
 
