@@ -1,11 +1,11 @@
-"""The exceptions of this package, grouped by what a handler would do about them.
+"""The exceptions of this package, grouped by what a caller can do about them.
 
     LakehouseError
     ├── NotFoundError           (also a KeyError)    name something that exists
     ├── AlreadyExistsError      (also a ValueError)  choose another name, or ask for exist_ok
     ├── InvalidInputError       (also a ValueError)  mend the input: nothing was written
     ├── UploadFailedError                            read upload.errors(), mend, upload.retry()
-    ├── ConflictError                                try again: somebody else was first
+    ├── ConflictError                                try again: another writer was first
     ├── StorageError            (also an OSError)    mend the store or its credentials
     ├── FormatError                                  upgrade the package, or mend the lake
     ├── ArchivedError                                unarchive it, or write elsewhere
@@ -80,7 +80,7 @@ class AlreadyExistsError(LakehouseError, ValueError):
 class InvalidInputError(LakehouseError, ValueError):
     """The call was refused before anything was written.
 
-    `problems` lists every fault found, not the first one.
+    `problems` lists all problems, not just the first one.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class InvalidInputError(LakehouseError, ValueError):
 
 
 class UploadFailedError(LakehouseError):
-    """An upload did not land, or landed in part; `problems` says why."""
+    """An upload did not land, or only a part of it did; `problems` says why."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class UploadFailedError(LakehouseError):
 
 
 class ConflictError(LakehouseError):
-    """Somebody else's write came first; the same call may succeed now."""
+    """Another writer came first; the same call may succeed now."""
 
     def __init__(self, message: str, *, kind: str = "ledger.conflict") -> None:
         super().__init__(message, kind=kind, retryable=True)
@@ -122,7 +122,7 @@ class StorageError(LakehouseError, OSError):
 
 
 class FormatError(LakehouseError):
-    """What lies in the lake was written by a newer release, or is damaged."""
+    """A file of the lake was written by a newer release, or is damaged."""
 
 
 class ArchivedError(LakehouseError):
@@ -141,7 +141,7 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of one value.
+    """One problem of one value.
 
     >>> problem = Problem("f1", "l1", "labels['l1'].width", "box.degenerate", "…", "…")
     >>> problem.severity
@@ -149,15 +149,15 @@ class Problem:
     """
 
     frame_id: str | None
-    """The frame at fault, where one can be named."""
+    """The frame with the problem, where one can be named."""
     label_id: str | None
-    """The label at fault; null for a fault of the frame itself."""
+    """The label with the problem; None for a problem of the frame itself."""
     path: str
     """Where the value is: `labels['lab_1'].top`."""
     rule: str
     """A stable dotted code, such as `class.unknown`."""
     message: str
-    """What was found, and what the rule is."""
+    """What is wrong, and what the rule is."""
     hint: str
     """What to do."""
     severity: Severity = "error"

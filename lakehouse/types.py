@@ -1,4 +1,4 @@
-"""Names for what the public functions accept."""
+"""Types of what the public functions accept."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class ArrowStream(Protocol):
-    """Anything that hands out an Arrow C stream, as pyarrow, pandas and DuckDB do."""
+    """Any object with an Arrow C stream, such as tables of pyarrow, pandas and DuckDB."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The stream as a capsule."""
@@ -47,7 +47,7 @@ LabelLike = TableLike
 """Rows of labels."""
 
 SourceLike = pl.LazyFrame | str | PathLike[str]
-"""Rows of any number: a lazy table, or the path of a file, a folder, a pattern."""
+"""Any number of rows: a lazy table, or the path of a file, a folder or a pattern."""
 
 ElementType = Literal["frame", "label", "inference"]
 """What a segment holds, and what vectors are of."""
@@ -60,7 +60,7 @@ LiveTable = Literal["frames", "labels", "frame_embeddings", "label_embeddings"]
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, how much of it is done, and how much there is."""
+"""Called with the stage, how much of it is done, and how much there is in all."""
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -1,8 +1,8 @@
 """The class map: which classes a project knows, with ids and colours.
 
 Classes are only ever appended or renamed, so an id means one class for ever. Each
-remembers when it came and what it was called before, so the map of any earlier time
-follows from the one of today.
+has the version it came with and the names it had before, so the map of any earlier
+time follows from the one of today.
 """
 
 import colorsys
@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from lakehouse.errors import InvalidInputError, NotFoundError
 
 Colour = tuple[int, int, int]
 """Red, green, blue, each 0 to 255."""
 
-_GOLDEN_ANGLE = 0.381966
+# As a share of the circle: hues that follow each other at this step lie far apart,
+# however many there are.
+_GOLDEN_ANGLE: Final = 0.381966
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class LabelClass:
 
     def name_at(self, version: int) -> str:
         """What it was called in a version of the map."""
+        # Earliest first: the first name given up after that version was in force.
         later = (name for until, name in self.earlier_names if until > version)
         return next(later, self.name)
 
@@ -67,7 +70,7 @@ class ClassMap:
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> "ClassMap":
-        """Classes with ids from 0 in the order given, in colours told apart.
+        """Classes with ids from 0 in the order given, each of its own colour.
 
         Raises:
             InvalidInputError: If there is none, or one is named twice.
@@ -184,9 +187,9 @@ class ClassMap:
     @classmethod
     def from_json(cls, text: str) -> "ClassMap":
         """Read `to_json` back."""
-        found = json.loads(text)
-        classes = tuple(_class(fields) for fields in found["classes"])
-        return cls(classes, found["version"])
+        document = json.loads(text)
+        classes = tuple(_class(fields) for fields in document["classes"])
+        return cls(classes, document["version"])
 
 
 def _class(fields: Mapping[str, Any]) -> LabelClass:
@@ -220,7 +223,7 @@ def _problems(classes: Sequence[LabelClass]) -> list[str]:
 
 
 def _colour(place: int) -> Colour:
-    """Hues by the golden angle: neighbours differ, however many there are."""
+    """The colour of the class at a place: a hue by the golden angle."""
     hue = (0.58 + place * _GOLDEN_ANGLE) % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)

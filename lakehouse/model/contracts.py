@@ -88,7 +88,7 @@ class Contract:
 
     @property
     def provenance(self) -> tuple[str, ...]:
-        """The names of the columns that tell where a row comes from."""
+        """The names of the columns that say where a row comes from."""
         return tuple(known.name for known in self.columns if known.role == "provenance")
 
     def schema(self, extra: Mapping[str, pl.DataType] | None = None) -> pl.Schema:
@@ -99,8 +99,8 @@ class Contract:
         """
         types = {known.name: known.dtype for known in self.columns}
         content = {name: types[name] for name in self.logical}
-        told = {name: types[name] for name in self.provenance}
-        return pl.Schema({**content, **(extra or {}), **told})
+        provenance = {name: types[name] for name in self.provenance}
+        return pl.Schema({**content, **(extra or {}), **provenance})
 
     def column(self, name: str) -> Column | None:
         """The column of that name; None for metadata columns."""
@@ -121,28 +121,28 @@ class Contract:
 
         Raises:
             FormatError: If columns or types differ, or a column that is never
-                null has nulls. All faults are named.
+                null has nulls. All problems are named.
         """
         expected = self.schema(self.extras(rows.schema))
-        faults = [f"lacks {name}" for name in expected if name not in rows.schema]
-        faults += [
+        problems = [f"lacks {name}" for name in expected if name not in rows.schema]
+        problems += [
             f"has {name} too many" for name in rows.schema if name not in expected
         ]
-        faults += [
+        problems += [
             f"has {name} as {rows.schema[name]}, not {dtype}"
             for name, dtype in expected.items()
             if name in rows.schema and rows.schema[name] != dtype
         ]
-        faults += [
+        problems += [
             f"has nulls in {known.name}"
             for known in self.columns
             if not known.nullable
             and known.name in rows.schema
             and rows.get_column(known.name).null_count()
         ]
-        if faults:
+        if problems:
             raise FormatError(
-                f"Rows for table {self.name}: {'; '.join(faults)}.",
+                f"Rows for table {self.name}: {'; '.join(problems)}.",
                 kind="contract.broken",
             )
 
@@ -173,22 +173,23 @@ def contract(name: str) -> Contract:
             f"There is no table {name!r}. There are: {', '.join(contract_names())}.",
             kind="contract.unknown",
         )
-    said = tomllib.loads(path.read_text(encoding="utf-8"))
-    base = contract(said["extends"]) if "extends" in said else None
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    base = contract(document["extends"]) if "extends" in document else None
     columns = {known.name: known for known in base.columns} if base else {}
     columns |= {
-        column: _column(column, fields) for column, fields in said["columns"].items()
+        column: _column(column, fields)
+        for column, fields in document["columns"].items()
     }
     return Contract(
-        name=said["name"],
-        comment=said["comment"],
-        scope=said["scope"],
-        key=tuple(said.get("key", base.key if base else ())),
-        sort=tuple(said.get("sort", base.sort if base else ())),
+        name=document["name"],
+        comment=document["comment"],
+        scope=document["scope"],
+        key=tuple(document.get("key", base.key if base else ())),
+        sort=tuple(document.get("sort", base.sort if base else ())),
         columns=tuple(columns.values()),
-        open_prefix=said.get("open_prefix", base.open_prefix if base else None),
-        append_only=said.get("append_only", False),
-        replaces_rows=said.get("replaces_rows", False),
+        open_prefix=document.get("open_prefix", base.open_prefix if base else None),
+        append_only=document.get("append_only", False),
+        replaces_rows=document.get("replaces_rows", False),
     )
 
 

@@ -1,4 +1,4 @@
-"""Names and ids: what may be one, and how a new upload id is made.
+"""Names and ids: which texts may be one, and how a new upload id is made.
 
 Frame and label ids follow the rule of Aquarium's client: Latin-1 text without
 control characters (U+0085 excepted, as there) and without `# [ ] ? * , /`.
@@ -15,10 +15,11 @@ import polars as pl
 from lakehouse.errors import InvalidInputError
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9_]+$"
-"""What a project, dataset, inference set or metadata field is called."""
+"""The names of projects, datasets, inference sets and metadata fields."""
 
-_FEW: Final = 256
-_VERSION: Final = 0x7
+_CHECKED_IN_PYTHON: Final = 256  # planning a query costs more than checking so many
+_UUID_VERSION: Final = 0x7
+# The same rule twice: for Polars' regular expressions, and for Python's.
 _FORBIDDEN: Final = r"[#\[\]?*,/\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
 _FORBIDDEN_PY: Final = re.compile(r"[#\[\]?*,/\x7f-\x84\x86-\x9f]|[^\x00-\xff]")
 
@@ -51,8 +52,8 @@ def id_problem(value: object) -> str | None:
         return f"is {type(value).__name__}, not text"
     if not value:
         return "is empty"
-    found = _FORBIDDEN_PY.search(value)
-    return f"has the character {found.group()!r}" if found else None
+    match = _FORBIDDEN_PY.search(value)
+    return f"has the character {match.group()!r}" if match else None
 
 
 def invalid_id_expr(column: str) -> pl.Expr:
@@ -70,8 +71,9 @@ def any_invalid_id(ids: pl.Series) -> bool:
     """
     if ids.null_count():
         return True
-    if len(ids) <= _FEW:
+    if len(ids) <= _CHECKED_IN_PYTHON:
         return any(id_problem(value) is not None for value in ids.to_list())
+    # Sorted ids repeat side by side, once a label of the frame: each is checked once.
     if ids.is_sorted():
         ids = ids.filter((ids != ids.shift(1)).fill_null(value=True))
     checked = ids.alias("id").to_frame().lazy().select(invalid_id_expr("id").any())
@@ -88,21 +90,23 @@ def new_upload_id(after: str | None = None) -> str:
     milliseconds = time.time_ns() // 1_000_000
     tail = secrets.randbits(74)
     if after is not None and (previous := _parts(after)) >= (milliseconds, tail):
+        # The clock stands or went back. By a random step, so that two writers behind
+        # the same id do not make the same next one.
         milliseconds, tail = previous[0], previous[1] + 1 + secrets.randbits(32)
         if tail >> 74:
             milliseconds, tail = milliseconds + 1, secrets.randbits(74)
     high, low = tail >> 62, tail & ((1 << 62) - 1)
-    number = milliseconds << 80 | _VERSION << 76 | high << 64 | 0b10 << 62 | low
+    number = milliseconds << 80 | _UUID_VERSION << 76 | high << 64 | 0b10 << 62 | low
     return str(uuid.UUID(int=number))
 
 
 def _parts(upload_id: str) -> tuple[int, int]:
-    """Milliseconds and random bits; nothing later than nothing for foreign ids."""
+    """Milliseconds and random bits of an id; zeros if it is of no version 7."""
     try:
         number = uuid.UUID(upload_id).int
     except ValueError:
         return (0, 0)
-    if (number >> 76) & 0xF != _VERSION:
+    if (number >> 76) & 0xF != _UUID_VERSION:
         return (0, 0)
     high, low = (number >> 64) & 0xFFF, number & ((1 << 62) - 1)
     return number >> 80, high << 62 | low

@@ -1,4 +1,4 @@
-"""The types of labels, and which columns each needs.
+"""The types of labels and sensors, and which fields each needs.
 
 The wire names and required fields are those of Aquarium's client.
 """
@@ -49,7 +49,7 @@ MASK_TYPES: Final = tuple(known.name for known in _TYPES if not known.classified
 """Types that are whole masks."""
 
 UNSURE_TYPES: Final = (*MASK_TYPES, "INSTANCE_LABEL_2D")
-"""Types whose inferences may tell no confidence: masks, and the instances in them."""
+"""Types whose inferences may have no confidence: masks, and the instances in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +102,4 @@ URL_FIELDS: Final = (
     "audio_url",
     "video_url",
 )
-"""What a sensor's medium is named by."""
+"""The fields that name a sensor's medium."""

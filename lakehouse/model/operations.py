@@ -1,4 +1,4 @@
-"""Operations: rows with what is to be done with them.
+"""Operations: rows, and what each of them does to the table.
 
 Both tables hold a subset of their contract's columns, metadata as `user__…`
 and maybe `embedding`, and the operational columns named below. A metadata
@@ -28,46 +28,43 @@ SENT: Final = "_sent"
 MIXED: Final = "_mixed__"
 """Prefix of metadata fields carried as JSON text."""
 
-OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, KEEPS_VECTOR, ROW, SENT})
-"""Columns that are no fields of a frame or label."""
+OLD_HASH: Final = "_old_hash"
+"""The hash of the row that a new row replaces or a deletion removes; null if none."""
+OLD_AT: Final = "_old_at"
+"""The location of that row in its table (see `delta.lookup`); null if none."""
 
-_FEW: Final = 1_000
+OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, KEEPS_VECTOR, ROW, SENT})
+"""Columns of operations that are no fields of a frame or label."""
+
+_COMPARED_AS_SERIES: Final = 1_000  # planning a query takes longer than so many rows
 
 
 def all_are(rows: pl.DataFrame, op: str, column: str = OP) -> bool:
     """Whether every row has that operation.
 
-    A long column made of one value is not unfolded for it; for a few rows no
-    query is planned.
+    A query compares a long column of one value by that value alone, where a series
+    is unfolded first; for few rows the series is faster.
 
     >>> all_are(pl.DataFrame({"_op": ["ADD", "MODIFY"]}), "ADD")
     False
     """
-    if rows.height < _FEW:
+    if rows.height < _COMPARED_AS_SERIES:
         return bool((rows.get_column(column) == op).all())
     return bool(rows.select((pl.col(column) == op).all()).item())
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """Frames and labels to add, modify or delete, and what is wrong with them."""
+    """Frames and labels to add, modify or delete, and their problems."""
 
     frames: pl.DataFrame
     """One row a frame; may have no columns when there are none."""
     labels: pl.DataFrame
     """One row a label; may have no columns when there are none."""
     problems: pl.DataFrame
-    """What the intake found, with `PROBLEM_SCHEMA`."""
+    """The problems that the intake saw, with `PROBLEM_SCHEMA`."""
 
     @classmethod
     def empty(cls) -> "Operations":
         """No operation at all."""
         return cls(pl.DataFrame(), pl.DataFrame(), pl.DataFrame(schema=PROBLEM_SCHEMA))
-
-
-OLD_AT: Final = "_old_at"
-"""Where that row lies; opaque here, null if there is none."""
-
-
-OLD_HASH: Final = "_old_hash"
-"""The hash of the row that an image replaces or a deletion removes; null if none."""

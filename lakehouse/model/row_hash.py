@@ -1,4 +1,4 @@
-"""Row hashes: equal for equal logical values, for ever and everywhere.
+"""Row hashes: equal for equal logical values, on every machine and in every release.
 
 The recipe, which must never change:
 
@@ -28,22 +28,25 @@ import polars_hash as plh
 from xxhash import xxh3_64_intdigest
 
 Lanes = npt.NDArray[np.uint64]
+"""`uint64[rows]`: 64 bits a row, added and multiplied modulo 2^64."""
 
-_Made = TypeVar("_Made")
-
-_FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND: Final = np.uint64(0x94D049BB133111EB)
-_POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
-_NAN_BITS: Final = np.uint64(0x7FF8000000000000)
 FEW_TEXTS: Final = 256
 """So many texts are hashed one by one before a query is even planned."""
 
-_CHUNK_ROWS: Final = 131_072
-_THREADS: Final = min(8, os.cpu_count() or 1)
+_T = TypeVar("_T")
+
+# The constants of SplitMix64; the golden ratio tells positions in a list apart.
+_FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND: Final = np.uint64(0x94D049BB133111EB)
+_POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
+_NAN_BITS: Final = np.uint64(0x7FF8000000000000)  # one pattern for all of them
+_CHUNK_ROWS: Final = 131_072  # 1 MiB a lane: a few of them fit the cache of a core
+_THREADS: Final = min(8, os.cpu_count() or 1)  # NumPy releases the interpreter's lock
 
 
 def mix(lanes: Lanes) -> Lanes:
     """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), element by element."""
+    # In place where it can be: each new array of a chunk is memory to be cleared.
     mixed = lanes >> np.uint64(30)
     mixed ^= lanes
     mixed *= _FIRST
@@ -67,38 +70,41 @@ def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
 
 
 def hashes_of(sums: Lanes) -> pl.Series:
-    """The row hashes that sums of lanes come to."""
+    """The row hashes of rows with these sums of lanes."""
     hashes = _filled(lambda chunk: mix(sums[chunk]), len(sums))
     return pl.Series("row_hash", hashes.view(np.int64))
 
 
 def hash_few_texts(column: pl.Series, seed: int = 0) -> Lanes:
-    """XXH3-64 of each text, for no more than a `FEW`."""
+    """XXH3-64 of each text, in Python: for `FEW_TEXTS` at the most."""
     texts = [(value or "").encode() for value in column.to_list()]
     hashed = [xxh3_64_intdigest(text, seed) for text in texts]
     return np.array(hashed, dtype=np.uint64)
 
 
 def row_sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
-    """The sum of each row's lanes, before the last mixing; sums of parts add up."""
+    """The sum of each row's lanes, before the last mixing.
+
+    Sums over disjoint sets of columns add up to the sum over all of them.
+    """
     if rows.height <= _CHUNK_ROWS:
         return _sums(rows, columns)
     return _filled(lambda chunk: _sums(rows[chunk], columns), rows.height)
 
 
 def _filled(work: Callable[[slice], Lanes], height: int) -> Lanes:
-    """What work on each piece gives, in one array that is never copied."""
-    made = np.empty(height, dtype=np.uint64)
+    """The results of work on each chunk, in one array that is never copied."""
+    result = np.empty(height, dtype=np.uint64)
 
     def fill(chunk: slice) -> None:
-        made[chunk] = work(chunk)
+        result[chunk] = work(chunk)
 
     by_chunks(fill, height)
-    return made
+    return result
 
 
-def by_chunks(work: Callable[[slice], _Made], height: int) -> list[_Made]:
-    """Work on rows in pieces that fit a cache, on all cores; what each gave, in order."""
+def by_chunks(work: Callable[[slice], _T], height: int) -> list[_T]:
+    """The results of work on chunks of rows that fit a cache, on all cores, in order."""
     chunks = [
         slice(start, min(start + _CHUNK_ROWS, height))
         for start in range(0, height, _CHUNK_ROWS)
@@ -113,6 +119,8 @@ def _sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
     total = np.zeros(rows.height, dtype=np.uint64)
     for name in columns:
         column = rows.get_column(name)
+        # A lane of nulls is 0, so a column without values, or one that came later,
+        # changes no hash.
         if column.null_count() < rows.height:
             total += _column_lane(column, name)
     return total
@@ -158,6 +166,7 @@ def _bits(column: pl.Series) -> Lanes:
 def _text_lane(column: pl.Series) -> Lanes:
     if len(column) <= FEW_TEXTS:
         return hash_few_texts(column)
+    # Class names and upload ids are mostly one value, hashed once.
     if _is_constant(column):
         return np.full(len(column), hash_few_texts(column[:1])[0])
     named = column.alias("text").to_frame()
@@ -176,6 +185,7 @@ def _is_constant(column: pl.Series) -> bool:
 def _float_lane(column: pl.Series) -> Lanes:
     column = column.cast(pl.Float64)
     filled = column.fill_null(0.0) if column.null_count() else column
+    # Adding 0.0 makes -0.0 the same as 0.0.
     values = filled.to_numpy() + 0.0
     bits: Lanes = values.view(np.uint64).copy()
     bits[np.isnan(values)] = _NAN_BITS
@@ -192,11 +202,14 @@ def _struct_lane(column: pl.Series) -> Lanes:
 
 
 def _list_lane(column: pl.Series) -> Lanes:
+    # int64[rows], numbers of elements; `total` starts from them, so that lists of nulls
+    # differ by their lengths.
     lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
     total = lengths.astype(np.uint64)
     filled = column.filter(column.list.len().fill_null(0) > 0)
     if not len(filled):
         return total
+    # All elements of all lists, one after the other; places count from 0 in each list.
     elements = filled.explode()
     lanes = _lane(elements)
     if elements.null_count():
@@ -205,12 +218,15 @@ def _list_lane(column: pl.Series) -> Lanes:
     starts = np.concatenate(([0], np.cumsum(present)[:-1]))
     places = np.arange(len(lanes), dtype=np.int64) - np.repeat(starts, present)
     mixed = mix(lanes + (places.astype(np.uint64) + np.uint64(1)) * _POSITION)
+    # Empty lists were left out, since `reduceat` gives an empty range its first element.
     total[lengths > 0] += np.add.reduceat(mixed, starts)
     return total
 
 
-_MODULUS = 1 << 64
-_SECOND_LANE = np.uint64(0xD6E8FEB86659FD93)
+_MODULUS: Final = 1 << 64
+# Sets the two lanes of a fingerprint apart: rows whose hashes agree in sum must agree in
+# the sum of their mixed hashes too.
+_SECOND_LANE: Final = np.uint64(0xD6E8FEB86659FD93)
 
 
 def both_lanes(hashes: npt.NDArray[np.int64]) -> tuple[Lanes, Lanes]:
@@ -248,7 +264,7 @@ class Fingerprint:
 
     @classmethod
     def of_array(cls, hashes: npt.NDArray[np.int64]) -> "Fingerprint":
-        """The same of an array, at once: for pieces that fit a cache."""
+        """The same of an array, in one pass: for chunks that fit a cache."""
         first, second = (np.add.reduce(lane) for lane in both_lanes(hashes))
         return cls(int(first), int(second))
 
