@@ -1,4 +1,6 @@
 import os
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import lakehouse
 from tests.s3 import new_bucket, options_of, running_server
 
 HERE = Path(__file__).parent
+IN_MEMORY = pytest.StashKey[str]()
+"""The folder in memory that this session made."""
 
 # What a stranger types gives the same answer every time; random examples are drawn
 # by the targets that are named after what they draw (`make state` and its like).
@@ -33,6 +37,31 @@ settings.register_profile(
     "nightly", settings.get_profile("random"), max_examples=500, stateful_step_count=30
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 * 1024**3  # of two workers, with room to spare
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary folders into memory: lakes wait for the disk at every file.
+
+    That is more than half of the time of a test. Workers and child processes inherit
+    the folder. A TMPDIR of one's own is respected, and small machines use the disk.
+    """
+    if "TMPDIR" in os.environ or config.option.basetemp or not MEMORY.is_dir():
+        return
+    if shutil.disk_usage(MEMORY).free >= ENOUGH_BYTES:
+        folder = tempfile.mkdtemp(prefix="lakehouse-tests-", dir=MEMORY)
+        os.environ["TMPDIR"], tempfile.tempdir = folder, None
+        config.stash[IN_MEMORY] = folder
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Free the memory, unless there is a failed test whose folder is looked at."""
+    folder = session.config.stash.get(IN_MEMORY, None)
+    if folder and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
