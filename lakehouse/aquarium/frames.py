@@ -15,8 +15,12 @@ from lakehouse.aquarium.values import (
     checked_metadata,
     checked_number,
 )
-from lakehouse.aquarium.wire_files import StreamedFiles
-from lakehouse.aquarium.wire_rows import crop_row, frame_row, wire_labels
+from lakehouse.aquarium.wire_files import (
+    StreamedFiles,
+    crop_row,
+    frame_row,
+    wire_labels,
+)
 
 Metadatum = str | int | float | bool
 FrameT = TypeVar("FrameT", bound=BaseFrame)

@@ -7,8 +7,7 @@ from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
 from lakehouse.aquarium.label_updates import LabelUpdater
 from lakehouse.aquarium.labels import InferenceAdder
 from lakehouse.aquarium.values import checked_metadata, checked_text, refused
-from lakehouse.aquarium.wire_files import WireFiles
-from lakehouse.aquarium.wire_rows import inference_row
+from lakehouse.aquarium.wire_files import WireFiles, inference_row
 from lakehouse.intake.nested import NESTED
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import PREFIX
