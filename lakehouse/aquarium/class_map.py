@@ -15,6 +15,7 @@ def _colours(text: str) -> list[Colour]:
     return [(part[0], part[1], part[2]) for part in parts]
 
 
+# 32 stops each, and linear between them: less than 6 of 255 off Matplotlib's maps.
 _TURBO: Final = _colours(
     "30123b 392a73 4040a2 4456c7 466be3 4680f6 4294ff 37a8fa 28bceb 1ccdd8 18ddc2 "
     "1fe9af 32f298 4ef97d 6dfe62 8bff4b a4fc3c b7f735 cbed34 dde037 ecd13a f7c13a "
@@ -28,25 +29,25 @@ _VIRIDIS: Final = _colours(
 
 
 def turbo(place: float) -> Colour:
-    """The colour at a place of the rainbow, 0.0 to 1.0.
+    """The colour at a position of the turbo scale, 0.0 to 1.0.
 
     >>> turbo(0.0)
     (48, 18, 59)
     """
-    return _at(_TURBO, place)
+    return _interpolate(_TURBO, place)
 
 
 def viridis(place: float) -> Colour:
-    """The colour at a place from dark violet to yellow, 0.0 to 1.0.
+    """The colour at a position of the viridis scale, 0.0 to 1.0.
 
     >>> viridis(1.0)
     (253, 231, 37)
     """
-    return _at(_VIRIDIS, place)
+    return _interpolate(_VIRIDIS, place)
 
 
-def _at(stops: Sequence[Colour], place: float) -> Colour:
-    """Between the two stops beside the place."""
+def _interpolate(stops: Sequence[Colour], place: float) -> Colour:
+    """The colour between the two stops beside a position."""
     exact = place * (len(stops) - 1)
     first = min(int(exact), len(stops) - 2)
     share = exact - first
@@ -58,16 +59,16 @@ def _at(stops: Sequence[Colour], place: float) -> Colour:
 
 
 turbo_rgb: Final[list[Colour]] = [turbo(n / (_STEPS - 1)) for n in range(_STEPS)]
-"""A rainbow, 256 steps."""
+"""The turbo scale, a rainbow, in 256 steps."""
 
 viridis_rgb: Final[list[Colour]] = [viridis(n / (_STEPS - 1)) for n in range(_STEPS)]
-"""From dark violet to yellow, 256 steps."""
+"""The viridis scale, from dark violet to yellow, in 256 steps."""
 
 tableau_colors: Final[list[Colour]] = [
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
     (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
 ]  # fmt: skip
-"""Tableau's ten."""
+"""Tableau's ten colours."""
 
 orig_label_color_list: Final[list[Colour]] = [
     (230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48),
@@ -75,7 +76,7 @@ orig_label_color_list: Final[list[Colour]] = [
     (0, 128, 128), (220, 190, 255), (170, 110, 40), (255, 250, 200), (128, 0, 0),
     (170, 255, 195), (128, 128, 0), (255, 215, 180), (0, 0, 128), (128, 128, 128),
 ]  # fmt: skip
-"""Twenty that are told apart at a glance (S. Trubetskoy, 2017)."""
+"""Twenty colours that are easy to distinguish (S. Trubetskoy, 2017)."""
 
 
 _LIGHT: Final[tuple[Colour, ...]] = (
@@ -85,13 +86,13 @@ _LIGHT: Final[tuple[Colour, ...]] = (
 _DISTINCT: Final = tuple(
     colour for pair in zip(tableau_colors, _LIGHT, strict=True) for colour in pair
 )
-_BRIGHTEST: Final = 255
+_MAX_CHANNEL: Final = 255
 
 
 def _colour(value: Sequence[int]) -> Colour:
     parts: list[Any] = list(value)
     fits = len(parts) == 3 and all(  # noqa: PLR2004 - red, green, blue
-        isinstance(part, int) and 0 <= part <= _BRIGHTEST for part in parts
+        isinstance(part, int) and 0 <= part <= _MAX_CHANNEL for part in parts
     )
     if not fits:
         raise InvalidInputError(
@@ -167,7 +168,7 @@ class ClassMapEntry:
             keypoint_names=tuple(names),
             skeleton=tuple((first, second) for first, second in bones),
         )
-        # checked as a map of one: name and id
+        # The rules for names and ids are those of a class map, here of one class.
         ClassMap((self.label_class,))
 
     def to_dict(self) -> dict[str, Any]:
@@ -190,7 +191,7 @@ class ClassMapEntry:
 
 
 class LabelClassMap:
-    """The classes that every label and inference of a project is one of.
+    """The classes of a project: every label and inference is of one of them.
 
     >>> len(LabelClassMap.from_classnames(["cat", "dog"]).entries)
     2
@@ -211,12 +212,12 @@ class LabelClassMap:
         self.entries.append(entry)
 
     def to_class_map(self) -> ClassMap:
-        """The same classes, natively."""
+        """The same classes, as the lake's own class map."""
         return ClassMap(tuple(entry.label_class for entry in self.entries))
 
     @staticmethod
     def from_classnames(classnames: list[str]) -> "LabelClassMap":
-        """Classes in colours that are told apart as well as their number allows."""
+        """Classes in colours as distinct as their number allows."""
         if len(classnames) <= len(tableau_colors):
             return LabelClassMap.from_classnames_max10(classnames)
         if len(classnames) <= len(_DISTINCT):
@@ -230,7 +231,7 @@ class LabelClassMap:
 
     @staticmethod
     def from_classnames_max20(classnames: list[str]) -> "LabelClassMap":
-        """At most 20 classes, in the Tableau colours and their light twins."""
+        """At most 20 classes, in the Tableau colours and their light variants."""
         return _from_palette(classnames, _DISTINCT)
 
     @staticmethod
@@ -251,15 +252,16 @@ def _from_palette(names: list[str], palette: Sequence[Colour]) -> LabelClassMap:
             "palette. Use from_classnames_turbo.",
             kind="class_map.invalid",
         )
-    return _made(names, list(palette))
+    return _with_colours(names, list(palette))
 
 
 def _from_scale(names: list[str], scale: Callable[[float], Colour]) -> LabelClassMap:
+    # A single class takes the start of the scale.
     last = max(len(names) - 1, 1)
-    return _made(names, [scale(place / last) for place in range(len(names))])
+    return _with_colours(names, [scale(place / last) for place in range(len(names))])
 
 
-def _made(names: list[str], colours: Sequence[Colour]) -> LabelClassMap:
+def _with_colours(names: list[str], colours: Sequence[Colour]) -> LabelClassMap:
     return LabelClassMap(
         entries=[
             ClassMapEntry(name=name, class_id=place, color=colours[place])
@@ -269,7 +271,7 @@ def _made(names: list[str], colours: Sequence[Colour]) -> LabelClassMap:
 
 
 class ClassMapUpdateEntry:
-    """New colours or keypoints for a class there is, named by name or id."""
+    """New colours or keypoints for an existing class, named by name or id."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a dataset or inferences must be before any of it is sent.
+"""Checks of a dataset or of inferences as a whole, and the dataset or set they go to.
 
 The checks are the client's, in its order; they refuse the whole call, and
 nothing is written.
@@ -28,13 +28,14 @@ _MASKS: Final = {
     "2D_SEMSEG": "SEMANTIC_LABEL_URL_2D",
     "2D_INSTANCE_SEGMENTATION": "INSTANCE_LABEL_URL_2D",
 }
-"""Task to the mask that each frame has exactly one of."""
+"""Task to the type of mask of which each frame has one."""
 _SHOWN: Final = 10
+"""Labels that the message about unknown classes lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What the vectors of an upload were made with; None when nobody said."""
+    """The models that made the vectors of an upload; None where none is named."""
 
     frames: str | None
     labels: str | None
@@ -47,7 +48,7 @@ def checked_content(
 
     Raises:
         InvalidInputError: If it is none, is empty, breaks the rule of the
-            project's task, or has classes that the project lacks.
+            project's task, or has classes that the project does not have.
     """
     if not isinstance(dataset, LabeledDataset | UnlabeledDataset):
         raise refused(
@@ -67,7 +68,7 @@ def checked_inferences(inferences: object, project: Project) -> Inferences:
 
     Raises:
         InvalidInputError: If they are none, are empty, have classes or custom
-            metrics that the project lacks, break the rule of its task, or name
+            metrics that the project does not have, break the rule of its task, or name
             the negative class of a binary one.
     """
     if not isinstance(inferences, Inferences):
@@ -103,13 +104,13 @@ def _require_labeled(dataset: LabeledDataset) -> None:
     for frame_id, frame in dataset.frames.items():
         if isinstance(frame, UnlabeledFrame):
             raise refused(
-                f"Frame {frame_id!r} is an UnlabeledFrame: what it has is proposed, and "
-                "no truth. Add it to an UnlabeledDataset."
+                f"Frame {frame_id!r} is an UnlabeledFrame: its labels are proposals, no "
+                "ground truth. Add it to an UnlabeledDataset."
             )
 
 
 def _require_positive(frames: Iterable[LabelAdder], project: Project) -> None:
-    """A binary model tells how sure it is of the positive class, and no other."""
+    """Check that a binary model names only the positive class, with its confidence."""
     if project.task != "BINARY_CLASSIFICATION":
         return
     negative = project.metadata.get("binary_classification_negative_class")
@@ -124,10 +125,10 @@ def _require_positive(frames: Iterable[LabelAdder], project: Project) -> None:
 
 
 def models_of(frames: Iterable[BaseFrame]) -> Models:
-    """What the vectors were made with.
+    """The models that made the vectors of frames and labels.
 
     Raises:
-        InvalidInputError: If several models are named.
+        InvalidInputError: If several models are named for one of them.
     """
     listed = list(frames)
     return Models(
@@ -137,7 +138,7 @@ def models_of(frames: Iterable[BaseFrame]) -> Models:
 
 
 def require_models(target: Versioned, models: Models) -> None:
-    """Check that vectors are of the model that the dataset's are.
+    """Check that vectors are of the same model as those of the dataset.
 
     Raises:
         InvalidInputError: If both name one, and not the same.
@@ -170,6 +171,7 @@ def _one(names: set[str], what: str) -> str | None:
 def _require_masks(frames: Iterable[BaseFrame], task: str | None) -> None:
     wanted = _MASKS.get(task or "")
     for frame in frames if wanted is not None else ():
+        # Deletions have no labels, and a change without labels keeps the stored mask.
         if frame.update_type == "DELETE":
             continue
         if frame.update_type == "MODIFY" and not frame.labels:
@@ -184,6 +186,7 @@ def _require_masks(frames: Iterable[BaseFrame], task: str | None) -> None:
 
 
 def _require_classes(frames: Iterable[BaseFrame], project: Project) -> None:
+    # Masks have a class of their own, which is in no class map.
     known = {*project.classes, MASK_CLASS}
     problems = [
         Problem(
@@ -203,7 +206,7 @@ def _require_classes(frames: Iterable[BaseFrame], project: Project) -> None:
     lines = "\n".join(f"  {problem}" for problem in problems[:_SHOWN])
     more = len(problems) - _SHOWN
     raise InvalidInputError(
-        f"Nothing was sent: labels have classes that the project lacks.\n{lines}"
+        f"Nothing was sent: labels have classes that the project does not have.\n{lines}"
         + (f"\n  … and {more} more" if more > 0 else ""),
         kind="class.unknown",
         problems=problems,
@@ -211,7 +214,7 @@ def _require_classes(frames: Iterable[BaseFrame], project: Project) -> None:
 
 
 def require_open(target: Versioned, mode: Mode = "STREAMING") -> None:
-    """Check that frames may be sent to a dataset or set that is there.
+    """Check that frames may be sent to a dataset or set that exists.
 
     Raises:
         ArchivedError: If it was deleted.
@@ -222,6 +225,7 @@ def require_open(target: Versioned, mode: Mode = "STREAMING") -> None:
         return
     kind = collection_of(target).layout.kind
     what = kind.replace("_", " ").capitalize()
+    # A batch that failed wrote nothing, so it may be sent again.
     landed = target.uploads().filter(pl.col("status") != "FAILED").height
     if target.mode != "BATCH" or landed:
         raise refused(
@@ -232,7 +236,7 @@ def require_open(target: Versioned, mode: Mode = "STREAMING") -> None:
 
 
 def dataset_to_fill(project: Project, name: str, mode: Mode, models: Models) -> Dataset:
-    """The dataset of that name, made if it is not there.
+    """The dataset of that name, created if it does not exist.
 
     Raises:
         ArchivedError: If it was deleted.
@@ -247,6 +251,7 @@ def dataset_to_fill(project: Project, name: str, mode: Mode, models: Models) -> 
             mode=mode,
             frame_embedding_model=models.frames,
             label_embedding_model=models.labels,
+            # Two scripts may send the first frames of a dataset at once.
             exist_ok=True,
         )
     require_open(target, mode)
@@ -255,7 +260,7 @@ def dataset_to_fill(project: Project, name: str, mode: Mode, models: Models) -> 
 
 
 def set_to_fill(base: Dataset, name: str, mode: Mode, models: Models) -> InferenceSet:
-    """The inference set of that name, made and pinned if it is not there.
+    """The inference set of that name, created and pinned if it does not exist.
 
     Raises:
         ArchivedError: If it was deleted.
@@ -277,7 +282,7 @@ def set_to_fill(base: Dataset, name: str, mode: Mode, models: Models) -> Inferen
 
 
 def find_set(base: Dataset, name: str) -> InferenceSet | None:
-    """The inference set of that name, if it is there."""
+    """The inference set of that name; None if there is none."""
     try:
         return base.inference_set(name)
     except NotFoundError:

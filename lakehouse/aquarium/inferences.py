@@ -1,13 +1,14 @@
-"""Inferences in the client's spelling: what a model says of frames, in one call."""
+"""Inferences in the client's spelling: the frames of an inference set, and their bundle."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
+from lakehouse.aquarium.bundles import Bundle
 from lakehouse.aquarium.label_updates import LabelUpdater
 from lakehouse.aquarium.labels import InferenceAdder
 from lakehouse.aquarium.values import checked_metadata, checked_text, refused
-from lakehouse.aquarium.wire_files import WireFiles, inference_row
+from lakehouse.aquarium.wire_rows import inference_row
 from lakehouse.intake.nested import NESTED
 from lakehouse.model.ids import check_name
 from lakehouse.model.metadata import PREFIX
@@ -16,15 +17,16 @@ Metric = float | Sequence[Sequence[float]]
 Metadatum = str | int | float | bool | Sequence[Any]
 
 
-class _SaidOfFrame(InferenceAdder):
-    """Inferences, and what is said of their frame as a whole."""
+class _FrameInferences(InferenceAdder):
+    """Inferences of one frame, with the metrics, assets and metadata of the frame."""
 
     def add_custom_metric(self, name: str, value: Metric) -> None:
-        """A figure of one's own: a number, or a matrix of numbers, row by row.
+        """A custom metric: a number, or a matrix of numbers, row by row.
 
         Raises:
             InvalidInputError: If it is neither, or has no name.
         """
+        # NumPy arrays and scalars are taken as well.
         given: Any = value
         plain = given.tolist() if hasattr(given, "tolist") else given
         try:
@@ -34,7 +36,7 @@ class _SaidOfFrame(InferenceAdder):
         self.fields.setdefault("custom_metrics", {})[name] = plain
 
     def add_visualization_asset(self, image_id: str, image_url: str) -> None:
-        """A picture of what the model saw or did, by its address.
+        """The URL of a picture of what the model saw or did.
 
         Raises:
             InvalidInputError: If either is no text.
@@ -49,6 +51,7 @@ class _SaidOfFrame(InferenceAdder):
         Raises:
             InvalidInputError: If the key or the value cannot be one.
         """
+        # Inferences have no declared types, so a null has none: it unsets the field.
         if val is None:
             check_name("metadata field", key)
             self.fields.pop(f"{PREFIX}{key}", None)
@@ -58,10 +61,10 @@ class _SaidOfFrame(InferenceAdder):
         self.fields[name], self.types[name] = value, kind
 
 
-class InferencesFrame(_SaidOfFrame, BaseFrame):
-    """What a model says of one frame.
+class InferencesFrame(_FrameInferences, BaseFrame):
+    """The inferences of a model on one frame.
 
-    ADD overwrites what the set has of that frame wholly, but for its vectors if
+    ADD replaces everything that the set has of that frame, except its vectors if
     `reuse_latest_embedding`: those stored stay where none are given here. MODIFY
     changes what is set here and keeps the rest.
     """
@@ -84,7 +87,7 @@ class InferencesFrame(_SaidOfFrame, BaseFrame):
         return inference_row(self, self.update_type)
 
 
-class UpdateInferenceLabelSet(_SaidOfFrame, LabelUpdater):
+class UpdateInferenceLabelSet(_FrameInferences, LabelUpdater):
     """New and changed inferences of one frame of a set; its others stay.
 
     Custom metrics and visualization assets given replace all those stored.
@@ -92,14 +95,14 @@ class UpdateInferenceLabelSet(_SaidOfFrame, LabelUpdater):
 
     def __init__(self, *, frame_id: str, is_snapshot: bool | None = True) -> None:
         super().__init__(frame_id=frame_id)
-        del is_snapshot  # the client ignores it too
+        del is_snapshot  # The client ignores it too.
 
     def to_dict(self) -> dict[str, Any]:
         """The inferences as a row of the wire format."""
         return inference_row(self, "MODIFY")
 
 
-class Inferences(WireFiles[InferencesFrame]):
+class Inferences(Bundle[InferencesFrame]):
     """Frames of an inference set to add, and ids of frames to delete, in one upload."""
 
     _takes = InferencesFrame

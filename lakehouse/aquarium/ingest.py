@@ -22,7 +22,7 @@ import lakehouse
 from lakehouse.aquarium.frames import PROPOSALS
 from lakehouse.aquarium.sending import Rows
 from lakehouse.aquarium.values import is_filler, refused
-from lakehouse.aquarium.wire_files import SPACE_PARTS, as_object
+from lakehouse.aquarium.wire_rows import SPACE_PARTS, as_object
 from lakehouse.catalog.project import Project
 from lakehouse.catalog.registry import Mode
 from lakehouse.catalog.versioned import Versioned
@@ -55,7 +55,7 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
     is made. An inference set is made, and pinned, when its first submission is loaded.
 
     Args:
-        lake: Where to.
+        lake: The lake that is loaded.
         project_name: The project; it must exist, with its class map.
         folder: With `requests.json` beside the files it names, or with such folders.
 
@@ -80,6 +80,7 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
     for one in listed:
         target = _target(project, one.request)
         name = f"{project_name}/{one.request.place}/{one.digest}"
+        # The id is made of what is sent, so that a second load finds the first.
         upload_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
             uploads.append(target.upload(upload_id))
@@ -99,7 +100,7 @@ class _Request:
 
     @property
     def layout(self) -> Layout:
-        """What the tables that it fills hold."""
+        """The layout of the tables that it fills."""
         return DATASET if self.inference_set is None else INFERENCE_SET
 
     @property
@@ -113,7 +114,7 @@ class _Request:
 
     @property
     def place(self) -> str:
-        """What it is sent to."""
+        """The dataset or inference set that it is sent to."""
         return "/".join(filter(None, (self.dataset, self.inference_set)))
 
 
@@ -125,7 +126,7 @@ class _Submission:
 
 
 def _require_datasets(project: Project, listed: Sequence[_Submission]) -> None:
-    """Check that inferences are of datasets there, or that come before them."""
+    """Check that inferences are of datasets that exist, or that come before them."""
     known: set[str] = set()
     for one in (submission.request for submission in listed):
         if one.inference_set is not None and one.dataset not in known:
@@ -134,7 +135,7 @@ def _require_datasets(project: Project, listed: Sequence[_Submission]) -> None:
 
 
 def _target(project: Project, one: _Request) -> Versioned:
-    """What a submission goes to, made if it is not there."""
+    """The dataset or inference set of a submission, created if it does not exist."""
     if one.inference_set is None:
         return project.create_dataset(one.dataset, mode=one.mode, exist_ok=True)
     return project.dataset(one.dataset).create_inference_set(
@@ -146,13 +147,13 @@ def _places(folder: Path) -> list[Path]:
     """The folder, or those below it, that have a list of requests."""
     if (folder / _LISTING).is_file():
         return [folder]
-    found = sorted(one.parent for one in folder.rglob(_LISTING))
-    if not found:
+    places = sorted(one.parent for one in folder.rglob(_LISTING))
+    if not places:
         raise refused(
-            f"There is no {_LISTING} in {folder}, nor below it: it lists the submissions.",
+            f"There is no {_LISTING} in {folder} or below it: it lists the submissions.",
             "wire.no_requests",
         )
-    return found
+    return places
 
 
 def _requests(place: Path) -> Iterator[_Request]:
@@ -161,6 +162,7 @@ def _requests(place: Path) -> Iterator[_Request]:
     for request in json.loads(listing.read_text(encoding="utf-8")):
         body: dict[str, Any] = request.get("json") or {}
         *_, above, last = request["path"].rstrip("/").split("/")
+        # Other requests of the session asked questions; only these send frames.
         if "data_url" not in body:
             continue
         if last == "datasets":
@@ -170,7 +172,10 @@ def _requests(place: Path) -> Iterator[_Request]:
 
 
 def _submissions(place: Path, request: _Request) -> Iterator[_Submission]:
-    """One, or two where labels are proposals: those are inferences."""
+    """The submissions of a request: two where labels are proposals, else one.
+
+    Proposals are inferences, so they go to an inference set.
+    """
     body = request.body
     urls = body["data_url"]
     if isinstance(urls, list):
@@ -182,6 +187,7 @@ def _submissions(place: Path, request: _Request) -> Iterator[_Submission]:
     files = {
         kind: [_file(place, url) for url in urls.get(kind) or []] for kind in _KINDS
     }
+    # The bytes of the files count: a request names them by random ids.
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode())
     for paths in files.values():
         for path in paths:
@@ -193,10 +199,11 @@ def _submissions(place: Path, request: _Request) -> Iterator[_Submission]:
         )
         return
     yield _Submission(request, content.bare().operations(DATASET), digest.hexdigest())
+    # The metadata belong to the dataset, not to the set of proposals.
     bare = {name: value for name, value in body.items() if name != "external_metadata"}
-    said = replace(request, inference_set=PROPOSALS, body=bare)
+    proposal_request = replace(request, inference_set=PROPOSALS, body=bare)
     operations = content.proposals().operations(INFERENCE_SET)
-    yield _Submission(said, operations, digest.hexdigest())
+    yield _Submission(proposal_request, operations, digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +239,18 @@ class _Content:
         return cls(frames, crops, vectors, crop_vectors)
 
     def operations(self, layout: Layout) -> Operations:
-        """The rows as operations on what the layout tells."""
+        """The rows as operations on a dataset or an inference set."""
         rows = Rows(layout)
-        for frame, crop, found in self._triples():
-            _add_rows(rows, frame, crop, self.vectors.get(frame["task_id"]), found)
+        for frame, crop, crop_vectors in self._triples():
+            _add_rows(
+                rows, frame, crop, self.vectors.get(frame["task_id"]), crop_vectors
+            )
         return rows.operations()
 
     def _triples(self) -> Iterator[tuple[Row, Row, dict[str, Vector]]]:
         """Frame by frame; frames behind the last vectors sent have none."""
-        lacking = len(self.frames) - len(self.crop_vectors)
-        vectors = [*self.crop_vectors, *({} for _ in range(lacking))]
+        missing = len(self.frames) - len(self.crop_vectors)
+        vectors = [*self.crop_vectors, *({} for _ in range(missing))]
         yield from zip(self.frames, self.crops, vectors, strict=True)
 
     def bare(self) -> "_Content":
@@ -251,18 +260,18 @@ class _Content:
         return _Content(frames, crops, self.vectors, [])
 
     def proposals(self) -> "_Content":
-        """What is proposed for them; who only changes a frame proposes nothing."""
-        told = [
+        """The proposals for the frames; a frame that is only changed may have none."""
+        kept = [
             (row, crop, vectors)
             for row, crop, vectors in self._triples()
             if row.get("change") != "MODIFY" or crop["label_data"]
         ]
         names = ("task_id", "change", "reuse_latest_embedding")
         return _Content(
-            [{name: row.get(name) for name in names} for row, _, _ in told],
-            [crop for _, crop, _ in told],
+            [{name: row.get(name) for name in names} for row, _, _ in kept],
+            [crop for _, crop, _ in kept],
             {},
-            [vectors for _, _, vectors in told],
+            [vectors for _, _, vectors in kept],
         )
 
 
@@ -328,9 +337,10 @@ def _add_rows(
     """
     frame_id = str(frame["task_id"])
     labels = _labels(rows, crop)
-    odd = {str(row["change"]) for row in (frame, *labels) if _op(row) not in _OPS}
-    if odd:
-        rows.problems.append(_odd_change(frame_id, sorted(odd)))
+    unknown = {str(row["change"]) for row in (frame, *labels) if _op(row) not in _OPS}
+    if unknown:
+        rows.problems.append(_change_problem(frame_id, sorted(unknown)))
+        # The frame is named, so that the problem rejects it and no other.
         rows.add_frame("MODIFY", {"frame_id": frame_id})
         return
     op = _op(frame)
@@ -339,29 +349,30 @@ def _add_rows(
     native = _inference_frame(rows, frame, op) if of_set else _frame(frame, op)
     if op != "DELETE":
         native |= _vector(frame, vector, replaces=op == "ADD")
+    # A change of labels alone needs no frame row: labels name their frame.
     if op != "MODIFY" or len(native) > 1 or not labels:
         rows.add_frame(op, native, _types(frame))
     if op == "DELETE":
         return
     for label in labels:
-        found = _label(frame_id, label, plain)
+        native_label = _label(frame_id, label, plain)
         crop_vector = crop_vectors.get(label["uuid"])
-        found |= _vector(label, crop_vector, replaces=op == "ADD")
-        # A frame that is replaced wholly has no label to merge into.
-        rows.add_label("ADD" if op == "ADD" else _op(label), found)
+        native_label |= _vector(label, crop_vector, replaces=op == "ADD")
+        # A frame that is replaced as a whole has no label to merge into.
+        rows.add_label("ADD" if op == "ADD" else _op(label), native_label)
 
 
 def _op(row: Mapping[str, Any]) -> str:
     return str(row.get("change") or "ADD")
 
 
-def _odd_change(frame_id: str, odd: list[str]) -> Problem:
+def _change_problem(frame_id: str, changes: list[str]) -> Problem:
     return Problem(
         frame_id,
         None,
         f"frames['{frame_id}'].change",
         "wire.change",
-        f"change is {', '.join(odd)}.",
+        f"change is {', '.join(changes)}.",
         f"It is one of {', '.join(_OPS)}.",
     )
 
@@ -378,6 +389,7 @@ def _types(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _labels(rows: Rows, row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The labels of a row; the newer client repeats those of inferences as labels."""
+    # The layout's own name first: where both are there, they hold the same labels.
     names = ["label_data", "inference_data"]
     if rows.layout.kind == "inference_set":
         names.reverse()
@@ -387,7 +399,7 @@ def _labels(rows: Rows, row: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _vector(
     row: Mapping[str, Any], vector: Vector, *, replaces: bool
 ) -> dict[str, Any]:
-    """What a row says of its vector: zeros in threes are the client's filler."""
+    """The fields of a row's vector; the client's filler is none."""
     if row.get("reuse_latest_embedding"):
         return {KEEPS_VECTOR: True} if replaces else {}
     if not vector or is_filler(vector):
@@ -396,25 +408,25 @@ def _vector(
 
 
 def _inference_frame(rows: Rows, row: Mapping[str, Any], op: str) -> dict[str, Any]:
-    """What a model says of a frame as a whole; its metadata come without types."""
+    """The frame of an inference row: metrics, assets, and metadata without types."""
     frame: dict[str, Any] = {"frame_id": row["task_id"]}
     if op == "DELETE":
         return frame
-    told = as_object(row.get("inference_metadata"))
+    metadata = as_object(row.get("inference_metadata"))
     parts = {
         "custom_metrics": row.get("custom_metrics"),
-        "visualization_assets": told.get("visualization_assets"),
+        "visualization_assets": metadata.get("visualization_assets"),
     }
     frame |= {name: value for name, value in parts.items() if value}
-    for name, value in as_object(told.get("user_metadata")).items():
+    for name, value in as_object(metadata.get("user_metadata")).items():
         if re.fullmatch(NAME_PATTERN, name):
             frame[PREFIX + name.removeprefix(PREFIX)] = value
         else:
-            rows.problems.append(_odd_name(str(row["task_id"]), name))
+            rows.problems.append(_name_problem(str(row["task_id"]), name))
     return frame
 
 
-def _odd_name(frame_id: str, name: str) -> Problem:
+def _name_problem(frame_id: str, name: str) -> Problem:
     return Problem(
         frame_id,
         None,
@@ -429,10 +441,12 @@ def _frame(row: Mapping[str, Any], op: str) -> dict[str, Any]:
     frame: dict[str, Any] = {"frame_id": row["task_id"]}
     if op == "DELETE":
         return frame
+    # A MODIFY row repeats the client's defaults; only the keys listed were set.
     explicit = set(row.get("explicitly_set_keys") or []) if op == "MODIFY" else set(row)
     for name in ("date_captured", "device_id"):
         if name in explicit and row.get(name) is not None:
             frame[name] = row[name]
+    # The client fills this in where no device was given.
     if frame.get("device_id") == _DEFAULT_DEVICE:
         del frame["device_id"]
     if "sensor_data" in explicit and (sensors := row.get("sensor_data")):
@@ -465,6 +479,7 @@ def _label(
             native[name] = [attributes.pop(part) for part in parts]
     if "url" in attributes:
         native["mask_url"] = attributes.pop("url")
+    # Attributes of an instance lie one level deeper, with or without the prefix.
     if kind == "INSTANCE_LABEL_2D" and "id" in attributes:
         native["instance_id"] = attributes.pop("id")
         inner = as_object(attributes.pop("attributes", None))
@@ -472,6 +487,8 @@ def _label(
             name if name.startswith(PREFIX) else PREFIX + name: value
             for name, value in inner.items()
         }
+    # What is left in the attributes: links, the user's own, and derived figures,
+    # which the service computed and nobody sent.
     links = {
         name: value for name, value in attributes.items() if name.startswith("link__")
     }
@@ -503,5 +520,6 @@ def _sensor(sensor: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in sensor.items()
         if name not in {"data_urls", "sensor_metadata"}
     }
+    # The client wrote missing values as the text "None".
     facts = {name: None if value == "None" else value for name, value in facts.items()}
     return flat | urls | facts

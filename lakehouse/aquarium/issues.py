@@ -1,6 +1,6 @@
-"""Issues and their elements, as the client's classes; on a lake they are segments.
+"""Issues and work queues in the client's classes; on a lake they are segments.
 
-An element's data are what it was when it was added, whatever came later.
+An element's data are those of the version at which it was added, whatever came later.
 """
 
 from collections import defaultdict
@@ -17,8 +17,9 @@ from lakehouse.segments.rules import BATCH_SIZE
 from lakehouse.versions.snapshot import Snapshot
 
 ELEMENT_TYPES: Final = ("frame", "crop")
-"""What an issue holds; a crop is a label, or an inference of an inference set."""
+"""Types of elements; a crop is a label, or an inference of an inference set."""
 
+# Type of a segment to the client's names of it: in requests, and on the wire.
 _TEMPLATES: Final = {
     "split": ("Split", "testScenarioSplit"),
     "regression": ("Regression Test", "testScenarioRegression"),
@@ -53,7 +54,7 @@ class IssueElement:
     updated_at: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no text, or of no type that there is."""
+        """Refuse ids that are no text, and unknown types."""
         for name in ("element_id", "frame_id", "dataset"):
             checked_text(getattr(self, name), name)
         if self.element_type not in ELEMENT_TYPES:
@@ -95,13 +96,13 @@ class Issue:
         return asdict(self)
 
 
-def issue_type_of(given: object) -> str:
-    """The segment's type that an issue's type is.
+def segment_type_of(given: object) -> str:
+    """The segment type of an issue type, in either of the client's names.
 
     Raises:
-        InvalidInputError: If it is none.
+        InvalidInputError: If it is unknown.
 
-    >>> issue_type_of("Label Quality"), issue_type_of("testScenarioSplit")
+    >>> segment_type_of("Label Quality"), segment_type_of("testScenarioSplit")
     ('label_quality', 'split')
     """
     for own, names in _TEMPLATES.items():
@@ -111,28 +112,28 @@ def issue_type_of(given: object) -> str:
     raise refused(f"{given!r} is no issue type: {known}.")
 
 
-def told_type(segment_type: str) -> str:
+def client_type(segment_type: str) -> str:
     """A segment's type in the client's words."""
     return _TEMPLATES[segment_type][1]
 
 
-def state_of(given: object) -> str:
-    """The segment's state that an issue's state is; what is none is passed on.
+def segment_state_of(given: object) -> str:
+    """The segment state of an issue state; an unknown one is passed on and refused there.
 
-    >>> state_of("inProgress"), state_of("resolved")
+    >>> segment_state_of("inProgress"), segment_state_of("resolved")
     ('in_progress', 'resolved')
     """
-    own: Mapping[str, str] = {told: own for own, told in _STATES.items()}
-    return own.get(str(given), str(given))
+    states = {word: state for state, word in _STATES.items()}
+    return states.get(str(given), str(given))
 
 
-def told_state(state: str) -> str:
+def client_state(state: str) -> str:
     """A segment's state in the client's words."""
     return _STATES.get(state, state)
 
 
-def kind_of(element_type: object, inference_set: str | None) -> str:
-    """What a segment holds that is to hold such elements.
+def element_type_of(element_type: object, inference_set: str | None) -> str:
+    """The element type of a segment for such elements.
 
     Raises:
         InvalidInputError: If the type is neither `frame` nor `crop`.
@@ -174,10 +175,11 @@ class IssueManager:
             NotFoundError: If there is no such dataset or inference set.
             AlreadyExistsError: If the name is taken.
         """
-        kind = kind_of(element_type, inference_set)
-        segment_type = issue_type_of(issue_type or "Bucket")
+        kind = element_type_of(element_type, inference_set)
+        segment_type = segment_type_of(issue_type or "Bucket")
         if work_queue_batch_size is not None and segment_type != "work_queue":
             raise refused("work_queue_batch_size belongs to issues of type Work Queue.")
+        # Raises for a dataset that does not exist, before a segment is created.
         self._snapshot(dataset, inference_set)
         given = self._checked(elements, kind)
         segment = self._project.create_segment(
@@ -211,7 +213,7 @@ class IssueManager:
     def add_elements_to_issue(
         self, issue_id: str, elements: list[IssueElement]
     ) -> None:
-        """Add elements as they are now; those that are there stay as they were.
+        """Add elements as they are now; those in the issue already stay as they were.
 
         Raises:
             InvalidInputError: If elements are of another type, or not there.
@@ -240,7 +242,7 @@ class IssueManager:
         )
 
     def list_issues(self) -> list[Issue]:
-        """All issues but deleted ones, without what their elements were."""
+        """All issues except deleted ones, without the data of their elements."""
         return [self._issue(one, with_data=False) for one in self._project.segments()]
 
     def get_issue(
@@ -263,7 +265,7 @@ class IssueManager:
         return issue
 
     def delete_issue(self, issue_id: str) -> None:
-        """Hide an issue from lists for good; `get_issue` still finds it.
+        """Archive an issue: it is in no list, and `get_issue` still opens it.
 
         Raises:
             NotFoundError: If there is no such issue.
@@ -271,13 +273,13 @@ class IssueManager:
         self._project.segment(issue_id).archive()
 
     def update_issue_state(self, issue_id: str, issue_state: str) -> None:
-        """Say how far an issue is: triage, inProgress, inReview, resolved, and so on.
+        """Set the state of an issue: triage, inProgress, inReview, resolved, and so on.
 
         Raises:
             InvalidInputError: If there is no such state.
             NotFoundError: If there is no such issue.
         """
-        self._project.segment(issue_id).set_state(state_of(issue_state))
+        self._project.segment(issue_id).set_state(segment_state_of(issue_state))
 
     def update_issue_name(self, issue_id: str, issue_name: str) -> None:
         """Give an issue another name.
@@ -291,7 +293,7 @@ class IssueManager:
     def update_elements_status(
         self, issue_id: str, element_ids: list[str], new_status: str
     ) -> None:
-        """Say how far the work on elements is: `unstarted` or `done`.
+        """Set the status of elements: `unstarted` or `done`.
 
         Raises:
             InvalidInputError: If there is no such status, or some are not in the issue.
@@ -302,40 +304,43 @@ class IssueManager:
 
     def _snapshot(self, dataset: str, inference_set: str | None) -> Snapshot:
         place = place_of(self.project_id, dataset, inference_set)
-        found = self._project.dataset(place.dataset)
+        target = self._project.dataset(place.dataset)
         if place.inference_set:
-            return found.inference_set(place.inference_set).latest()
-        return found.latest()
+            return target.inference_set(place.inference_set).latest()
+        return target.latest()
 
     def _checked(self, elements: object, kind: str) -> list[tuple[Snapshot, Any]]:
-        """The elements by where they are, all of them there."""
+        """The elements by their snapshot; raises if one does not exist.
+
+        All are checked before any is added, so that nothing is written in part.
+        """
         _require(elements, kind)
         given: dict[tuple[str, str | None], list[dict[str, str]]] = defaultdict(list)
         for one in cast("list[IssueElement]", elements):
             given[one.dataset, one.inference_set].append(_ids(one))
-        found = [(self._snapshot(*place), rows) for place, rows in given.items()]
-        for snapshot, rows in found:
+        by_snapshot = [(self._snapshot(*place), rows) for place, rows in given.items()]
+        for snapshot, rows in by_snapshot:
             keys_in(snapshot, kind, rows, where=f"version {snapshot.version}")
-        return found
+        return by_snapshot
 
     def _issue(self, segment: Segment, *, with_data: bool) -> Issue:
-        told = segment.to_dict()
+        fields = segment.to_dict()
         elements = self._elements(segment, with_data=with_data)
         return Issue(
-            name=told["name"],
+            name=fields["name"],
             dataset=elements[0].dataset if elements else None,
             elements=elements,
-            element_type=_told_kind(segment.element_type),
-            created_at=told["created_at"],
-            updated_at=told["updated_at"],
-            reporter=told["created_by"],
-            assignee=told["assignee"],
-            state=told_state(told["state"]),
-            issue_id=told["id"],
+            element_type=_client_element_type(segment.element_type),
+            created_at=fields["created_at"],
+            updated_at=fields["updated_at"],
+            reporter=fields["created_by"],
+            assignee=fields["assignee"],
+            state=client_state(fields["state"]),
+            issue_id=fields["id"],
             inference_set=elements[0].inference_set if elements else None,
-            comments=told["comments"],
-            template_type=told_type(told["type"]),
-            custom_template_fields=told["metadata"],
+            comments=fields["comments"],
+            template_type=client_type(fields["type"]),
+            custom_template_fields=fields["metadata"],
         )
 
     def _elements(self, segment: Segment, *, with_data: bool) -> list[IssueElement]:
@@ -360,11 +365,12 @@ class IssueManager:
             if value is not None and name not in {"status", "batch", "assignee"}
         }
         place = tuple(row[name] for name in _PLACE)
+        # Without data, as in lists of issues, there is no dict of a frame either.
         of_frame = content and {**content, "labels": labels.get(place, [])}
         return IssueElement(
             element_id=row["frame_id" if kind == "frame" else "label_id"],
             frame_id=row["frame_id"],
-            element_type=_told_kind(kind),
+            element_type=_client_element_type(kind),
             dataset=f"{self.project_id}.{row['dataset']}",
             status=row["status"],
             inference_set=row["inference_set"],
@@ -382,25 +388,25 @@ _PLACE: Final = ("dataset", "inference_set", "frame_id")
 
 
 def place_of(project: str, dataset: str, inference_set: str | None) -> Place:
-    """Where an element is: its dataset may be called `project.dataset`."""
+    """The place of an element; the client may name its dataset `project.dataset`."""
     name = checked_text(dataset, "dataset").removeprefix(f"{project}.")
     return Place(name, inference_set or "")
 
 
 def _require(elements: object, kind: str) -> None:
-    """Refuse what are no elements of the issue's type."""
+    """Refuse elements that are not of the segment's element type."""
     if not isinstance(elements, list) or not elements:
         raise refused("elements is a list of IssueElement, and not empty.")
-    wrong = [
+    unfit = [
         one
         for one in elements
         if not isinstance(one, IssueElement)
-        or kind_of(one.element_type, one.inference_set) not in {kind, "frame"}
+        or element_type_of(one.element_type, one.inference_set) not in {kind, "frame"}
         or (one.element_type == "frame") != (kind == "frame")
     ]
-    if wrong:
+    if unfit:
         raise refused(
-            f"{len(wrong)} of the elements are no {kind}s, such as {wrong[0]!r}: an issue "
+            f"{len(unfit)} of the elements are no {kind}s, such as {unfit[0]!r}: an issue "
             "holds elements of one type."
         )
 
@@ -420,19 +426,19 @@ def _ids(element: IssueElement) -> dict[str, str]:
     return ids
 
 
-def _told_kind(kind: str) -> str:
+def _client_element_type(kind: str) -> str:
     return "frame" if kind == "frame" else "crop"
 
 
 def _by_frame(segment: Segment) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
-    """The labels of an issue's frames as they were, by where the frames are."""
+    """The labels of an issue's frames as they were, by the place of the frame."""
     if segment.element_type != "frame":
         return {}
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    labels: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in segment.labels().iter_rows(named=True):
-        told = {name: value for name, value in row.items() if value is not None}
-        found[tuple(row[name] for name in _PLACE)].append(told)
-    return found
+        label = {name: value for name, value in row.items() if value is not None}
+        labels[tuple(row[name] for name in _PLACE)].append(label)
+    return labels
 
 
 @dataclass
@@ -489,8 +495,8 @@ class WorkQueueManager:
 
     def list_work_queues(self) -> list[WorkQueue]:
         """All work queues, without their elements."""
-        found = self._project.segments(type="work_queue")
-        queues = [self._queue(one) for one in found]
+        segments = self._project.segments(type="work_queue")
+        queues = [self._queue(one) for one in segments]
         for queue in queues:
             queue.elements = None
         return queues
@@ -502,12 +508,12 @@ class WorkQueueManager:
             NotFoundError: If there is no such segment.
             InvalidInputError: If it is no work queue.
         """
-        found = self._project.segment(work_queue_id)
-        if found.type != "work_queue":
+        segment = self._project.segment(work_queue_id)
+        if segment.type != "work_queue":
             raise refused(
-                f"Issue {found.name!r} is no work queue: get_issue() reads it."
+                f"Issue {segment.name!r} is no work queue: get_issue() reads it."
             )
-        return self._queue(found)
+        return self._queue(segment)
 
     def _queue(self, segment: Segment) -> WorkQueue:
         batches = segment.batches().to_dicts()
@@ -515,13 +521,13 @@ class WorkQueueManager:
             self._element(segment.element_type, row)
             for row in segment.tracking().iter_rows(named=True)
         ]
-        told = segment.to_dict()
+        fields = segment.to_dict()
         return WorkQueue(
-            name=told["name"],
+            name=fields["name"],
             dataset=elements[0].dataset if elements else None,
             element_count=len(elements),
-            element_type="frame" if segment.element_type == "frame" else "crop",
-            work_queue_id=told["id"],
+            element_type=_client_element_type(segment.element_type),
+            work_queue_id=fields["id"],
             batch_statuses={row["batch"]: row["status"] for row in batches},
             batch_assignees={
                 row["batch"]: ", ".join(row["assignees"])
@@ -529,17 +535,18 @@ class WorkQueueManager:
                 if row["assignees"]
             },
             elements=elements,
-            created_at=told["created_at"],
-            updated_at=told["updated_at"],
+            created_at=fields["created_at"],
+            updated_at=fields["updated_at"],
             inference_set=elements[0].inference_set if elements else None,
         )
 
     def _element(self, kind: str, row: dict[str, Any]) -> WorkQueueElement:
+        # The status of its batch is worked out from those of its elements.
         waiting = "assigned" if row["assignee"] else "queued"
         return WorkQueueElement(
             element_id=row["frame_id" if kind == "frame" else "label_id"],
             frame_id=row["frame_id"],
-            element_type="frame" if kind == "frame" else "crop",
+            element_type=_client_element_type(kind),
             dataset=f"{self.project_id}.{row['dataset']}",
             batch_name=row["batch"] or "",
             status="done" if row["status"] == "done" else waiting,

@@ -19,9 +19,9 @@ from lakehouse.aquarium.values import (
 
 
 class LabelUpdater(LabelAdder):
-    """Whole labels, and changes to labels that are there, of either family.
+    """Whole labels, and changes to labels that exist, of either family.
 
-    A changed label that is not on its frame is left out, with a warning.
+    A changed label that does not exist on its frame is left out, with a warning.
     """
 
     def _update(
@@ -34,11 +34,14 @@ class LabelUpdater(LabelAdder):
         confidence: float | None = None,
         user_attrs: Attributes = None,
     ) -> None:
-        said = {} if confidence is None else self._sureness(label_id, confidence)
+        # Without one, the stored confidence stays, also where the family needs one.
+        confidence_field = (
+            {} if confidence is None else self._confidence_field(label_id, confidence)
+        )
         self._keep(
             label_id,
             label_type,
-            {**fields, **said},
+            {**fields, **confidence_field},
             coordinate_frame=sensor,
             user_attrs=user_attrs,
             op="MODIFY",

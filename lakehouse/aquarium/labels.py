@@ -1,7 +1,7 @@
 """Labels in the client's spelling: one method a type.
 
-`add_<type>` gives a whole label. There are two families, ground truth and what a
-model says. They differ in the rule for confidence, and in the second name that
+`add_<type>` gives a whole label. There are two families, ground truth and
+inferences. They differ in the rule for confidence, and in the second name that
 each method has there: `add_label_<type>`, `add_inference_<type>`.
 """
 
@@ -29,9 +29,9 @@ from lakehouse.model.labels import MASK_CLASS
 
 
 class LabelAdder(ABC):
-    """Whole labels of one frame, by their ids, and what is set of the frame itself.
+    """Whole labels of one frame, by their ids, and the fields set of the frame itself.
 
-    Sizes and places are in pixels of the sensor's image.
+    Sizes and positions are in pixels of the sensor's image.
     """
 
     def __init__(self, *, frame_id: str) -> None:
@@ -46,8 +46,10 @@ class LabelAdder(ABC):
         return {"frame_id": self.frame_id, **self.fields}
 
     @abstractmethod
-    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
-        """The field that tells how sure a label is; how the families differ."""
+    def _confidence_field(
+        self, label_id: str, confidence: float | None
+    ) -> dict[str, Any]:
+        """The field `confidence`, if labels of this family have one."""
 
     def _keep(
         self,
@@ -64,6 +66,7 @@ class LabelAdder(ABC):
             raise refused(
                 f"Label {label_id!r} is given twice for one frame.", "label.repeated"
             )
+        # In a change, a field that is not given keeps its stored value.
         given = {name: value for name, value in fields.items() if value is not None}
         if coordinate_frame is not None:
             given["coordinate_frame"] = coordinate_frame
@@ -115,7 +118,7 @@ class LabelAdder(ABC):
             {
                 "class_name": classification,
                 **fields,
-                **self._sureness(label_id, confidence),
+                **self._confidence_field(label_id, confidence),
             },
             coordinate_frame=sensor,
             user_attrs=user_attrs,
@@ -129,7 +132,7 @@ class LabelAdder(ABC):
         resize_mode: str | None,
         sensor: str,
     ) -> None:
-        """A mask has one class and no confidence, whoever made it."""
+        # A mask has one class and no confidence in either family.
         fields = {"class_name": MASK_CLASS, "mask_url": mask_url}
         fields |= {"resize_mode": resize_mode}
         self._keep(label_id, label_type, fields, coordinate_frame=sensor)
@@ -214,6 +217,7 @@ class LabelAdder(ABC):
         user_attrs: Attributes = None,
     ) -> None:
         """Named points; a box only counts with all of its four numbers."""
+        # The client takes the sides one by one and uses them only when all are there.
         box = (top, left, width, height)
         fields: dict[str, Any] = {
             "keypoints": keypoints,
@@ -311,6 +315,7 @@ class LabelAdder(ABC):
     ) -> None:
         """An instance mask, and a label for each instance in it."""
         require_no_mask_data(mask_data)
+        # An instance is a label of its own, named after the mask and its pixel value.
         for instance in instance_mapping:
             number = checked_instance_id(label_id, instance)
             fields = {"instance_id": number, "resize_mode": resize_mode}
@@ -393,7 +398,9 @@ class LabelAdder(ABC):
 class TruthAdder(LabelAdder):
     """Labels of ground truth: `add_label_<type>`, or `add_<type>`."""
 
-    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
+    def _confidence_field(
+        self, label_id: str, confidence: float | None
+    ) -> dict[str, Any]:
         require_no_confidence(label_id, confidence)
         return {}
 
@@ -415,7 +422,9 @@ class InferenceAdder(LabelAdder):
     All but masks need a `confidence`, a float from 0.0 to 1.0.
     """
 
-    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
+    def _confidence_field(
+        self, label_id: str, confidence: float | None
+    ) -> dict[str, Any]:
         return {"confidence": checked_confidence(label_id, confidence)}
 
     add_inference_2d_bbox = LabelAdder.add_2d_bbox

@@ -1,8 +1,8 @@
-"""The client's metrics manager: how inference sets fare, whole or by scenario.
+"""The client's metrics manager: metrics of inference sets, as a whole or by scenario.
 
 Figures are those of `inference_set.metrics()`, against the pinned labels. A scenario
-is a segment of type split, regression or scenario. Classes are called as they are in
-the class map, where the service wrote them in small letters.
+is a segment of type split, regression or scenario. Class names are those of the class
+map, where the service wrote them in lower case.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from lakehouse.metrics import Metrics
 from lakehouse.segments import Segment
 
 BACKGROUND: Final = "background"
-"""What stands for no label, or no inference."""
-_OURS: Final = "(background)"
+"""The client's class of a missing label or inference."""
+_OWN_BACKGROUND: Final = "(background)"
 _TEMPLATES: Final = {
     "split": ("testScenarioSplit", "Split"),
     "regression": ("testScenarioRegression", "Regression Test"),
@@ -26,7 +26,8 @@ _TEMPLATES: Final = {
 }
 """Type of a segment to the client's names of it, in requests and in answers."""
 _SCORES: Final = ("precision", "recall", "f1")
-_MOST_ROWS: Final = 10_000
+_MAX_RESULTS: Final = 10_000
+"""Rows of an answer unless `max_results` is given."""
 _REQUIRED: Final = ("confidence_threshold", "iou_threshold", "queries", "ordering")
 
 Query = list[tuple[str, str]]
@@ -90,11 +91,11 @@ class MetricsManager:
             iou_pct: The least overlap of a match, in percent.
             scenario_ids: Names of scenarios; None for all. Without any, the figures
                 are of all frames that the model saw.
-            metrics_class: One class; all of them together when left out.
+            metrics_class: One class; all of them when left out.
 
         Returns:
             A dict for each scenario. A score of what is undefined, as 0 / 0 is, is
-            None, and reaches no threshold.
+            None, and passes no threshold.
 
         Raises:
             NotFoundError: If there is no such dataset, set, scenario or class.
@@ -103,12 +104,13 @@ class MetricsManager:
         model = self._project.dataset(dataset_id).inference_set(inferences_id)
         iou, confidence = iou_pct / 100, confidence_pct / 100
         known = self._scenarios(dataset_id)
+        # None stands for the whole set: no segment.
         if scenario_ids is None:
             chosen: list[Segment | None] = [*known]
         else:
             chosen = [_of_name(known, name) for name in scenario_ids] or [None]
         return [
-            _told(
+            _describe(
                 one,
                 model.metrics(segment=one, iou=iou, confidence=confidence),
                 metrics_class,
@@ -117,8 +119,8 @@ class MetricsManager:
         ]
 
     def _scenarios(self, dataset_id: str) -> list[Segment]:
-        found = self._project.segments(dataset=dataset_id)
-        return [one for one in found if one.type in _TEMPLATES]
+        segments = self._project.segments(dataset=dataset_id)
+        return [one for one in segments if one.type in _TEMPLATES]
 
     # -------------------------------- QUERIES ------------------------------- #
 
@@ -178,7 +180,7 @@ class MetricsManager:
     def fetch_confusions(
         self, dataset_id: str, inferences_id: str, opts: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The pairs of labels and inferences that are in the cells asked for.
+        """The pairs of labels and inferences in the cells that are queried.
 
         Args:
             dataset_id: The dataset.
@@ -206,7 +208,7 @@ class MetricsManager:
         cells = [pair for query in opts["queries"] for pair in query]
         rows = _in_cells(metrics.matches(across_classes=True), cells)
         ordered = _ordered(_sized(rows, model), opts["ordering"])
-        start, most = opts.get("cur_offset", 0), opts.get("max_results", _MOST_ROWS)
+        start, most = opts.get("cur_offset", 0), opts.get("max_results", _MAX_RESULTS)
         return {
             "cur_offset": start,
             "num_rows": ordered.height,
@@ -228,7 +230,7 @@ def _of_name(known: Sequence[Segment], name: str) -> Segment:
 # ---------------------------------- FIGURES --------------------------------- #
 
 
-def _told(
+def _describe(
     segment: Segment | None, metrics: Metrics, class_name: str | None
 ) -> dict[str, Any]:
     figures = _figures(metrics, class_name)
@@ -265,10 +267,10 @@ def _scored(score: float | None, threshold: float | None) -> dict[str, Any]:
 
 
 def _confusions(metrics: Metrics, class_name: str | None) -> int:
-    """How often one class was taken for another, background left out."""
+    """The number of confusions between two classes, background left out."""
     rows = metrics.confusion().unpivot(index="label_class", variable_name="taken_for")
     label, taken = pl.col("label_class"), pl.col("taken_for")
-    between = (label != taken) & (label != _OURS) & (taken != _OURS)
+    between = (label != taken) & (label != _OWN_BACKGROUND) & (taken != _OWN_BACKGROUND)
     if class_name is not None:
         between &= (label == class_name) | (taken == class_name)
     return int(rows.filter(between).get_column("value").sum())
@@ -278,7 +280,7 @@ def _confusions(metrics: Metrics, class_name: str | None) -> int:
 
 
 def _in_cells(matches: pl.DataFrame, cells: Query) -> pl.DataFrame:
-    """The pairs whose classes are a cell's."""
+    """The pairs of label and inference that are in one of the cells."""
     wanted = pl.DataFrame(
         list(dict.fromkeys(cells)),
         schema={"label_class": pl.String, "inference_class": pl.String},
@@ -287,13 +289,13 @@ def _in_cells(matches: pl.DataFrame, cells: Query) -> pl.DataFrame:
     if "label_id" not in matches.columns:
         raise refused("Masks are compared pixel by pixel: no pairs can be listed.")
     named = matches.with_columns(
-        pl.col("label_class", "inference_class").replace(_OURS, BACKGROUND)
+        pl.col("label_class", "inference_class").replace(_OWN_BACKGROUND, BACKGROUND)
     )
     return named.join(wanted, on=wanted.columns, how="semi", maintain_order="left")
 
 
 def _sized(rows: pl.DataFrame, model: InferenceSet) -> pl.DataFrame:
-    """With the size of the label's box, else of the inference's."""
+    """The rows with `box_size`: of the label's box, else of the inference's."""
     area = pl.col("width") * pl.col("height")
     for side, snapshot, name in (
         ("_label", model.ground_truth().labels(), "label_id"),
@@ -318,6 +320,7 @@ def _ordered(rows: pl.DataFrame, ordering: str) -> pl.DataFrame:
     if ordering not in known:
         raise refused(f"ordering is one of {', '.join(known.values())}.")
     field, _, direction = ordering.partition("__by__")
+    # Ids break ties, so that pages of an answer do not overlap.
     column = "confidence" if field.endswith("confidence") else field
     keys = ["frame_id", "label_id", "inference_id"]
     return rows.sort(

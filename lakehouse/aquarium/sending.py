@@ -1,4 +1,4 @@
-"""From the client's objects, or rows of captured files, to one upload."""
+"""The client's objects, or rows of captured files, become the operations of one upload."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Rows:
     """
 
     layout: Layout = DATASET
-    """What they are rows of."""
+    """The layout of the target: a dataset's or an inference set's."""
     frames: dict[str, list[dict[str, Any]]] = field(
         default_factory=dict[str, list[dict[str, Any]]]
     )
@@ -51,7 +51,7 @@ class Rows:
         self.labels.setdefault(op, []).append(row)
 
     def operations(self) -> Operations:
-        """Everything, as the operations of one upload.
+        """All rows as the operations of one upload.
 
         Raises:
             InvalidInputError: If rows cannot be read, or contradict each other.
@@ -70,14 +70,17 @@ class Rows:
                 )
                 kept = _keeping(taken, rows)
                 parts.append(Operations(pl.DataFrame(), kept, problems))
-        told = problems_to_frame(self.problems)
-        parts.append(Operations(pl.DataFrame(), pl.DataFrame(), told))
+        collected = problems_to_frame(self.problems)
+        parts.append(Operations(pl.DataFrame(), pl.DataFrame(), collected))
         return combine(parts)
 
     def _typed(
         self, taken: pl.DataFrame, rows: Sequence[Mapping[str, Any]]
     ) -> pl.DataFrame:
-        """Lists under their declared type, which an empty one does not show."""
+        """Lists as columns of their declared type.
+
+        An empty list has no type to infer, so intake marks its column as mixed.
+        """
         for name, kinds in self.types.items():
             kind = MetadataType.from_name(next(iter(kinds)))
             if len(kinds) == 1 and kind.is_list and f"{MIXED}{name}" in taken.columns:
@@ -88,7 +91,7 @@ class Rows:
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as the intake takes them."""
+    """The rows without the mark for stored vectors, which intake does not know."""
     if not any(KEEPS_VECTOR in row for row in rows):
         return rows
     return [
@@ -98,7 +101,8 @@ def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _keeping(taken: pl.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Which of the rows keep their stored vector, where any does."""
+    """The operations with the mark for rows that keep their stored vector."""
+    # Intake keeps the order of rows, so the marks are put beside them.
     keeps = [bool(row.get(KEEPS_VECTOR)) for row in rows]
     return taken.with_columns(pl.Series(KEEPS_VECTOR, keeps)) if any(keeps) else taken
 
@@ -116,6 +120,7 @@ def operations_of(
         if frame.update_type == "DELETE":
             rows.add_frame("DELETE", {"frame_id": frame.frame_id})
             continue
+        # A MODIFY keeps what it does not set, the vector too; only an ADD must ask.
         keeps = frame.update_type == "ADD" and frame.reuse_latest_embedding
         kept = {KEEPS_VECTOR: True} if keeps else {}
         rows.add_frame(frame.update_type, frame.to_row() | kept, frame.types)
@@ -123,6 +128,7 @@ def operations_of(
     for frame_id in deleted:
         rows.add_frame("DELETE", {"frame_id": frame_id})
     for label_set in label_sets:
+        # A frame row without fields is needed only where no label names the frame.
         if label_set.fields or not label_set.labels:
             rows.add_frame("MODIFY", label_set.to_row(), label_set.types)
         _add_labels(rows, label_set, {})
@@ -136,7 +142,7 @@ def _add_labels(rows: Rows, owner: LabelAdder, kept: Mapping[str, Any]) -> None:
 
 
 def unknown_frames(frame_ids: Iterable[str], target: str) -> list[Problem]:
-    """Warnings for frames left out because the dataset or set lacks them."""
+    """Warnings for frames left out because the dataset or set does not have them."""
     return [
         Problem(
             frame_id,

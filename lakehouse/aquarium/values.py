@@ -1,4 +1,7 @@
-"""Checks that the client's builders share: each raises at the line at fault."""
+"""Checks of arguments that the client's classes share: each raises at the call itself.
+
+`checked_…` return the value as it is stored; `require_…` only check.
+"""
 
 import math
 import re
@@ -16,7 +19,7 @@ _ELEMENTS: Final = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 def refused(message: str, kind: str = "aquarium.argument") -> InvalidInputError:
-    """The error for an argument that cannot be."""
+    """The error for an argument that is refused."""
     return InvalidInputError(message, kind=kind)
 
 
@@ -41,6 +44,7 @@ def checked_number(value: Any, what: str) -> float:
     Raises:
         InvalidInputError: If it is none.
     """
+    # NumPy's scalars are Real too; True is an int in Python, and no number here.
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
         raise refused(f"{what} is {value!r}, not a finite number.")
@@ -59,7 +63,7 @@ def checked_text(value: Any, what: str) -> str:
 
 
 def require_distance(metric: object) -> None:
-    """Check how vectors are compared.
+    """Check the metric by which vectors are compared.
 
     Raises:
         InvalidInputError: If it is neither `euclidean` nor `cosine`.
@@ -69,7 +73,7 @@ def require_distance(metric: object) -> None:
 
 
 def require_duration(timeout: object) -> None:
-    """Check how long to wait.
+    """Check the time to wait.
 
     Raises:
         InvalidInputError: If it is no timedelta.
@@ -108,7 +112,7 @@ def checked_external(metadata: object) -> None:
 
 
 def checked_mode(value: str) -> Literal["STREAMING", "BATCH"]:
-    """The way a dataset is loaded.
+    """The mode in which a dataset is loaded.
 
     Raises:
         InvalidInputError: If it is neither STREAMING nor BATCH.
@@ -127,10 +131,10 @@ def checked_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         InvalidInputError: If a name is more than letters, digits and underscores.
     """
     attributes = attributes or {}
-    odd = [name for name in attributes if not re.fullmatch(NAME_PATTERN, str(name))]
-    if odd:
+    invalid = [name for name in attributes if not re.fullmatch(NAME_PATTERN, str(name))]
+    if invalid:
         raise refused(
-            f"user_attrs {odd}: names are letters, digits and underscores.",
+            f"user_attrs {invalid}: names are letters, digits and underscores.",
             "name.invalid",
         )
     return {
@@ -162,9 +166,10 @@ def checked_metadata(
         raise refused(f"{key} has no value; declare its type to send it all the same.")
     if value is None:
         return f"{PREFIX}{key}", None, _type_name(str(element), is_list=is_list)
+    # By exact type: bool is a subclass of int, and they are two types of columns.
     kinds = {type(item).__name__ for item in values}
-    wrong = kinds - set(_ELEMENTS)
-    if wrong or len(kinds) > 1 or (element is not None and kinds - {element}):
+    unknown = kinds - set(_ELEMENTS)
+    if unknown or len(kinds) > 1 or (element is not None and kinds - {element}):
         raise refused(
             f"{key} is {value!r}: metadata are text, whole numbers, floats or truth "
             f"values, of one type{'' if element is None else f', here {element}'}.",
@@ -181,14 +186,14 @@ def _type_name(element: str, *, is_list: bool) -> str:
 
 
 Number = int | float
-"""A finite number; whole ones become floats."""
+"""A finite number; ints become floats."""
 
 Attributes = Mapping[str, Any] | None
 """Name to value."""
 
 
 def checked_numbers(**values: Number | None) -> dict[str, float]:
-    """Those of the numbers that are given.
+    """The numbers that are given, as floats.
 
     Raises:
         InvalidInputError: If one is no finite number.
@@ -204,12 +209,13 @@ def checked_numbers(**values: Number | None) -> dict[str, float]:
 
 
 def checked_confidence(label_id: str, confidence: object) -> float:
-    """How sure a model is of an inference.
+    """The confidence of an inference.
 
     Raises:
         InvalidInputError: If it is missing, or no float from 0.0 to 1.0; whole
             numbers are none, as for the client.
     """
+    # The client refuses ints, 0 and 1 too.
     if isinstance(confidence, float) and 0 <= confidence <= 1:
         return confidence
     raise refused(
@@ -249,7 +255,7 @@ def checked_area(value: object) -> float | None:
 
 
 def checked_instance_id(label_id: str, instance: Mapping[str, Any]) -> int:
-    """The pixel value of an instance of a mask.
+    """The id of an instance in a mask: its pixel value.
 
     Raises:
         InvalidInputError: If it is no whole number.
@@ -280,7 +286,7 @@ def is_filler(vector: Sequence[float] | None) -> bool:
 
 
 def require_no_mask_data(mask_data: object) -> None:
-    """Refuse the pixels of a mask: tables hold its address.
+    """Refuse the pixels of a mask: tables hold its URL.
 
     Raises:
         InvalidInputError: If they are given.
@@ -292,7 +298,7 @@ def require_no_mask_data(mask_data: object) -> None:
 
 
 def require_no_confidence(label_id: str, confidence: object) -> None:
-    """Refuse a confidence: labels are the truth.
+    """Refuse a confidence: ground truth has none.
 
     Raises:
         InvalidInputError: If there is one.

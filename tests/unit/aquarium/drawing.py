@@ -22,8 +22,8 @@ __all__ = [
     "FRAMES",
     "VECTORS",
     "changed",
+    "inferences_frame",
     "labels_of",
-    "said_of",
     "whole",
 ]
 
@@ -106,19 +106,21 @@ def labels_of(frame_id: str, stored: Facts, facts: Facts) -> al.UpdateGTLabelSet
     return update
 
 
-def said_of(frame_id: str, facts: Facts, *, vectors: str = "") -> al.InferencesFrame:
+def inferences_frame(
+    frame_id: str, facts: Facts, *, vectors: str = ""
+) -> al.InferencesFrame:
     """What a model says of the frame: an inference for each of its labels."""
-    said = al.InferencesFrame(frame_id=frame_id)
+    frame = al.InferencesFrame(frame_id=frame_id)
     for number, label in enumerate(facts["labels"]):
-        add_label(said, f"{frame_id}_{number}", label, "add_inference_")
+        add_label(frame, f"{frame_id}_{number}", label, "add_inference_")
     for name, value in facts["metadata"].items():
-        said.add_user_metadata(name, None if value == [] else value)
+        frame.add_user_metadata(name, None if value == [] else value)
     for name, value in facts["metrics"].items():
-        said.add_custom_metric(name, value)
+        frame.add_custom_metric(name, value)
     if facts["device"] is not None:
-        said.add_visualization_asset("heat", "https://x.test/é.png")
-    _add_vectors(said, facts, vectors)
-    return said
+        frame.add_visualization_asset("heat", "https://x.test/é.png")
+    _add_vectors(frame, facts, vectors)
+    return frame
 
 
 def _add_vectors(frame: Any, facts: Facts, vectors: str) -> None:

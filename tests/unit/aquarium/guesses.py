@@ -53,5 +53,5 @@ def native(client: al.Client, name: str = "m") -> lakehouse.InferenceSet:
 
 
 def rows(client: al.Client) -> pl.DataFrame:
-    found = native(client).latest().inferences()
-    return found.sort("frame_id", "label_id").collect()
+    inferences = native(client).latest().inferences()
+    return inferences.sort("frame_id", "label_id").collect()

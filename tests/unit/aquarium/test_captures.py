@@ -43,16 +43,18 @@ def load(lake: lakehouse.Lake, *names: str) -> lakehouse.Upload:
     return upload
 
 
-def said(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """The value without what is null in it."""
     if isinstance(value, dict):
-        return {name: said(one) for name, one in value.items() if one is not None}
-    return [said(one) for one in value] if isinstance(value, list) else value
+        return {
+            name: without_nulls(one) for name, one in value.items() if one is not None
+        }
+    return [without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def rows(scanned: pl.LazyFrame) -> Any:
     table = scanned.collect()
-    return said(table.sort(table.columns[:2]).to_dicts())
+    return without_nulls(table.sort(table.columns[:2]).to_dicts())
 
 
 def content(dataset: lakehouse.Dataset) -> tuple[list[Row], list[Row]]:
@@ -170,13 +172,13 @@ def test_added_and_deleted_inferences(
 
     upload = load(lake, "inferences_add_delete")
 
-    told = {
+    frame = {
         "frame_id": "frame_1",
         "custom_metrics": '{"my_metric": 0.5}',
         "visualization_assets": '{"heat": "https://x.test/h.png"}',
         "user__m": "v",
     }
-    assert rows(model.latest().frames()) == [told]
+    assert rows(model.latest().frames()) == [frame]
     assert rows(model.latest().inferences()) == [INFERENCE]
     assert problems(upload) == []
 
@@ -201,6 +203,6 @@ def test_inferences_of_the_newer_client(
 def test_every_capture_is_loaded_by_a_test() -> None:
     names = {place.name for place in FIXTURES.iterdir()}
 
-    mine = Path(__file__).read_text(encoding="utf-8")
+    text = Path(__file__).read_text(encoding="utf-8")
     assert len(names) > 8
-    assert [name for name in sorted(names) if f'"{name}"' not in mine] == []
+    assert [name for name in sorted(names) if f'"{name}"' not in text] == []

@@ -12,10 +12,10 @@ import lakehouse.aquarium as al
 def test_any_number_of_classes_gets_colours_of_their_own(count: int) -> None:
     entries = al.LabelClassMap.from_classnames([f"c{n}" for n in range(count)]).entries
 
-    told = [entry.to_dict() for entry in entries]
+    described = [entry.to_dict() for entry in entries]
 
-    assert [entry["id"] for entry in told] == list(range(count))
-    assert len({tuple(entry["color"]) for entry in told}) == count
+    assert [entry["id"] for entry in described] == list(range(count))
+    assert len({tuple(entry["color"]) for entry in described}) == count
 
 
 @pytest.mark.parametrize(("palette", "most"), [("max10", 10), ("max20", 20)])
@@ -36,7 +36,7 @@ def test_a_scale_has_a_colour_for_each(scale: str) -> None:
     assert len(colours) == 8
 
 
-def test_an_entry_falls_back_to_its_own_class() -> None:
+def test_an_entry_falls_back_to_the_class_itself() -> None:
     entry = al.ClassMapEntry(name="cat", class_id=4, color=(1, 2, 3)).to_dict()
 
     assert (entry["train_name"], entry["train_id"]) == ("cat", 4)

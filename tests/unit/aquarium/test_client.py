@@ -23,7 +23,7 @@ def content(*frames: al.LabeledFrame) -> al.LabeledDataset:
 # ----------------------------------- PROJECTS ----------------------------------- #
 
 
-def test_a_project_is_told_with_its_classes(bench: Any) -> None:
+def test_a_project_is_described_with_classes(bench: Any) -> None:
     bench.client.create_project(
         "binary",
         al.LabelClassMap.from_classnames(["yes", "no"]),
@@ -34,13 +34,16 @@ def test_a_project_is_told_with_its_classes(bench: Any) -> None:
         include_no_gt=False,
     )
 
-    told = bench.client.get_project("binary")
+    described = bench.client.get_project("binary")
 
-    assert (told["id"], told["primary_task"]) == ("binary", "BINARY_CLASSIFICATION")
-    assert [entry["name"] for entry in told["label_class_map"]] == ["yes", "no"]
-    assert told["external_metadata"] == {"owner": "mira"}
-    assert told["custom_metrics"] == [{"name": "f2", "metrics_type": "objective"}]
-    assert told["include_no_gt"] is False
+    assert (described["id"], described["primary_task"]) == (
+        "binary",
+        "BINARY_CLASSIFICATION",
+    )
+    assert [entry["name"] for entry in described["label_class_map"]] == ["yes", "no"]
+    assert described["external_metadata"] == {"owner": "mira"}
+    assert described["custom_metrics"] == [{"name": "f2", "metrics_type": "objective"}]
+    assert described["include_no_gt"] is False
     assert {one["id"] for one in bench.client.get_projects()} == {"p", "binary"}
 
 
@@ -102,8 +105,8 @@ def test_classes_get_other_colours(bench: Any) -> None:
 
     bench.client.update_label_class_map_colors("p", [entry])
 
-    told = bench.client.get_project("p")["label_class_map"]
-    assert {one["name"]: one["color"] for one in told}["dog"] == [1, 2, 3]
+    entries = bench.client.get_project("p")["label_class_map"]
+    assert {one["name"]: one["color"] for one in entries}["dog"] == [1, 2, 3]
     with pytest.raises(lakehouse.InvalidInputError):
         bench.client.update_label_class_map_colors("p", [entry, entry])
     unknown = al.ClassMapUpdateEntry(name="bird", color=(1, 2, 3))
@@ -190,10 +193,10 @@ def test_arguments_may_be_given_by_place(
         *("p", "d", None, None, content(frame()), True, timedelta(seconds=5))
     )
 
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert upload.status == "DONE"
-    assert upload.id in told
-    assert "1 frames, 0 labels" in told
+    assert upload.id in printed
+    assert "1 frames, 0 labels" in printed
 
 
 def test_a_deferred_upload_is_processing_until_it_is_merged(
@@ -218,15 +221,15 @@ def test_a_deferred_upload_is_processing_until_it_is_merged(
     assert bench.frames()["user__split"].to_list() == ["train"]
 
 
-def test_a_dataset_is_told_listed_and_deleted(bench: Any, frame: Made) -> None:
+def test_a_dataset_is_described_listed_and_deleted(bench: Any, frame: Made) -> None:
     bench.send(frame(), external_metadata={"source": "drone"})
     bench.client.update_dataset_metadata("p", "d", {"source": "plane"})
 
-    told = bench.client.get_dataset("p", "d")
+    described = bench.client.get_dataset("p", "d")
     bench.client.delete_dataset("p", "d")
 
-    assert (told["id"], told["frames"], told["version"]) == ("d", 1, 1)
-    assert told["external_metadata"] == {"source": "plane"}
+    assert (described["id"], described["frames"], described["version"]) == ("d", 1, 1)
+    assert described["external_metadata"] == {"source": "plane"}
     assert bench.client.get_datasets("p", include_archived=False) == []
     assert bench.client.dataset_exists("p", "d")
     assert bench.client.is_dataset_archived("p", "d")

@@ -1,4 +1,4 @@
-"""A deletion is an upload like any other: told, listed, and in progress till merged."""
+"""A deletion is an upload like any other: printed, listed, and in progress until merged."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import lakehouse
 import lakehouse.aquarium as al
 from tests.unit.aquarium.guesses import PLACE, guess, native, send
 
-Told = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
 def deletion(content: Any, frame_id: str) -> Any:
@@ -37,8 +37,8 @@ deletes = pytest.mark.parametrize(
 
 
 @deletes
-def test_a_deletion_is_told_and_listed_like_any_upload(
-    client: al.Client, capsys: Told, delete: Deletes, target: str
+def test_a_deletion_is_printed_and_listed_like_any_upload(
+    client: al.Client, capsys: Capture, delete: Deletes, target: str
 ) -> None:
     send(client, guess("f"))
     usual = capsys.readouterr().out
@@ -47,9 +47,9 @@ def test_a_deletion_is_told_and_listed_like_any_upload(
 
     form = r"Upload (\S+) to (\S+): DONE, 1 frames, \d (?:labels|inferences)\.\n"
     assert re.fullmatch(form, usual)
-    found = re.fullmatch(form, capsys.readouterr().out)
-    assert found is not None
-    assert found.groups() == (sent.id, target)
+    match = re.fullmatch(form, capsys.readouterr().out)
+    assert match is not None
+    assert match.groups() == (sent.id, target)
     row = client.lake.project("p").uploads().row(0, named=True)
     assert (row["upload_id"], row["target"], row["status"]) == (sent.id, target, "DONE")
     assert (row["frame_count"], row["label_count"]) == (1, 0)
@@ -66,7 +66,7 @@ def test_a_deletion_is_processed_once_it_is_merged(
     where = native(client) if of_set else base
     name = "inferences_d_m" if of_set else "d"
 
-    def told() -> tuple[bool, bool, str, list[str]]:
+    def observed() -> tuple[bool, bool, str, list[str]]:
         frames = where.latest().frames().collect()["frame_id"].sort().to_list()
         steps = later.current_abstract_dataset_process_step_status("p", name)
         done = (
@@ -77,11 +77,11 @@ def test_a_deletion_is_processed_once_it_is_merged(
         status = steps["process_step_statuses"]["merge"]["status"]
         return where.is_processing, done, status, frames
 
-    seen = [told()]
+    seen = [observed()]
     delete(later)
-    seen.append(told())
+    seen.append(observed())
     where.merge_pending()
-    seen.append(told())
+    seen.append(observed())
 
     assert seen == [
         (False, True, "DONE", ["f", "g"]),
@@ -90,19 +90,19 @@ def test_a_deletion_is_processed_once_it_is_merged(
     ]
 
 
-def test_a_list_of_datasets_tells_that_a_deletion_waits(client: al.Client) -> None:
+def test_a_list_of_datasets_shows_that_a_deletion_waits(client: al.Client) -> None:
     later = al.Client(api_endpoint=client.lake.root, merge="deferred")
     client.create_dataset("p", "other", dataset=deletion(al.LabeledDataset(), "f"))
 
-    def told() -> dict[str, bool]:
-        found = client.get_datasets("p", include_archived=False)
-        return {one["id"]: one["processing"] for one in found}
+    def observed() -> dict[str, bool]:
+        datasets = client.get_datasets("p", include_archived=False)
+        return {one["id"]: one["processing"] for one in datasets}
 
-    seen = [told()]
+    seen = [observed()]
     delete_from_dataset(later)
-    seen.append(told())
+    seen.append(observed())
     client.lake.project("p").dataset("d").merge_pending()
-    seen.append(told())
+    seen.append(observed())
 
     assert [one.pop("d") for one in seen] == [False, True, False]
     assert seen == [{"other": False}] * 3

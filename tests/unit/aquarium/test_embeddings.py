@@ -93,7 +93,7 @@ def test_classifications_masks_deletions_and_changes_need_no_vector(
     assert bench.frames()["frame_id"].to_list() == ["new", "old"]
 
 
-def test_a_replaced_label_keeps_its_vector_unless_a_new_one_comes(
+def test_a_replaced_label_keeps_the_vector_unless_a_new_one_comes(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     new = boxed(frame(), "keeps", "changes")

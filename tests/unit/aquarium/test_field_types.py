@@ -9,7 +9,7 @@ import lakehouse.aquarium as al
 from tests.unit.aquarium.guesses import BOX
 
 Made = Callable[..., al.LabeledFrame]
-Said = Callable[[al.LabeledFrame, Any], al.LabeledFrame]
+AddField = Callable[[al.LabeledFrame, Any], al.LabeledFrame]
 
 OTHERS: list[tuple[Any, Any]] = [
     ("a", 1),
@@ -45,20 +45,20 @@ def on_label(frame: al.LabeledFrame, value: Any) -> al.LabeledFrame:
 
 
 @pytest.mark.parametrize(("first", "other"), OTHERS, ids=str)
-@pytest.mark.parametrize("said", [on_frame, on_label], ids=["frames", "labels"])
+@pytest.mark.parametrize("add_field", [on_frame, on_label], ids=["frames", "labels"])
 def test_another_type_is_an_error_and_what_is_beside_it_lands(
-    bench: Any, frame: Made, said: Said, first: Any, other: Any
+    bench: Any, frame: Made, add_field: AddField, first: Any, other: Any
 ) -> None:
-    bench.send(said(frame("a"), first))
+    bench.send(add_field(frame("a"), first))
 
-    mixed = bench.send(said(frame("b"), first), said(frame("bad"), other))
-    later = bench.send(said(frame("c"), first))
+    mixed = bench.send(add_field(frame("b"), first), add_field(frame("bad"), other))
+    later = bench.send(add_field(frame("c"), first))
 
     assert (mixed.status, later.status) == ("PARTIAL", "DONE")
     (error,) = mixed.errors().to_dicts()
     assert error["rule"] in {"metadata.type", "metadata.mode"}
     assert error["frame_id"] == "bad"
     assert "user__field" in error["path"]
-    table = bench.frames() if said is on_frame else bench.labels()
+    table = bench.frames() if add_field is on_frame else bench.labels()
     assert table["frame_id"].to_list() == ["a", "b", "c"]
     assert table["user__field"].to_list() == [first] * 3

@@ -70,8 +70,12 @@ def test_masks_and_their_instances_have_no_confidence(client: al.Client) -> None
     upload = send(client, new)
 
     assert upload.errors().height == 0
-    found = rows(client).select("label_id", "class_name", "confidence").rows()
-    assert found == [("m", "__mask", None), ("m_7", "cat", None), ("s", "__mask", None)]
+    confidences = rows(client).select("label_id", "class_name", "confidence").rows()
+    assert confidences == [
+        ("m", "__mask", None),
+        ("m_7", "cat", None),
+        ("s", "__mask", None),
+    ]
 
 
 @pytest.mark.parametrize("confidence", [None, 1, 0, True, 1.5, -0.1, "0.5", [0.5]])
@@ -89,7 +93,9 @@ def test_the_ends_are_confidences_too(client: al.Client, confidence: float) -> N
     assert rows(client)["confidence"].to_list() == [confidence]
 
 
-def test_what_is_said_of_a_frame_is_read_back_natively(client: al.Client) -> None:
+def test_fields_of_an_inferences_frame_are_read_back_natively(
+    client: al.Client,
+) -> None:
     new = guess()
     new.add_custom_metric("loss", 0.5)
     new.add_visualization_asset("heat", "https://x.test/h.png")
@@ -103,8 +109,8 @@ def test_what_is_said_of_a_frame_is_read_back_natively(client: al.Client) -> Non
     send(client, new, other)
 
     frames = native(client).latest().frames().sort("frame_id").collect()
-    told = frames.select("custom_metrics", "visualization_assets").rows()
-    assert told == [
+    stored = frames.select("custom_metrics", "visualization_assets").rows()
+    assert stored == [
         ('{"loss": 0.5}', '{"heat": "https://x.test/h.png"}'),
         ('{"loss": [[1, 2], [3, 4.5]]}', None),
     ]
@@ -131,7 +137,7 @@ def test_a_custom_metric_is_a_number_or_a_matrix(value: Any) -> None:
         ("add_user_metadata", ("a", {"b": 1})),
     ],
 )
-def test_what_cannot_be_said_of_a_frame_is_refused_at_its_line(
+def test_invalid_fields_of_a_frame_are_refused_at_their_line(
     verb: str, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises(lakehouse.InvalidInputError):
@@ -215,7 +221,7 @@ def test_a_new_vector_counts_all_the_same(client: al.Client) -> None:
     assert vectors(client) == ([[1.0, 2.0, 4.0]], [[1.0, 2.0], [7.0, 8.0]])
 
 
-def test_a_mended_frame_keeps_its_vectors_too(client: al.Client) -> None:
+def test_a_mended_frame_keeps_vectors_too(client: al.Client) -> None:
     send(client, embedded("f", "i", [1.0, 2.0, 4.0]))
     again = al.InferencesFrame(frame_id="f", reuse_latest_embedding=True)
     flat: dict[str, Any] = BOX | {"width": 0}

@@ -36,7 +36,7 @@ FULL: Row = {
 """What the newer client adds to each row of inferences: its defaults."""
 
 
-def said(label_id: str, kind: str = "BBOX_2D", **attributes: Any) -> Row:
+def inference(label_id: str, kind: str = "BBOX_2D", **attributes: Any) -> Row:
     return {
         "uuid": label_id,
         "linked_labels": [],
@@ -80,7 +80,7 @@ def captured(tmp_path: Path) -> Capture:
         place.mkdir()
         lines = "\n".join(json.dumps(one) for one in rows)
         (place / "data_batch_000001.jsonl").write_text(lines)
-        said = {
+        request = {
             "inferences_id": "m",
             "data_url": ["gs://bucket/9b25-0e6f_data_batch_000001.jsonl"],
             "pipeline_mode": "STREAMING",
@@ -88,11 +88,11 @@ def captured(tmp_path: Path) -> Capture:
         if vectors is not None:
             pl.DataFrame(vectors).write_ipc(place / "embeddings_batch_000001.arrow")
             name = "9b25-0e6f_embeddings_batch_000001.arrow"
-            said["embeddings_url"] = f"gs://bucket/{name}"
+            request["embeddings_url"] = f"gs://bucket/{name}"
         path = "/api/v1/projects/p/datasets/d/inferences"
         requests = [
             {"path": f"{path}/m/process_state"},
-            {"path": path, "json": said | body},
+            {"path": path, "json": request | body},
         ]
         (place / "requests.json").write_text(json.dumps(requests))
         return place
@@ -155,10 +155,12 @@ def test_captured_inferences_need_their_dataset(lake: lakehouse.Lake) -> None:
 def test_the_newer_client_s_inferences_land(
     client: al.Client, captured: Capture
 ) -> None:
-    told = {"user_metadata": {"split": "test"}}
-    both = newer("f", said("i"), custom_metrics={"loss": 2}, inference_metadata=told)
-    both["label_data"] = [said("not_read")]
-    only = newer("g", said("j"))
+    metadata = {"user_metadata": {"split": "test"}}
+    both = newer(
+        "f", inference("i"), custom_metrics={"loss": 2}, inference_metadata=metadata
+    )
+    both["label_data"] = [inference("not_read")]
+    only = newer("g", inference("j"))
     del only["inference_data"]
     (upload,) = al.ingest(client.lake, "p", captured(both, only))
 
@@ -173,10 +175,14 @@ def test_the_newer_client_s_inferences_land(
 def test_deleted_and_replaced_frames_of_a_set(
     client: al.Client, captured: Capture
 ) -> None:
-    al.ingest(client.lake, "p", captured(row("f", said("i")), row("g", said("j"))))
+    al.ingest(
+        client.lake, "p", captured(row("f", inference("i")), row("g", inference("j")))
+    )
     gone = row("g", change="DELETE", reuse_latest_embedding=True)
 
-    al.ingest(client.lake, "p", captured(row("f", said("k", confidence=0.0)), gone))
+    al.ingest(
+        client.lake, "p", captured(row("f", inference("k", confidence=0.0)), gone)
+    )
 
     assert rows(client).select("label_id", "confidence").rows() == [("k", 0.0)]
 
@@ -184,18 +190,18 @@ def test_deleted_and_replaced_frames_of_a_set(
 def test_masks_and_classes_of_a_whole_image_are_read(
     client: al.Client, captured: Capture
 ) -> None:
-    mask = said("m", "INSTANCE_LABEL_URL_2D") | {"label": "__mask"}
-    instance = said("m_7", "INSTANCE_LABEL_2D")
+    mask = inference("m", "INSTANCE_LABEL_URL_2D") | {"label": "__mask"}
+    instance = inference("m_7", "INSTANCE_LABEL_2D")
     mask["attributes"] = {"url": "m.png", "resize_mode": None}
     instance["attributes"] = {"id": 7, "attributes": {"alive": True}}
-    whole = said("c", "CLASSIFICATION_2D")
+    whole = inference("c", "CLASSIFICATION_2D")
     whole["attributes"] = {"confidence": 0.5}
 
     (upload,) = al.ingest(client.lake, "p", captured(row("f", mask, instance, whole)))
 
     assert upload.errors().to_dicts() == []
-    found = rows(client).select("label_id", "confidence", "secondary_labels").rows()
-    assert found == [("c", 0.5, None), ("m", None, None), ("m_7", None, None)]
+    labels = rows(client).select("label_id", "confidence", "secondary_labels").rows()
+    assert labels == [("c", 0.5, None), ("m", None, None), ("m_7", None, None)]
 
 
 @pytest.mark.parametrize(
@@ -206,17 +212,17 @@ def test_masks_and_classes_of_a_whole_image_are_read(
         ({"inference_metadata": {"visualization_assets": {"a": 1}}}, "value.type"),
         ({"inference_metadata": {"user_metadata": {"no spaces": 1}}}, "name.invalid"),
         ({"inference_metadata": {"user_metadata": {"a": {}}}}, "metadata.type"),
-        ({"inference_data": [said("i", confidence=None)]}, "confidence.missing"),
-        ({"inference_data": [said("i", confidence=2)]}, "value.range"),
+        ({"inference_data": [inference("i", confidence=None)]}, "confidence.missing"),
+        ({"inference_data": [inference("i", confidence=2)]}, "value.range"),
         ({"change": "UPSERT"}, "wire.change"),
     ],
 )
-def test_a_row_at_fault_rejects_its_frame_alone(
+def test_an_invalid_row_rejects_only_the_frame_it_is_of(
     client: al.Client, captured: Capture, fields: Row, rule: str
 ) -> None:
-    bad = row("f", said("i")) | fields
+    bad = row("f", inference("i")) | fields
 
-    (upload,) = al.ingest(client.lake, "p", captured(bad, row("g", said("j"))))
+    (upload,) = al.ingest(client.lake, "p", captured(bad, row("g", inference("j"))))
 
     assert upload.status == "PARTIAL"
     errors = upload.errors().filter(severity="error")
@@ -243,14 +249,16 @@ def test_vectors_come_with_the_rows_and_stay_where_they_say_so(
     al.ingest(
         client.lake,
         "p",
-        captured(row("f", said("i")), row("g", said("j")), vectors=table),
+        captured(row("f", inference("i")), row("g", inference("j")), vectors=table),
     )
 
     al.ingest(
         client.lake,
         "p",
         captured(
-            row("f", said("i") | kept, **kept), row("g", said("j")), vectors=zeros
+            row("f", inference("i") | kept, **kept),
+            row("g", inference("j")),
+            vectors=zeros,
         ),
     )
 
@@ -263,7 +271,7 @@ def test_vectors_come_with_the_rows_and_stay_where_they_say_so(
 
 def test_a_captured_batch_is_loaded_once(client: al.Client, captured: Capture) -> None:
     batch = captured(
-        row("f", said("i")), pipeline_mode="BATCH", external_metadata={"k": 1}
+        row("f", inference("i")), pipeline_mode="BATCH", external_metadata={"k": 1}
     )
 
     (upload,) = al.ingest(client.lake, "p", batch)
@@ -323,13 +331,16 @@ def by_wire(frame_id: str, facts: Row) -> Row:
     for number, box in enumerate(facts["boxes"]):
         user = {f"user__{name}": value for name, value in box["attributes"].items()}
         sides = {"top": box["top"], "left": 0, "width": box["width"], "height": 4}
-        new = said(
+        new = inference(
             f"{frame_id}_{number}", **sides, confidence=box["confidence"], **user
         )
         labels.append(new | {"label": box["class_name"]})
-    told = {"visualization_assets": facts["assets"], "user_metadata": facts["metadata"]}
+    metadata = {
+        "visualization_assets": facts["assets"],
+        "user_metadata": facts["metadata"],
+    }
     return row(
-        frame_id, *labels, custom_metrics=facts["metrics"], inference_metadata=told
+        frame_id, *labels, custom_metrics=facts["metrics"], inference_metadata=metadata
     )
 
 

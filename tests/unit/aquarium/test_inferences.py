@@ -108,7 +108,7 @@ def test_the_pin_is_the_version_at_the_first_submission(
     assert native(client).pins().height == 0
 
 
-def test_what_a_model_said_is_replaced_by_frame(client: al.Client) -> None:
+def test_inferences_are_replaced_by_frame(client: al.Client) -> None:
     send(client, guess("f", "i", "j"), guess("g", "k"))
 
     send(client, guess("f", "i", confidence=0.2))
@@ -149,7 +149,7 @@ def test_labels_that_change_move_no_metric(client: al.Client) -> None:
         ({"external_metadata": ["a"]}, "external_metadata"),
     ],
 )
-def test_a_call_at_fault_makes_no_set(
+def test_a_refused_call_creates_no_set(
     client: al.Client, options: dict[str, Any], match: str
 ) -> None:
     usual: dict[str, Any] = PLACE | {"inferences": inferences(guess())}
@@ -159,9 +159,9 @@ def test_a_call_at_fault_makes_no_set(
     assert not client.inferences_exists("p", "d", "m")
 
 
-def test_the_first_fault_in_the_client_s_order_is_told(client: al.Client) -> None:
+def test_the_first_problem_in_the_client_s_order_is_raised(client: al.Client) -> None:
     send(client, guess())
-    faults: list[tuple[dict[str, Any], str]] = [
+    problems: list[tuple[dict[str, Any], str]] = [
         ({"dataset_id": "no d"}, "cannot name a dataset"),
         ({"inferences_id": "no m"}, "inference set: names are"),
         ({"embedding_distance_metric": "x"}, "euclidean"),
@@ -174,11 +174,11 @@ def test_the_first_fault_in_the_client_s_order_is_told(client: al.Client) -> Non
     bad.add_custom_metric("f1", 0.5)
     usual: dict[str, Any] = PLACE | {"inferences": inferences(bad)}
 
-    for place in range(len(faults)):
+    for place in range(len(problems)):
         options = {**usual}
-        for fault, _ in reversed(faults[place:]):
-            options |= fault
-        with pytest.raises(lakehouse.LakehouseError, match=faults[place][1]):
+        for options_of_problem, _ in reversed(problems[place:]):
+            options |= options_of_problem
+        with pytest.raises(lakehouse.LakehouseError, match=problems[place][1]):
             client.create_or_update_inferences(**options)
     with pytest.raises(lakehouse.InvalidInputError, match="cow"):
         client.create_or_update_inferences(**usual)
@@ -323,8 +323,8 @@ def test_single_inferences_are_added_and_changed(client: al.Client) -> None:
 
     assert upload.status == "DONE"
     assert upload.errors().select("frame_id", "severity").rows() == [("g", "warning")]
-    found = rows(client).select("label_id", "confidence", "left").rows()
-    assert found == [("i", 0.1, 2.0), ("j", 0.9, 2.0), ("k", 0.9, 2.0)]
+    labels = rows(client).select("label_id", "confidence", "left").rows()
+    assert labels == [("i", 0.1, 2.0), ("j", 0.9, 2.0), ("k", 0.9, 2.0)]
     frame, _ = native(client).latest().frame("f")
     assert frame["custom_metrics"] == '{"loss": 0.25}'
     with pytest.raises(lakehouse.InvalidInputError, match="confidence"):
@@ -334,12 +334,12 @@ def test_single_inferences_are_added_and_changed(client: al.Client) -> None:
 def test_single_changes_name_their_set(client: al.Client) -> None:
     send(client, guess())
     change = al.UpdateInferenceLabelSet(frame_id="f")
-    wrong: Any = al.UpdateGTLabelSet(frame_id="f")
+    other_kind: Any = al.UpdateGTLabelSet(frame_id="f")
 
     with pytest.raises(lakehouse.InvalidInputError, match="inferences_id"):
         client.update_inference_labels("p", "d", [change])
     with pytest.raises(lakehouse.InvalidInputError, match="UpdateGTLabelSet"):
-        client.update_inference_labels("p", "d", [wrong], inferences_id="m")
+        client.update_inference_labels("p", "d", [other_kind], inferences_id="m")
     with pytest.raises(lakehouse.InvalidInputError, match="given twice"):
         client.update_inference_labels("p", "d", [change] * 2, inferences_id="m")
     with pytest.raises(lakehouse.NotFoundError):

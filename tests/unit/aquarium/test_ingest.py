@@ -17,7 +17,7 @@ def captured(lake: lakehouse.Lake) -> lakehouse.Dataset:
     return lake.project("proj").dataset("ds1")
 
 
-def test_an_added_frame_has_everything_the_wire_said(
+def test_an_added_frame_has_everything_in_the_wire_rows(
     captured: lakehouse.Dataset,
 ) -> None:
     frame, labels = captured.latest().frame("frame_1")
@@ -88,7 +88,7 @@ def test_embeddings_come_from_the_arrow_files(
     assert crops["label_id"].to_list() == ["el1", "el2"]
 
 
-def test_deleting_an_unknown_frame_is_told_and_harmless(
+def test_deleting_an_unknown_frame_is_a_warning(
     lake: lakehouse.Lake, captured: lakehouse.Dataset
 ) -> None:
     (upload,) = al.ingest(lake, "proj", FIXTURES / "delete_frame")

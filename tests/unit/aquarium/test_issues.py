@@ -30,7 +30,7 @@ def relabel(client: al.Client, width: int) -> None:
     client.update_dataset_labels("p", "d", [update])
 
 
-def test_an_issue_shows_its_labels_as_they_were(
+def test_an_issue_shows_labels_as_they_were(
     client: al.Client, issues: al.IssueManager
 ) -> None:
     made = issues.create_issue(
@@ -82,8 +82,8 @@ def test_inferences_are_crops_of_an_inference_set(
 
     made = issues.create_issue("misses", "d", [element], "crop", inference_set="m")
 
-    (found,) = issues.get_issue(made).elements
-    assert (found.inference_set, found.label_metadata) == ("m", {"confidence": 0.5})
+    (element,) = issues.get_issue(made).elements
+    assert (element.inference_set, element.label_metadata) == ("m", {"confidence": 0.5})
 
 
 def test_an_issue_moves_through_states_and_is_deleted(issues: al.IssueManager) -> None:
@@ -110,13 +110,13 @@ def test_comments_come_when_asked_for(
     client.lake.project("p").segment(made).comment("look", ["f_l"])
 
     assert issues.get_issue(made).elements[0].comments is None
-    told = issues.get_issue(made, include_comment_data=True)
-    assert told.elements[0].comments[0]["text"] == "look"
-    assert told.comments == []
+    issue = issues.get_issue(made, include_comment_data=True)
+    assert issue.elements[0].comments[0]["text"] == "look"
+    assert issue.comments == []
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         (lambda one: one.create_issue("n", "d", [], "crop"), "not empty"),
         (lambda one: one.create_issue("n", "d", ["f"], "crop"), "are no labels"),
@@ -141,14 +141,14 @@ def test_comments_come_when_asked_for(
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_made(
-    issues: al.IssueManager, call: Callable[[al.IssueManager], Any], told: str
+    issues: al.IssueManager, call: Callable[[al.IssueManager], Any], message: str
 ) -> None:
-    with pytest.raises(lakehouse.InvalidInputError, match=told):
+    with pytest.raises(lakehouse.InvalidInputError, match=message):
         call(issues)
     assert issues.list_issues() == []
 
 
-def test_unknown_datasets_and_issues_are_told(issues: al.IssueManager) -> None:
+def test_unknown_datasets_and_issues_are_refused(issues: al.IssueManager) -> None:
     with pytest.raises(lakehouse.NotFoundError, match="no dataset 'e'"):
         issues.create_issue("n", "e", [crop("f")], "crop")
     with pytest.raises(lakehouse.NotFoundError, match="no segment 'nothing'"):
@@ -169,23 +169,23 @@ def test_a_work_queue_has_batches(
     queues = client.get_work_queue_manager("p")
 
     (listed,) = queues.list_work_queues()
-    found = queues.get_work_queue(made)
+    queue = queues.get_work_queue(made)
     assert (listed.elements, listed.element_count) == (None, 5)
-    assert found.batch_statuses == {
+    assert queue.batch_statuses == {
         "batch_1": "queued",
         "batch_2": "assigned",
         "batch_3": "queued",
     }
-    assert found.batch_assignees == {"batch_2": "noor"}
-    assert found.elements is not None
-    assert [(one.batch_name, one.status) for one in found.elements] == [
+    assert queue.batch_assignees == {"batch_2": "noor"}
+    assert queue.elements is not None
+    assert [(one.batch_name, one.status) for one in queue.elements] == [
         ("batch_1", "done"),
         ("batch_1", "queued"),
         ("batch_2", "assigned"),
         ("batch_2", "assigned"),
         ("batch_3", "queued"),
     ]
-    assert found.to_dict()["elements"][0]["element_id"] == "q0"
+    assert queue.to_dict()["elements"][0]["element_id"] == "q0"
     other = issues.create_issue("plain", "d", [whole("q0")], "frame")
     with pytest.raises(lakehouse.InvalidInputError, match="is no work queue"):
         queues.get_work_queue(other)

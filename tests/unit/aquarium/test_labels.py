@@ -134,10 +134,10 @@ def test_masks_are_rows_and_each_instance_is_one(
 
     bench.send(new)
 
-    found = bench.labels().select(
+    labels = bench.labels().select(
         "label_id", "label_type", "class_name", "mask_url", "instance_id"
     )
-    assert found.rows() == [
+    assert labels.rows() == [
         ("ins", "INSTANCE_LABEL_URL_2D", "__mask", "i.png", None),
         ("ins_7", "INSTANCE_LABEL_2D", "cat", None, 7),
         ("sem", "SEMANTIC_LABEL_URL_2D", "__mask", "s.png", None),
@@ -166,7 +166,7 @@ def test_masks_change_by_instance(
     assert [bench.label(f"m_{n}")["class_name"] for n in (1, 2)] == ["cat", "dog"]
 
 
-def test_every_type_of_label_has_its_verbs() -> None:
+def test_every_type_of_label_has_methods() -> None:
     kinds = [*KINDS, "2d_semseg", "2d_instance_seg"]
     verbs = ["add_", "add_label_", "update_label_"]
 
@@ -198,7 +198,7 @@ def test_every_type_of_label_has_its_verbs() -> None:
         ("2d_semseg", {"mask_data": [[1]]}),
     ],
 )
-def test_an_argument_at_fault_is_refused_at_its_line(
+def test_an_invalid_argument_is_refused_at_the_call(
     frame: Callable[..., al.LabeledFrame], kind: str, sent: dict[str, Any]
 ) -> None:
     named = {} if kind == "2d_semseg" else {"classification": "cat"}
@@ -231,7 +231,7 @@ def test_a_label_id_is_given_once_in_a_frame_and_in_a_dataset(
     content.add_frame(frame("b"))
 
 
-def test_a_box_without_area_rejects_its_frame_and_no_other(
+def test_a_box_without_area_rejects_one_frame_alone(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     bad = frame("bad")
@@ -244,7 +244,7 @@ def test_a_box_without_area_rejects_its_frame_and_no_other(
     assert bench.frames()["frame_id"].to_list() == ["good"]
 
 
-def test_a_change_of_an_unknown_label_is_left_out_and_told(
+def test_a_change_of_an_unknown_label_is_left_out_with_a_warning(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     bench.send(frame())
@@ -259,7 +259,7 @@ def test_a_change_of_an_unknown_label_is_left_out_and_told(
     assert bench.labels().height == 0
 
 
-def test_a_label_keeps_its_type(
+def test_the_type_of_a_label_does_not_change(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     new = frame()

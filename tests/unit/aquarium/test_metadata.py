@@ -36,7 +36,7 @@ def test_every_type_of_metadata_is_read_back(
     )
 
 
-def test_a_field_set_twice_has_its_last_value(
+def test_a_field_set_twice_has_the_last_value(
     bench: Any, frame: Callable[..., al.LabeledFrame]
 ) -> None:
     new = frame()
@@ -80,7 +80,7 @@ def test_a_none_needs_a_type_and_changes_nothing(
         ("add_geo_latlong_data", ("north", 1.0)),
     ],
 )
-def test_what_cannot_be_metadata_is_refused_at_its_line(
+def test_invalid_metadata_are_refused_at_the_call(
     frame: Callable[..., al.LabeledFrame], verb: str, arguments: tuple[Any, ...]
 ) -> None:
     with pytest.raises(lakehouse.InvalidInputError):

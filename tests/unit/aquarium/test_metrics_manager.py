@@ -21,12 +21,12 @@ def manager(bench: Any, frame: Any) -> al.MetricsManager:
     first.add_label_2d_bbox(label_id="f_dog", **AWAY, **DOG)
     second.add_label_2d_bbox(label_id="g_cat", **BOX, **CAT)
     bench.send(first, second)
-    said = [al.InferencesFrame(frame_id=name) for name in ("f", "g")]
-    said[0].add_inference_2d_bbox(label_id="f_1", confidence=0.9, **BOX, **CAT)
-    said[0].add_inference_2d_bbox(label_id="f_2", confidence=0.7, **AWAY, **CAT)
-    said[1].add_inference_2d_bbox(label_id="g_1", confidence=0.8, **AWAY, **DOG)
+    frames = [al.InferencesFrame(frame_id=name) for name in ("f", "g")]
+    frames[0].add_inference_2d_bbox(label_id="f_1", confidence=0.9, **BOX, **CAT)
+    frames[0].add_inference_2d_bbox(label_id="f_2", confidence=0.7, **AWAY, **CAT)
+    frames[1].add_inference_2d_bbox(label_id="g_1", confidence=0.8, **AWAY, **DOG)
     content = al.Inferences()
-    for one in said:
+    for one in frames:
         content.add_frame(one)
     bench.client.create_inferences("p", "d", "m", inferences=content)
     manager: al.MetricsManager = bench.client.get_metrics_manager("p")
@@ -38,14 +38,14 @@ def confusions(
 ) -> list[tuple[Any, ...]]:
     asked = {"confidence_threshold": 0.1, "iou_threshold": 0.5, "queries": queries}
     asked["ordering"] = ordering or manager.ORDER_CONF_DESC
-    found = manager.fetch_confusions("d", "m", asked | opts)
-    return [(row["label_id"], row["inference_id"]) for row in found["rows"]]
+    answer = manager.fetch_confusions("d", "m", asked | opts)
+    return [(row["label_id"], row["inference_id"]) for row in answer["rows"]]
 
 
 def test_queries_choose_cells_of_the_confusion_matrix(
     manager: al.MetricsManager,
 ) -> None:
-    told = {
+    cells = {
         "correct": confusions(manager, manager.make_correct_query()),
         "confusions": confusions(manager, manager.make_confusions_query()),
         "invented": confusions(manager, manager.make_false_positives_query()),
@@ -56,7 +56,7 @@ def test_queries_choose_cells_of_the_confusion_matrix(
         "none": confusions(manager),
     }
 
-    assert told == {
+    assert cells == {
         "correct": [("f_cat", "f_1")],
         "confusions": [("f_dog", "f_2")],
         "invented": [(None, "g_1")],
@@ -82,10 +82,12 @@ def test_rows_come_in_the_order_asked_for(
 ) -> None:
     pairs = manager.make_correct_query() + manager.make_confusions_query()
 
-    found = confusions(manager, pairs, ordering=getattr(al.MetricsManager, ordering))
+    pairs_in_order = confusions(
+        manager, pairs, ordering=getattr(al.MetricsManager, ordering)
+    )
 
-    assert found[0] == first
-    assert len(found) == 2
+    assert pairs_in_order[0] == first
+    assert len(pairs_in_order) == 2
 
 
 def test_rows_come_in_pages_with_the_size_of_their_boxes(
@@ -143,22 +145,22 @@ def test_scenarios_are_measured_on_their_frames_against_their_thresholds(
     project.create_segment("no scenario", element_type="frame")
 
     listed = manager.list_scenarios("d")
-    found = manager.get_metrics("d", "m", 10, 50, scenario_ids=None)
+    metrics = manager.get_metrics("d", "m", 10, 50, scenario_ids=None)
 
     assert [(one["name"], one["template_type"]) for one in listed] == [
         ("easy", "testScenarioRegression"),
         ("hard", "testScenarioRegression"),
     ]
-    assert [one["segment_name"] for one in found] == ["easy", "hard"]
-    assert [one["recall"]["succeeds"] for one in found] == [True, False]
-    assert {one["frame_count"] for one in found} == {1}
-    assert found[0]["uuid"] == listed[0]["uuid"]
+    assert [one["segment_name"] for one in metrics] == ["easy", "hard"]
+    assert [one["recall"]["succeeds"] for one in metrics] == [True, False]
+    assert {one["frame_count"] for one in metrics} == {1}
+    assert metrics[0]["uuid"] == listed[0]["uuid"]
     (one,) = manager.get_metrics("d", "m", 10, 50, scenario_ids=["hard"])
-    assert one == found[1]
+    assert one == metrics[1]
 
 
 @pytest.mark.parametrize(
-    ("call", "told"),
+    ("call", "message"),
     [
         (lambda m: m.make_cell_query("cat", "cow"), "cow"),
         (lambda m: m.get_metrics("d", "m", 10, 50, ["none"]), "none"),
@@ -172,7 +174,7 @@ def test_scenarios_are_measured_on_their_frames_against_their_thresholds(
     ids=["cell", "scenario", "class", "confidence", "opts", "order", "set", "dataset"],
 )
 def test_what_cannot_be_asked_is_refused(
-    manager: al.MetricsManager, call: Any, told: str
+    manager: al.MetricsManager, call: Any, message: str
 ) -> None:
-    with pytest.raises(lakehouse.LakehouseError, match=told):
+    with pytest.raises(lakehouse.LakehouseError, match=message):
         call(manager)

@@ -36,9 +36,7 @@ def of_one(frame: al.LabeledFrame) -> al.LabeledDataset:
 # ----------------------------------- STREAMING --------------------------------- #
 
 
-def test_a_frame_sent_alone_is_there_after_its_own_upload(
-    bench: Any, frame: Made
-) -> None:
+def test_a_frame_sent_alone_is_there_after_one_upload(bench: Any, frame: Made) -> None:
     names = ["a", "b", "c", "d"]
     seen: list[tuple[list[str], int]] = []
 
@@ -54,7 +52,7 @@ def test_a_frame_sent_alone_is_there_after_its_own_upload(
 
 
 @pytest.mark.parametrize("merge", ["inline", "deferred"])
-def test_a_batch_at_fault_takes_no_other_with_it(
+def test_a_failed_batch_takes_no_other_with_it(
     bench: Any, frame: Made, merge: Any
 ) -> None:
     bench.send(frame("first"))

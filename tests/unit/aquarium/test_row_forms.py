@@ -62,7 +62,7 @@ def metadata_as_object(frame: Row, _: Row) -> None:
         one["coordinate_frame_metadata"] = json.loads(one["coordinate_frame_metadata"])
 
 
-def no_change_said(frame: Row, crop: Row) -> None:
+def no_change_named(frame: Row, crop: Row) -> None:
     del frame["change"]
     for label in crop["label_data"]:
         del label["change"]
@@ -84,7 +84,7 @@ def what_does_not_count(frame: Row, crop: Row) -> None:
 CHANGES: list[Change] = [
     nested_as_text,
     metadata_as_object,
-    no_change_said,
+    no_change_named,
     another_class_id,
     what_does_not_count,
 ]

@@ -38,7 +38,7 @@ def test_every_type_of_sensor_lands(bench: Any) -> None:
     assert sensors["DEFAULT:heat"]["coordinate_frame"] == "DEFAULT"
 
 
-def test_a_camera_is_kept_with_its_numbers(bench: Any) -> None:
+def test_a_camera_is_kept_with_all_numbers(bench: Any) -> None:
     frame = al.LabeledFrame(frame_id="f")
     frame.add_coordinate_frame_3d(coord_frame_id="car")
     frame.add_coordinate_frame_2d(
@@ -87,7 +87,7 @@ CAMERA: dict[str, Any] = {"coord_frame_id": "c", "fx": 1, "fy": 1}
         ),
     ],
 )
-def test_what_cannot_be_is_refused_at_its_line(
+def test_invalid_media_are_refused_at_the_call(
     frame: Callable[..., al.LabeledFrame], verb: str, sent: dict[str, Any]
 ) -> None:
     with pytest.raises(lakehouse.InvalidInputError):

@@ -17,16 +17,16 @@ def test_a_frame_is_drawn_before_it_is_sent(
     frame = al.LabeledFrame(frame_id="new", update_type="MODIFY")
     frame.add_image(image_url="none.png", width=60, height=40)
     frame.add_label_2d_bbox(label_id="a", classification="cat", **BOX)
-    said: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
 
     for inferences in (None, guess("new")):
         client.preview_frame("p", frame, inferences)
         place = Path(capsys.readouterr().out.split()[-1])
         with image.open(place) as picture:
-            said.append(picture.size)
+            sizes.append(picture.size)
         place.unlink()
 
-    assert said == [(60, 62), (128, 62)]
+    assert sizes == [(60, 62), (128, 62)]
     assert frame.update_type == "MODIFY"
     assert client.get_frame_ids("p", "d") == ["f", "g"]
 
@@ -53,7 +53,7 @@ def test_addresses_of_media_stay_as_they_are(client: al.Client, tmp_path: Path) 
         client.upload_asset_from_url("p", "none", "https://x.test/a.png")
 
 
-def test_metadata_of_labels_are_declared_and_found_out(
+def test_metadata_of_labels_are_declared_and_inferred(
     client: al.Client, bench: Any, frame: Any
 ) -> None:
     new = frame("h")
@@ -90,26 +90,26 @@ def test_metadata_of_labels_are_declared_and_found_out(
                 {"name": "z", "type": "DATE"},
             ],
         )
-    for told in ("occluded is BOOL", "'x y'", "z is 'DATE'"):
-        assert told in str(caught.value)
+    for problem in ("occluded is BOOL", "'x y'", "z is 'DATE'"):
+        assert problem in str(caught.value)
 
 
-def test_the_steps_of_an_upload_are_told(client: al.Client, bench: Any) -> None:
+def test_the_steps_of_an_upload_have_statuses(client: al.Client, bench: Any) -> None:
     later = al.Client(api_endpoint=client.lake.root, merge="deferred")
 
-    def told() -> list[str]:
+    def step_statuses() -> list[str]:
         steps = later.current_abstract_dataset_process_step_status("p", "d")
         normalize = al.Client.parse_normalize_process_step_status(steps)
         return [normalize, steps["process_step_statuses"]["merge"]["status"]]
 
-    before = told()
+    before = step_statuses()
     change = al.UpdateGTLabelSet(frame_id="f")
     change.update_label_2d_bbox(label_id="f_l", top=9)
     later.update_dataset_labels("p", "d", [change])
-    during = told()
+    during = step_statuses()
     bench.dataset.merge_pending()
 
-    assert [before, during, told()] == [
+    assert [before, during, step_statuses()] == [
         ["DONE", "DONE"],
         ["DONE", "PENDING"],
         ["DONE", "DONE"],
@@ -143,7 +143,7 @@ def test_campaigns_are_refused_with_the_way_out(lake_root: str) -> None:
             call()
 
 
-def test_changes_of_classes_are_told_in_the_client_s_keys() -> None:
+def test_changes_of_classes_are_written_in_the_client_s_keys() -> None:
     entry = al.ClassMapUpdateEntry(
         name="cat", color=(1, 2, 3), keypoint_names=["a", "b"], skeleton=[(0, 1)]
     )

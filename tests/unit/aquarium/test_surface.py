@@ -17,14 +17,14 @@ CALLS = [(name, call) for name, calls in SURFACE.items() for call in calls]
 ANY = object()
 
 
-def called(text: str, *, wholly: bool) -> tuple[list[Any], dict[str, Any]]:
+def called(text: str, *, everything: bool) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call: all of them, or those that must be given."""
     by_place: list[Any] = []
     by_name: dict[str, Any] = {}
     is_named = False
     for part in filter(None, text.split(", ")):
         name, may_be_left_out, _ = part.partition("=")
-        if part == "*" or (may_be_left_out and not wholly):
+        if part == "*" or (may_be_left_out and not everything):
             is_named = True
         elif is_named:
             by_name[name] = ANY
@@ -35,18 +35,18 @@ def called(text: str, *, wholly: bool) -> tuple[list[Any], dict[str, Any]]:
 
 def signature(class_name: str, call: str) -> inspect.Signature:
     owner: type = getattr(al, class_name)
-    found: Callable[..., Any] = getattr(owner, call)
-    plain = inspect.signature(found)
+    method: Callable[..., Any] = getattr(owner, call)
+    plain = inspect.signature(method)
     is_static = isinstance(inspect.getattr_static(owner, call), staticmethod)
     return plain.replace(parameters=list(plain.parameters.values())[not is_static :])
 
 
-@pytest.mark.parametrize("wholly", [True, False], ids=["all", "least"])
+@pytest.mark.parametrize("everything", [True, False], ids=["all", "least"])
 @pytest.mark.parametrize(("class_name", "call"), CALLS)
 def test_a_call_takes_what_the_service_s_client_took(
-    class_name: str, call: str, *, wholly: bool
+    class_name: str, call: str, *, everything: bool
 ) -> None:
-    by_place, by_name = called(SURFACE[class_name][call], wholly=wholly)
+    by_place, by_name = called(SURFACE[class_name][call], everything=everything)
 
     signature(class_name, call).bind(*by_place, **by_name)
 
@@ -80,9 +80,9 @@ def test_colours_are_those_of_the_maps_they_are_named_after() -> None:
         known = matplotlib.colormaps[name]
         ours = getattr(al, f"{name}_rgb")
         off = [
-            abs(mine - 255 * theirs)
+            abs(own - 255 * expected)
             for place, colour in enumerate(ours)
-            for mine, theirs in zip(colour, known(place)[:3], strict=True)
+            for own, expected in zip(colour, known(place)[:3], strict=True)
         ]
         assert len(ours) == 256
         assert max(off) < 6, name

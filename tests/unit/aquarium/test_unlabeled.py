@@ -32,8 +32,8 @@ def content_of(*frames: al.UnlabeledFrame, deleted: str = "") -> al.UnlabeledDat
 def proposals(bench: Any) -> list[tuple[Any, ...]]:
     rows = bench.dataset.inference_set("proposals").latest().inferences()
     columns = ["frame_id", "label_id", "class_name", "confidence", "width"]
-    found: list[tuple[Any, ...]] = rows.select(columns).collect().sort(columns).rows()
-    return found
+    tuples: list[tuple[Any, ...]] = rows.select(columns).collect().sort(columns).rows()
+    return tuples
 
 
 def test_frames_become_a_dataset_and_proposals_an_inference_set(bench: Any) -> None:

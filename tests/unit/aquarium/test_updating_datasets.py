@@ -146,8 +146,8 @@ def test_example_adding_and_modifying_labels(client: al.Client) -> None:
 
     client.update_dataset_labels(PROJECT, DATASET, updateGTLabelSet_list)
 
-    found = {row["label_id"]: row for row in labels(client).to_dicts()}
-    changed = found[label_id]
+    by_id = {row["label_id"]: row for row in labels(client).to_dicts()}
+    changed = by_id[label_id]
     assert (changed["class_name"], changed["class_id"]) == ("swept", 1)
     assert [changed[side] for side in ("top", "left", "width", "height")] == [
         5,
@@ -156,8 +156,8 @@ def test_example_adding_and_modifying_labels(client: al.Client) -> None:
         8,
     ]
     assert changed["user__occluded"] is True
-    assert "brand_new" in found
-    assert (found["other_gt_0"]["top"], found["other_gt_0"]["left"]) == (99, 2)
+    assert "brand_new" in by_id
+    assert (by_id["other_gt_0"]["top"], by_id["other_gt_0"]["left"]) == (99, 2)
     assert (
         labels(client)
         .filter(label_id=f"{frame_id}_gt_1")
@@ -179,15 +179,15 @@ def test_example_deleting_labels(client: al.Client) -> None:
 
     client.create_or_update_dataset(PROJECT, DATASET, dataset=labeled_dataset)
 
-    mine = labels(client).filter(frame_id="FRAME_ID")
-    assert mine["label_id"].to_list() == ["LABEL_ID"]
+    of_frame = labels(client).filter(frame_id="FRAME_ID")
+    assert of_frame["label_id"].to_list() == ["LABEL_ID"]
     assert labels(client, 1).filter(frame_id="FRAME_ID").height == 4
     history = native(client).history("FRAME_ID").filter(table="labels", version=2)
     assert sorted(history["op"].to_list()) == ["ADD"] + ["DELETE"] * 4
     assert native(client).history("untouched")["version"].unique().to_list() == [1]
 
 
-def test_a_readded_frame_may_keep_its_label_ids(client: al.Client) -> None:
+def test_a_readded_frame_may_keep_label_ids(client: al.Client) -> None:
     upload(client, labeled("f", labels=3))
 
     upload(client, labeled("f", labels=1))
@@ -238,7 +238,9 @@ def test_a_frame_id_is_given_once(client: al.Client) -> None:
     dataset = al.LabeledDataset()
     dataset.add_frame(labeled("f"))
 
-    with pytest.raises(lakehouse.InvalidInputError, match="one upload says one thing"):
+    with pytest.raises(
+        lakehouse.InvalidInputError, match="one upload has a frame once"
+    ):
         dataset.add_frame(labeled("f", labels=0))
 
 
@@ -306,7 +308,7 @@ def test_only_modify_frames_are_updated(client: al.Client) -> None:
         client.update_dataset_frames(PROJECT, DATASET, [labeled("f")])
 
 
-def test_a_frame_sent_again_continues_its_history(client: al.Client) -> None:
+def test_a_frame_sent_again_continues_the_history(client: al.Client) -> None:
     upload(client, labeled("f", labels=0))
     upload(client, labeled("f", labels=1))
 

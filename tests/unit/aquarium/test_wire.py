@@ -85,7 +85,7 @@ def captured(tmp_path: Path) -> Capture:
         place = tmp_path / f"capture_{len(list(tmp_path.iterdir()))}"
         place.mkdir()
         frames = [frame for frame, _ in pairs]
-        crops = [{"task_id": f["task_id"], "label_data": found} for f, found in pairs]
+        crops = [{"task_id": f["task_id"], "label_data": labels} for f, labels in pairs]
         both = [{**f, **c} for f, c in zip(frames, crops, strict=True)]
         files = (
             {"data": both} if is_batch else {"frame_data": frames, "crop_data": crops}
@@ -205,7 +205,7 @@ def test_every_type_of_label_is_read(
     assert json.loads(rows["linked"]["links"]) == {"track": "t1"}
 
 
-def test_an_unknown_change_rejects_its_frame_and_no_other(
+def test_an_unknown_change_rejects_one_frame_alone(
     lake: lakehouse.Lake, dataset: lakehouse.Dataset, captured: Capture
 ) -> None:
     odd = {**FRAME, "task_id": "odd", "change": "UPSERT"}
@@ -244,7 +244,7 @@ def test_vectors_go_by_row_and_fillers_are_none(
     assert crops["embedding"].to_list() == [[1.0, 2.0], [3.0, 4.0]]
 
 
-def test_a_frame_added_anew_keeps_its_vectors_where_it_says_so(
+def test_a_frame_added_anew_keeps_vectors_where_asked_to(
     lake: lakehouse.Lake, dataset: lakehouse.Dataset, captured: Capture
 ) -> None:
     vectors = {"frame_ids": ["frame_1"], "frame_embeddings": [[1.0, 2.0]]}
@@ -297,7 +297,7 @@ def test_a_batch_has_frame_and_labels_in_one_row(
     assert project.dataset("ds1").latest().counts == {"frames": 1, "labels": 1}
 
 
-def test_files_that_do_not_belong_together_are_refused(
+def test_files_of_different_frames_are_refused(
     lake: lakehouse.Lake, dataset: lakehouse.Dataset, captured: Capture
 ) -> None:
     place = captured((FRAME, []))

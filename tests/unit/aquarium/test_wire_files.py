@@ -19,8 +19,8 @@ from tests.unit.aquarium.drawing import (
     FRAMES,
     VECTORS,
     changed,
+    inferences_frame,
     labels_of,
-    said_of,
     whole,
 )
 from tests.unit.aquarium.folders import Folder, as_frame, bundle
@@ -59,7 +59,7 @@ def _label_id(table: pl.DataFrame) -> list[str]:
     return ["label_id"] if "label_id" in table.columns else []
 
 
-def told(upload: lakehouse.Upload) -> tuple[Any, ...]:
+def outcome(upload: lakehouse.Upload) -> tuple[Any, ...]:
     """What does not depend on when and how it was sent."""
     problems = upload.errors().select("frame_id", "label_id", "rule", "severity")
     return (
@@ -83,10 +83,10 @@ def two_frames(first: Row, second: Row, vectors: str) -> al.LabeledDataset:
 def assert_equal(
     sending: lakehouse.Snapshot, loading: lakehouse.Snapshot, labels: str = "labels"
 ) -> None:
-    for mine, theirs in zip(
+    for sent, loaded in zip(
         rows_of(sending, labels), rows_of(loading, labels), strict=True
     ):
-        assert_frame_equal(mine, theirs, check_exact=True)
+        assert_frame_equal(sent, loaded, check_exact=True)
     assert sending.fingerprint == loading.fingerprint
 
 
@@ -121,7 +121,7 @@ def test_frames_sent_and_frames_loaded_from_files_are_equal(
 
         loaded = al.ingest(loading.lake, "p", place)
 
-    assert [told(one) for one in loaded] == [told(one) for one in sent]
+    assert [outcome(one) for one in loaded] == [outcome(one) for one in sent]
     assert [one.status for one in sent] == ["DONE"] * 4
     assert_equal(dataset_of(sending).latest(), dataset_of(loading).latest())
 
@@ -142,7 +142,7 @@ def test_a_batch_sent_and_one_loaded_from_files_are_equal(
 
         (loaded,) = al.ingest(loading.lake, "p", place)
 
-    assert (told(loaded), loaded.status) == (told(sent), "DONE")
+    assert (outcome(loaded), loaded.status) == (outcome(sent), "DONE")
     assert dataset_of(loading).mode == "BATCH"
     assert_equal(dataset_of(sending).latest(), dataset_of(loading).latest())
 
@@ -160,8 +160,8 @@ def test_inferences_sent_and_loaded_from_files_are_equal(
     with tempfile.TemporaryDirectory() as place:
         folder = Folder(Path(place), newer=newer)
         content = al.Inferences()
-        content.add_frame(said_of("f", first, vectors=vectors))
-        content.add_frame(said_of("g", second, vectors=vectors))
+        content.add_frame(inferences_frame("f", first, vectors=vectors))
+        content.add_frame(inferences_frame("g", second, vectors=vectors))
         content.delete_frame("none")
         sending.create_dataset("p", "d", dataset=frames)
         sent = sending.create_inferences("p", "d", "m", inferences=content)
@@ -170,7 +170,7 @@ def test_inferences_sent_and_loaded_from_files_are_equal(
 
         _, loaded = al.ingest(loading.lake, "p", place)
 
-    assert (told(loaded), loaded.status) == (told(sent), "DONE")
+    assert (outcome(loaded), loaded.status) == (outcome(sent), "DONE")
     assert_equal(
         dataset_of(sending).inference_set("m").latest(),
         dataset_of(loading).inference_set("m").latest(),
@@ -208,7 +208,7 @@ def test_folders_below_a_folder_are_loaded_in_the_order_of_their_names(
     assert device == "cam0"
 
 
-def test_one_file_at_fault_in_a_tree_of_folders_loads_nothing(tmp_path: Path) -> None:
+def test_one_invalid_file_in_a_tree_of_folders_loads_nothing(tmp_path: Path) -> None:
     client, _ = clients()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -112,7 +112,7 @@ def test_what_was_relabelled_is_out_of_date(
     assert stale["latest"].to_list() == [labelled.version] * 2
 
 
-def test_a_frame_is_out_of_date_when_its_labels_are(
+def test_a_frame_is_out_of_date_when_labels_on_it_are(
     labelled: lakehouse.Dataset, frames: lakehouse.Segment
 ) -> None:
     frames.add(labelled)
@@ -127,7 +127,7 @@ def test_a_frame_is_out_of_date_when_its_labels_are(
     assert stale["fields"].to_list() == [[], [], ["user__split"]]
 
 
-def test_a_label_is_not_when_only_its_frame_changed(
+def test_a_label_is_not_when_only_the_frame_changed(
     labelled: lakehouse.Dataset, labels: lakehouse.Segment
 ) -> None:
     labels.add(labelled)

@@ -85,7 +85,7 @@ def test_many_small_files_are_joined(lake: lakehouse.Lake) -> None:
     assert [name for name in names if "checkpoint.parquet" in name]
 
 
-def test_a_table_with_many_commits_is_opened_at_its_newest(
+def test_a_table_with_many_commits_is_opened_at_the_newest(
     lake: lakehouse.Lake, project: lakehouse.Project
 ) -> None:
     segment = project.create_segment("one", element_type="frame")

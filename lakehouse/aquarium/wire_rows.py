@@ -1,4 +1,4 @@
-"""The files of one call, as the service's client wrote them, and the rows in them.
+"""The rows of the files that the service's client wrote for one call.
 
 Frame and crop rows are JSON lines in the spelling of client 0.0.67, in the order of
 the frames, deletions last; vectors are Arrow IPC. `ingest` reads such files. Dates
@@ -7,27 +7,25 @@ time of the call and a default.
 """
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any, Final, Literal, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import IO, Any, Final, Literal
 
 import polars as pl
 
-from lakehouse.aquarium.base_frame import BaseFrame, Bundle, UpdateType
+from lakehouse.aquarium.base_frame import BaseFrame, UpdateType
 from lakehouse.aquarium.labels import LabelAdder
-from lakehouse.aquarium.values import refused
 from lakehouse.model.labels import URL_FIELDS
 from lakehouse.model.metadata import PREFIX
 
-_FRAME: Final[dict[str, pl.DataType]] = {
+FRAME_VECTORS: Final[dict[str, pl.DataType]] = {
     "frame_ids": pl.String(),
     "frame_embeddings": pl.List(pl.Float64),
 }
-_CROPS: Final[dict[str, pl.DataType]] = {
+CROP_VECTORS: Final[dict[str, pl.DataType]] = {
     "crop_ids": pl.List(pl.String),
     "crop_embeddings": pl.List(pl.List(pl.Float64)),
 }
-_FILLER: Final = [0.0, 0.0, 0.0]
+FILLER: Final = [0.0, 0.0, 0.0]
 """The client's vector of a frame that has none."""
 _FACTS: Final = ("width", "height", "overlay_id", "resize_mode")
 """Fields of a sensor beside its URLs."""
@@ -47,98 +45,6 @@ _OUTSIDE: Final = frozenset(
 """Fields of a label that are no attribute of the same name."""
 
 Row = Mapping[str, Any]
-FrameT = TypeVar("FrameT", bound=BaseFrame)
-
-
-class WireFiles(Bundle[FrameT], ABC):
-    """A bundle of frames that can be written to the files of one call."""
-
-    @abstractmethod
-    def _whole_row(self, frame: BaseFrame) -> dict[str, Any]:
-        """Frame and labels in one row."""
-
-    def write_to_file(self, filelike: IO[Any]) -> None:
-        """Write frames with their labels, one a line, to a text file."""
-        _write_lines(filelike, map(self._whole_row, self._changes()))
-
-    def write_label_assets_to_file(self, filelike: IO[Any]) -> None:
-        """Write nothing: the pixels of masks are not taken, so there are none."""
-        del filelike
-
-    def write_embeddings_to_file(self, filelike: IO[Any]) -> None:
-        """Write the vectors of frames and labels as Arrow IPC to a binary file.
-
-        A frame without one has zeros for it; where nothing has one, nothing is written.
-        """
-        rows = [_frame_vector(one) | _crop_vectors(one) for one in self._changes()]
-        if any(row["frame_embeddings"] != _FILLER or row["crop_ids"] for row in rows):
-            pl.DataFrame(rows, schema=_FRAME | _CROPS).write_ipc(filelike)
-
-    def _changes(self) -> Iterator[BaseFrame]:
-        yield from self.frames.values()
-        for frame_id in self.deleted:
-            yield deleted_frame(frame_id)
-
-
-class StreamedFiles(WireFiles[FrameT], ABC):
-    """Writes the files of a dataset, frames and labels apart as well."""
-
-    @abstractmethod
-    def _frame_row(self, frame: BaseFrame) -> dict[str, Any]:
-        """The frame as a row of its file."""
-
-    @abstractmethod
-    def _crop_row(self, frame: BaseFrame) -> dict[str, Any]:
-        """Its labels as a row of theirs."""
-
-    def get_first_frame_dict(self) -> dict[str, Any]:
-        """The first frame with its labels, as a row.
-
-        Raises:
-            InvalidInputError: If there is none.
-        """
-        for frame in self._changes():
-            return self._whole_row(frame)
-        raise refused("The dataset has no frames: add or delete some first.")
-
-    def write_frames_to_file_streaming(self, filelike: IO[Any]) -> None:
-        """Write the frames, one a line, to a text file."""
-        _write_lines(filelike, map(self._frame_row, self._changes()))
-
-    def write_labels_to_file_streaming(self, filelike: IO[Any]) -> None:
-        """Write the labels, a line a frame, to a text file."""
-        _write_lines(filelike, map(self._crop_row, self._changes()))
-
-    def write_frame_embeddings_to_file_streaming(self, filelike: IO[Any]) -> None:
-        """Write the vectors of frames as Arrow IPC to a binary file, if there are."""
-        rows = [_frame_vector(one) for one in self._changes()]
-        if any(row["frame_embeddings"] != _FILLER for row in rows):
-            pl.DataFrame(rows, schema=_FRAME).write_ipc(filelike)
-
-    def write_crop_embeddings_to_file_streaming(self, filelike: IO[Any]) -> None:
-        """Write the vectors of labels as Arrow IPC to a binary file, if there are."""
-        rows = [_crop_vectors(one) for one in self._changes()]
-        if any(row["crop_ids"] for row in rows):
-            pl.DataFrame(rows, schema=_CROPS).write_ipc(filelike)
-
-
-def _frame_vector(frame: BaseFrame) -> dict[str, Any]:
-    vector = frame.fields.get("embedding", _FILLER)
-    return {"frame_ids": frame.frame_id, "frame_embeddings": vector}
-
-
-def _crop_vectors(frame: BaseFrame) -> dict[str, Any]:
-    known = {
-        label_id: label["embedding"]
-        for label_id, label in frame.labels.items()
-        if "embedding" in label
-    }
-    return {"crop_ids": list(known), "crop_embeddings": list(known.values())}
-
-
-def _write_lines(filelike: IO[Any], rows: Iterable[Row]) -> None:
-    for row in rows:
-        filelike.write(json.dumps(row, default=str) + "\n")
 
 
 # ---------------------------------- ROWS ---------------------------------- #
@@ -232,13 +138,16 @@ def wire_labels(
     owner: LabelAdder, update_type: Literal["ADD", "MODIFY", "DELETE"] = "MODIFY"
 ) -> list[dict[str, Any]]:
     """The labels of a frame, each as an object of a row."""
+    # A deleted frame takes its labels with it.
     if update_type == "DELETE":
         return []
     return [_label(owner, label) for label in owner.labels.values()]
 
 
 class _Deleted(BaseFrame):
-    def _sureness(self, label_id: str, confidence: float | None) -> dict[str, Any]:
+    def _confidence_field(
+        self, label_id: str, confidence: float | None
+    ) -> dict[str, Any]:
         """No label is ever added."""
         raise NotImplementedError
 
@@ -249,6 +158,7 @@ def _is_metadata(name: str) -> bool:
 
 def _reuses(owner: LabelAdder, fields: Mapping[str, Any]) -> bool:
     """Whether the stored vector stays: in a change, unless one is given."""
+    # What is sent replaces what is stored.
     if "embedding" in fields:
         return False
     if isinstance(owner, BaseFrame) and owner.update_type == "ADD":
@@ -283,6 +193,7 @@ def _attributes(label: Mapping[str, Any]) -> dict[str, Any]:
         if name in label:
             plain |= dict(zip(parts, label[name], strict=True))
     user = {name: value for name, value in label.items() if _is_metadata(name)}
+    # Instances keep their attributes one level deeper, without the prefix.
     if label["label_type"] == "INSTANCE_LABEL_2D":
         inner = {name.removeprefix(PREFIX): value for name, value in user.items()}
         return plain | {"attributes": inner}
@@ -326,3 +237,28 @@ def as_object(value: Any) -> dict[str, Any]:
     """An object that is given as such or as JSON; empty where it is null."""
     parsed = json.loads(value) if isinstance(value, str) else value
     return dict(parsed or {})
+
+
+# --------------------------------- FILES ---------------------------------- #
+
+
+def frame_vector(frame: BaseFrame) -> dict[str, Any]:
+    """The row of a frame in a file of vectors; zeros where it has none."""
+    vector = frame.fields.get("embedding", FILLER)
+    return {"frame_ids": frame.frame_id, "frame_embeddings": vector}
+
+
+def crop_vectors(frame: BaseFrame) -> dict[str, Any]:
+    """The row of a frame's labels in a file of vectors: those that have one."""
+    known = {
+        label_id: label["embedding"]
+        for label_id, label in frame.labels.items()
+        if "embedding" in label
+    }
+    return {"crop_ids": list(known), "crop_embeddings": list(known.values())}
+
+
+def write_lines(filelike: IO[Any], rows: Iterable[Row]) -> None:
+    """Write rows as JSON, one a line."""
+    for row in rows:
+        filelike.write(json.dumps(row, default=str) + "\n")
