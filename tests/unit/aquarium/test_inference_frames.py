@@ -156,9 +156,9 @@ def test_a_frame_id_and_a_label_id_are_given_once() -> None:
     content = inferences(guess("f", "i"))
     content.delete_frame("gone")
 
-    with pytest.raises(lakehouse.InvalidInputError, match="one thing of a frame"):
+    with pytest.raises(lakehouse.InvalidInputError, match="one upload has a frame once"):
         content.delete_frame("f")
-    with pytest.raises(lakehouse.InvalidInputError, match="one thing of a frame"):
+    with pytest.raises(lakehouse.InvalidInputError, match="one upload has a frame once"):
         content.add_frame(guess("gone", "j"))
     with pytest.raises(lakehouse.InvalidInputError, match="'f' already"):
         content.add_frame(guess("g", "i"))
