@@ -13,7 +13,7 @@ from lakehouse.intake import combine, frame_operations, label_operations
 from lakehouse.model.contracts import DATASET, Layout
 from lakehouse.model.metadata import MetadataType
 from lakehouse.model.operations import KEEPS_VECTOR, MIXED, Operations
-from lakehouse.model.problems import problems_to_frame
+from lakehouse.model.problems import Problems
 
 Op = Literal["ADD", "MODIFY", "DELETE"]
 OPS: Final[tuple[Op, ...]] = ("ADD", "MODIFY", "DELETE")
@@ -70,7 +70,7 @@ class Rows:
                 )
                 kept = _keeping(taken, rows)
                 parts.append(Operations(pl.DataFrame(), kept, problems))
-        collected = problems_to_frame(self.problems)
+        collected = Problems(self.problems).table()
         parts.append(Operations(pl.DataFrame(), pl.DataFrame(), collected))
         return combine(parts)
 

@@ -34,7 +34,7 @@ from lakehouse.formats.names import id_of_name
 from lakehouse.formats.pictures import FileNames, copied
 from lakehouse.formats.shapes import area_of, box_of, extent, number, points_of, sides
 from lakehouse.intake.tabular import to_utc
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
 
 _LISTS: Final = ("images", "categories")
@@ -114,7 +114,9 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
         InvalidInputError: If it is none; every fault of its references is named.
     """
     found = read_json(the_file(path, "*.json", "COCO"))
-    raise_if_any(coco_faults(found), "Nothing was written: the file cannot be read.")
+    Problems(coco_faults(found)).raise_if_any(
+        "Nothing was written: the file cannot be read."
+    )
     categories = {one["id"]: one for one in found["categories"]}
     frames: dict[Any, Row] = {}
     labels: list[Row] = []
@@ -249,7 +251,7 @@ def write(source: Source, target: Target) -> None:
                     _append(annotations, told)
             if target.media:
                 copied(pictures, source.media, problems)
-    raise_if_any(problems, "Nothing was exported.")
+    Problems(problems).raise_if_any("Nothing was exported.")
     _join(target.folder / _FILE, categories, *parts)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from lakehouse.errors import AlreadyExistsError, InvalidInputError, Problem
 from lakehouse.formats.content import Row
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.storage.media import is_relative
 from lakehouse.types import Progress, silent
 
@@ -107,15 +107,12 @@ def require_unique(frames: Iterable[Row]) -> None:
     """
     counts = Counter(row["frame_id"] for row in frames)
     hint = "Frames are called like their files: rename some, or import folders apart."
-    raise_if_any(
-        [
+    Problems([
             Problem(name, None, f"frames['{name}']", "frame.repeated",
                     f"{count} images are called so.", hint)
             for name, count in counts.items()
             if count > 1
-        ],
-        "Nothing was written.",
-    )  # fmt: skip
+        ]).raise_if_any("Nothing was written.")  # fmt: skip
 
 
 @contextmanager

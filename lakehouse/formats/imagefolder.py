@@ -34,7 +34,7 @@ from lakehouse.formats.pictures import FileNames, copied
 from lakehouse.formats.shapes import sides
 from lakehouse.model.contracts import contract
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 
 FORM: Final = Form("An image folder", media=True)
 
@@ -65,7 +65,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not frames and not tables:
         told = "There is no image and no metadata file below it."
         problems.append(fault(str(path), "imagefolder.empty", told, "Name another."))
-    raise_if_any(problems, "Nothing was written: the folder cannot be read.")
+    Problems(problems).raise_if_any("Nothing was written: the folder cannot be read.")
     require_unique(frames)
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
@@ -188,7 +188,7 @@ def write(source: Source, target: Target) -> None:
             copied(pictures, source.media, problems)
         if not tables:
             open_files.enter_context(_Metadata(target.folder, schema)).write([])
-    raise_if_any(problems, "Nothing was exported.")
+    Problems(problems).raise_if_any("Nothing was exported.")
 
 
 class _Metadata(AbstractContextManager["_Metadata"]):

@@ -30,7 +30,7 @@ from lakehouse.formats.names import id_of_name
 from lakehouse.formats.pictures import FileNames, copied
 from lakehouse.formats.shapes import corners_of, number, sides
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 
 FORM: Final = Form("Pascal VOC", labels={"BBOX_2D": None})
 
@@ -69,7 +69,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not files:
         told = "There is no .xml file below it."
         problems.append(fault(str(path), "voc.file", told, "Name a folder with some."))
-    raise_if_any(problems, "Nothing was written: files cannot be read.")
+    Problems(problems).raise_if_any("Nothing was written: files cannot be read.")
     require_unique(frames)
     classes = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(classes))
@@ -138,7 +138,7 @@ def write(source: Source, target: Target) -> None:
             pictures.append((frame, target.folder / "JPEGImages" / image))
         if target.media:
             copied(pictures, source.media, problems)
-    raise_if_any(problems, "Nothing was exported.")
+    Problems(problems).raise_if_any("Nothing was exported.")
 
 
 def _annotation(frame: Row, image: str, name: str) -> ET.Element:

@@ -22,7 +22,7 @@ from lakehouse.formats.imagefolder import native
 from lakehouse.formats.names import ending_of, id_of_name
 from lakehouse.formats.pictures import fetched
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 
 FORM: Final = Form("WebDataset", media=True)
 
@@ -53,7 +53,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not shards:
         told = "There is no .tar file below it."
         problems.append(fault(str(path), "webdataset.shard", told, "Name another."))
-    raise_if_any(problems, "Nothing was written: files cannot be read.")
+    Problems(problems).raise_if_any("Nothing was written: files cannot be read.")
     require_unique(frames)
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
@@ -135,7 +135,7 @@ def write(source: Source, target: Target) -> None:
     finally:
         for tar in shards.values():
             tar.close()
-    raise_if_any(problems, "Nothing was exported.")
+    Problems(problems).raise_if_any("Nothing was exported.")
 
 
 class _Shards:

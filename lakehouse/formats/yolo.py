@@ -25,7 +25,7 @@ from lakehouse.formats.names import id_of_name
 from lakehouse.formats.pictures import FileNames, fetched
 from lakehouse.formats.shapes import box_of, sides
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
 
 try:
@@ -94,7 +94,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
             labels.append(
                 {"frame_id": frame["frame_id"], "label_id": f"{place:06}"} | row
             )
-    raise_if_any(problems, "Nothing was written: files cannot be read.")
+    Problems(problems).raise_if_any("Nothing was written: files cannot be read.")
     require_unique(frames)
     del losses
     return Content(frames, labels, tuple(names.values()))
@@ -223,7 +223,7 @@ def write(source: Source, target: Target) -> None:
             lines = list(_lines(labels, numbers, size, target, polygons=polygons))
             text = "".join(f"{line}\n" for line in lines).encode()
             _put((target.folder / "labels" / name).with_suffix(".txt"), text)
-    raise_if_any(problems, "Nothing was exported.")
+    Problems(problems).raise_if_any("Nothing was exported.")
     _describe(target.folder / "data.yaml", list(source.classes.ids), list(parts))
 
 

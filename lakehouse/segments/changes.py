@@ -13,7 +13,7 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.model.contracts import contract
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.segments.context import SegmentHandle
 from lakehouse.segments.elements import stale_rows
 from lakehouse.segments.refs import ElementLike, keys_in, matching_rows, refs_of
@@ -149,7 +149,7 @@ def assign_batch(segment: SegmentHandle, batch: str, assignee: str | None) -> in
         of_batch = rows.filter(batch=batch)
         if not of_batch.height:
             known = rows.get_column("batch").drop_nulls().unique().sort().to_list()
-            raise_if_any(choice_problems("batch", batch, known))
+            Problems(choice_problems("batch", batch, known)).raise_if_any()
         return with_fields(of_batch, {"assignee": assignee}, now)
 
     return update(segment, None, change).put.height

@@ -14,7 +14,7 @@ import polars as pl
 from lakehouse.errors import InvalidInputError, Problem
 from lakehouse.intake.tabular import Values, table_of
 from lakehouse.ledger.change_log import content
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.segments.rules import key_of, suggestion
 from lakehouse.storage import collect
 from lakehouse.types import TableLike
@@ -56,7 +56,7 @@ def refs_of(given: ElementLike, element_type: str) -> pl.DataFrame:
     columns = {
         name: table.columns[name] for name in (*_PLACES, *key) if name in table.columns
     }
-    raise_if_any(_column_problems(columns, key[-1], element_type))
+    Problems(_column_problems(columns, key[-1], element_type)).raise_if_any()
     rows = pl.DataFrame(columns).with_columns(pl.all().cast(pl.String))
     if "inference_set" in columns:
         rows = rows.with_columns(pl.col("inference_set").fill_null(""))
@@ -90,12 +90,12 @@ def matching_rows(
     several = matches.group_by(on, maintain_order=True).len().filter(pl.col("len") > 1)
     if missing.height or several.height:
         keys = (known() if known else rows) if missing.height else rows
-        raise_if_any(
+        Problems(
             [
                 *_missing_problems(missing, keys, element_type, where),
                 *_ambiguous_problems(several, element_type, where),
             ]
-        )
+        ).raise_if_any()
     return matches
 
 

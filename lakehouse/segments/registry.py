@@ -10,7 +10,7 @@ import polars as pl
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.single_table import SingleTable, pick
 from lakehouse.model.ids import new_upload_id
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.segments.context import SegmentContext, SegmentHandle
 from lakehouse.segments.row import require_free
 from lakehouse.segments.rules import (
@@ -75,14 +75,14 @@ class Segments:
                 `exist_ok` is set.
         """
         limits = dict(thresholds or {})
-        raise_if_any(
+        Problems(
             [
                 *name_problems(name),
                 *choice_problems("type", segment_type, TYPES),
                 *choice_problems("element_type", element_type, ELEMENT_TYPES),
                 *threshold_problems(limits, segment_type),
             ]
-        )
+        ).raise_if_any()
         self._context.require_active()
         now = datetime.now(UTC)
         row: dict[str, Any] = {
@@ -139,15 +139,14 @@ class Segments:
             InvalidInputError: If there is no such state or type; both are reported.
         """
         choices = (("state", state, STATES), ("type", segment_type, TYPES))
-        raise_if_any(
+        Problems(
             [
                 problem
                 for field, value, known in choices
                 if value is not None
                 for problem in choice_problems(field, value, known)
-            ],
-            lead="Segments cannot be listed by these.",
-        )
+            ]
+        ).raise_if_any(lead="Segments cannot be listed by these.")
         rows = self._context.segments.rows().filter(pl.col("archived") <= archived)
         if state is not None:
             rows = rows.filter(state=state)

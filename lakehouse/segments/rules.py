@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.errors import Problem
 from lakehouse.metrics import Metrics
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.types import ElementType
 
 SegmentType = Literal[
@@ -141,16 +141,15 @@ def compare_thresholds(
         InvalidInputError: If thresholds are of figures that there are not.
     """
     figures = _figures(metrics)
-    raise_if_any(
+    Problems(
         [
             _threshold_problem(
                 name, f"There is no figure {name!r}.", suggestion(name, figures)
             )
             for name in thresholds
             if name not in figures
-        ],
-        lead="The thresholds cannot be held against these figures.",
-    )
+        ]
+    ).raise_if_any(lead="The thresholds cannot be held against these figures.")
     rows = pl.DataFrame(
         {
             "metric": list(thresholds),

@@ -11,7 +11,7 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.ledger.change_log import content
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.segments.context import Place, SegmentHandle
 from lakehouse.segments.elements import rows_by_place
 from lakehouse.segments.refs import matching_rows
@@ -88,7 +88,7 @@ def candidates(
         InvalidInputError: If vectors are of different models, or the source is of
             another project.
     """
-    raise_if_any(metric_problems(metric))
+    Problems(metric_problems(metric)).raise_if_any()
     snapshot = source if isinstance(source, Snapshot) else source.latest()
     place = segment.context.place_of(snapshot)
     kind: ElementType = segment.element_type

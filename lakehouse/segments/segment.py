@@ -21,7 +21,7 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.metrics import Metrics
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.segments import changes, elements, row, search
 from lakehouse.segments.context import SegmentHandle
 from lakehouse.segments.refs import ElementLike, elements_argument
@@ -163,7 +163,7 @@ class Segment:
             InvalidInputError: If the name cannot be one.
             AlreadyExistsError: If the name is taken.
         """
-        raise_if_any(name_problems(name))
+        Problems(name_problems(name)).raise_if_any()
         row.rename(self._handle, name)
 
     def set_state(self, state: str) -> None:
@@ -176,7 +176,7 @@ class Segment:
         Raises:
             InvalidInputError: If it is none of these.
         """
-        raise_if_any(choice_problems("state", state, STATES))
+        Problems(choice_problems("state", state, STATES)).raise_if_any()
         row.set_fields(self._handle, state=state)
 
     def set_assignee(self, assignee: str | None) -> None:
@@ -197,7 +197,7 @@ class Segment:
             InvalidInputError: If a value is no number, or the segment is not a split,
                 a regression or a scenario.
         """
-        raise_if_any(threshold_problems(thresholds, self.type))
+        Problems(threshold_problems(thresholds, self.type)).raise_if_any()
         row.set_fields(self._handle, thresholds=json.dumps(dict(thresholds)))
 
     def archive(self, *, archived: bool = True) -> None:
@@ -497,7 +497,7 @@ class Segment:
         Raises:
             InvalidInputError: If the status is neither, or elements are unknown.
         """
-        raise_if_any(choice_problems("status", status, STATUSES))
+        Problems(choice_problems("status", status, STATUSES)).raise_if_any()
         return changes.set_fields(self._handle, elements, status=status)
 
     def assign(

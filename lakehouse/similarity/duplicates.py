@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.similarity.corpus import Corpus, Doubles, Floats, Rows, Vectors
 from lakehouse.similarity.index import Metric, between, unit
 from lakehouse.similarity.query import distance_problems
@@ -178,7 +178,7 @@ def duplicate_frames(
         InvalidInputError: If the threshold or the metric is no distance, or there are
             too many pairs to list.
     """
-    raise_if_any(distance_problems(threshold, metric))
+    Problems(distance_problems(threshold, metric)).raise_if_any()
     images = collect(frames.select("frame_id", "image_url"))
     found = same_images(images, images).filter(
         pl.col("frame_id") < pl.col("other_frame_id")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from lakehouse.errors import Problem
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.similarity.corpus import Corpus
 from lakehouse.similarity.duplicates import PAIR, near_pairs, same_images
 from lakehouse.similarity.index import Metric
@@ -99,11 +99,10 @@ def leakage_between(
     one: Side, other: Side, *, threshold: float | None, by: str | None, metric: Metric
 ) -> Leakage:
     """What two sets of frames have in common; `Snapshot.leakage` has the arguments."""
-    raise_if_any(distance_problems(threshold, metric))
-    raise_if_any(
-        [fault for side in (one, other) for fault in _column_faults(side, by)],
-        lead="These frames cannot be compared so.",
-    )
+    Problems(distance_problems(threshold, metric)).raise_if_any()
+    Problems(
+        [fault for side in (one, other) for fault in _column_faults(side, by)]
+    ).raise_if_any(lead="These frames cannot be compared so.")
     if threshold is not None:
         require_same_model(one.corpus.spec, one.where, other.corpus.spec, other.where)
     columns = ["frame_id", "image_url", *([by] if by else [])]

@@ -20,7 +20,7 @@ from lakehouse.errors import InvalidInputError, NotFoundError, Problem
 from lakehouse.ledger.change_log import content
 from lakehouse.merging.types import EmbeddingSpec
 from lakehouse.model.contracts import Kind
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.similarity.corpus import Corpus, Floats, Rows
 from lakehouse.similarity.index import Found, Metric, looked_at, nearest, neighbours_of
 from lakehouse.storage import collect
@@ -46,14 +46,13 @@ class Query:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense, whatever is searched."""
-        raise_if_any(
+        Problems(
             [
                 *self._subject_faults(),
                 *self._count_faults(),
                 *metric_problems(self.metric),
-            ],
-            lead=_LEAD,
-        )
+            ]
+        ).raise_if_any(lead=_LEAD)
 
     def element_type_in(self, kind: Kind) -> ElementType:
         """The type of what is searched for when the caller does not say it."""
@@ -188,7 +187,7 @@ def require_same_model(
         )
         if None not in {mine, theirs} and mine != theirs
     ]
-    raise_if_any(faults, lead="These vectors cannot be compared.")
+    Problems(faults).raise_if_any(lead="These vectors cannot be compared.")
 
 
 def _is_finite(number: object) -> bool:

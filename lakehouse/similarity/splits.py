@@ -15,7 +15,7 @@ import polars as pl
 import polars_hash as plh
 
 from lakehouse.errors import Problem
-from lakehouse.model.problems import raise_if_any
+from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
 
 _SHOWN: Final = 20
@@ -42,7 +42,7 @@ def splits_of(
         InvalidInputError: If columns or shares cannot be used, or groups are torn.
     """
     schema = frames.collect_schema()
-    raise_if_any([*share_faults(shares), *_column_faults(schema, by, field)])
+    Problems([*share_faults(shares), *_column_faults(schema, by, field)]).raise_if_any()
     group = pl.lit(None, pl.String) if by is None else pl.col(by).cast(pl.String)
     split = pl.col(field) if field in schema else pl.lit(None, pl.String)
     rows = collect(frames.select("frame_id", group=group, split=split))
@@ -75,7 +75,7 @@ def assigned(
     homes = rows.drop_nulls("split").group_by("_group").agg(pl.col("split").unique())
     waiting = rows.filter(pl.col("split").is_null()).drop("split")
     waiting = waiting.join(homes, on="_group", how="left")
-    raise_if_any(
+    Problems(
         [
             Problem(
                 None,
@@ -91,7 +91,7 @@ def assigned(
             .head(_SHOWN)
             .iter_rows(named=True)
         ]
-    )
+    ).raise_if_any()
     drawn = _drawn(waiting.get_column("_group"), shares, seed)
     chosen = pl.coalesce(pl.col("split").list.first(), pl.lit(drawn))
     return waiting.select("frame_id", split=chosen).sort("frame_id")

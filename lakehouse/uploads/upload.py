@@ -27,7 +27,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.settled import settled_row
 from lakehouse.ledger.staging import Manifest, missing_upload
 from lakehouse.model.operations import Operations
-from lakehouse.model.problems import problems_from_frame
+from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
 from lakehouse.transactions.plan import COUNTS
 from lakehouse.types import FrameLike, LabelLike
@@ -177,7 +177,7 @@ class Upload:
         if status in {"DONE", "PENDING"} or (status == "PARTIAL" and allow_partial):
             return self
         errors = self._problems()
-        found = problems_from_frame(errors.filter(severity="error"))
+        found = tuple(Problems(errors.filter(severity="error")))
         lines = [f"  {problem.path}: {problem.message}" for problem in found]
         if (self._row or {}).get("error"):
             lines.append(f"  {(self._row or {})['error']}")
