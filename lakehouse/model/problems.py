@@ -4,7 +4,7 @@ A problem of severity `error` rejects its frame; a `warning` is only reported.
 `Problems` collects them, one at a time or from whole tables of rows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import groupby
 from typing import Final
@@ -206,51 +206,3 @@ def _path(field: str, *, is_label: bool) -> pl.Expr:
     return pl.concat_str(
         [pl.lit(start), name, pl.lit(f"'].{field}" if field else "']")]
     )
-
-
-# Still called by rooms that do not collect with `Problems` yet.
-
-
-def problems_to_frame(problems: Iterable[Problem]) -> pl.DataFrame:
-    """`Problems(problems).table()`."""
-    return Problems(problems).table()
-
-
-def problems_from_frame(table: pl.DataFrame) -> tuple[Problem, ...]:
-    """`tuple(Problems(table))`."""
-    return tuple(Problems(table))
-
-
-def problems_of_rows(
-    rows: pl.DataFrame,
-    *,
-    rule: str,
-    message: pl.Expr | str,
-    hint: pl.Expr | str,
-    field: str = "",
-    severity: Severity = "error",
-) -> pl.DataFrame:
-    """`Problems.add_rows` as a table."""
-    problems = Problems()
-    problems.add_rows(
-        rows, rule=rule, message=message, hint=hint, field=field, severity=severity
-    )
-    kept = "upload_id" in rows.columns
-    return problems.table(UPLOAD_PROBLEM_SCHEMA if kept else PROBLEM_SCHEMA)
-
-
-def concat_problems(
-    parts: Iterable[pl.DataFrame] = (), schema: pl.Schema = PROBLEM_SCHEMA
-) -> pl.DataFrame:
-    """`Problems.extend` of each, as one table."""
-    problems = Problems()
-    for part in parts:
-        problems.extend(part)
-    return problems.table(schema)
-
-
-def raise_if_any(
-    problems: Sequence[Problem], lead: str = "Nothing was written."
-) -> None:
-    """`Problems(problems).raise_if_any(lead)`."""
-    Problems(problems).raise_if_any(lead)

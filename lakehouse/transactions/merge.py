@@ -39,8 +39,7 @@ from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import OP, Operations, all_are
 from lakehouse.model.problems import (
     UPLOAD_PROBLEM_SCHEMA,
-    concat_problems,
-    problems_of_rows,
+    Problems,
 )
 from lakehouse.storage import collect
 from lakehouse.transactions.background import (
@@ -345,16 +344,17 @@ def _problems_of_base(collection: Collection, operations: Operations) -> pl.Data
         collection: An inference set's, or a dataset's, which has no base.
         operations: With `upload_id` in every row.
     """
+    problems = Problems()
     base = collection.base
     if base is None:
-        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
+        return problems.table(UPLOAD_PROBLEM_SCHEMA)
     parts = [
         part.filter(pl.col(OP) != "DELETE").select("frame_id", "upload_id")
         for part in (operations.frames, operations.labels)
         if part.height
     ]
     if not parts:
-        return concat_problems(schema=UPLOAD_PROBLEM_SCHEMA)
+        return problems.table(UPLOAD_PROBLEM_SCHEMA)
     sent = pl.concat(parts).unique()
     ids = distinct(sent.get_column("frame_id"))
     head = base.head().version
@@ -362,29 +362,25 @@ def _problems_of_base(collection: Collection, operations: Operations) -> pl.Data
     # about a frame of an older version, which is still there to be compared with.
     ever = base.scan("frames_changes", head, keys=ids, columns=["frame_id"])
     unknown = sent.join(collect(ever.unique()), on="frame_id", how="anti")
-    problems = [
-        problems_of_rows(
-            unknown,
-            rule="frame.not_in_dataset",
-            message=_UNKNOWN,
-            hint="Add the frame to the dataset first, or correct its id.",
-        )
-    ]
+    problems.add_rows(
+        unknown,
+        rule="frame.not_in_dataset",
+        message=_UNKNOWN,
+        hint="Add the frame to the dataset first, or correct its id.",
+    )
     pin = pin_row(base, collection.path.rpartition("/")[2])
     if pin is not None:
         version = int(pin["version"])
         pinned = content(base, "frames", version, keys=ids, columns=["frame_id"])
         known = sent.join(unknown, on="frame_id", how="anti")
-        problems.append(
-            problems_of_rows(
-                known.join(collect(pinned), on="frame_id", how="anti"),
-                rule="frame.not_pinned",
-                message=_UNPINNED,
-                hint="Create another inference set, or repin this one, to measure it.",
-                severity="warning",
-            )
+        problems.add_rows(
+            known.join(collect(pinned), on="frame_id", how="anti"),
+            rule="frame.not_pinned",
+            message=_UNPINNED,
+            hint="Create another inference set, or repin this one, to measure it.",
+            severity="warning",
         )
-    return concat_problems(problems, UPLOAD_PROBLEM_SCHEMA)
+    return problems.table(UPLOAD_PROBLEM_SCHEMA)
 
 
 def _stale_frames(

@@ -22,12 +22,7 @@ from lakehouse.merging.rows import add_missing_columns
 from lakehouse.merging.types import Outcome, Rules, TableChange
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
-from lakehouse.model.problems import (
-    PROBLEM_SCHEMA,
-    concat_problems,
-    problems_of_rows,
-    problems_to_frame,
-)
+from lakehouse.model.problems import PROBLEM_SCHEMA, Problems
 from lakehouse.transactions.background import checkpoint_later, compact_later
 from lakehouse.transactions.commit import CALL, PlannedEntry, commit
 from lakehouse.transactions.pending import Pending
@@ -93,7 +88,7 @@ def restore(collection: Collection, version: int, request: Request) -> str:
                 upload_id=manifest.upload_id,
             )
         rules = collection.rules(head.version)
-        return _outcome_of(changes, problems_to_frame([]), manifest.upload_id, rules)
+        return _outcome_of(changes, Problems().table(), manifest.upload_id, rules)
 
     return _settle(collection, "restore", str(version), request, undo)
 
@@ -126,10 +121,12 @@ def revert(
             table: _read_work(collection, head, table, version, uploads)
             for table in LIVE_TABLES
         }
-        kept = [] if conflicts == "overwrite" else _keep_changed(work)
+        problems = Problems()
+        if conflicts != "overwrite":
+            _keep_changed(work, problems)
         # Deletions first: a row whose owner stays or goes with it is known only then.
-        kept += _settle_deletions(collection, head, work, conflicts)
-        kept += _settle_additions(collection, head, work)
+        _settle_deletions(collection, head, work, conflicts, problems)
+        _settle_additions(collection, head, work, problems)
         changes = {
             table: _change_towards(
                 collection,
@@ -142,7 +139,7 @@ def revert(
             for table, part in work.items()
         }
         rules = collection.rules(head.version)
-        return _outcome_of(changes, concat_problems(kept), manifest.upload_id, rules)
+        return _outcome_of(changes, problems.table(), manifest.upload_id, rules)
 
     content = f"{' '.join(sorted(uploads))} {conflicts}"
     return _settle(collection, "revert", content, request, undo)
@@ -348,22 +345,18 @@ def _read_work(
     return _TableWork(rows, wanted, current)
 
 
-def _keep_changed(work: dict[str, _TableWork]) -> list[pl.DataFrame]:
+def _keep_changed(work: dict[str, _TableWork], problems: Problems) -> None:
     """Keep rows that are neither as before nor as after the change: later work is in them."""
-    kept: list[pl.DataFrame] = []
     for part in work.values():
         changed = pl.col(OLD_HASH).ne_missing(pl.col(_AFTER))
-        kept.append(
-            problems_of_rows(
-                part.keys.filter(changed),
-                rule="revert.conflict",
-                message="It was changed again later, so it was left as it is.",
-                hint="The history of the frame shows by whom; conflicts='overwrite' "
-                "undoes the later change too.",
-            )
+        problems.add_rows(
+            part.keys.filter(changed),
+            rule="revert.conflict",
+            message="It was changed again later, so it was left as it is.",
+            hint="The history of the frame shows by whom; conflicts='overwrite' "
+            "undoes the later change too.",
         )
         part.keys = part.keys.filter(~changed)
-    return kept
 
 
 def _settle_deletions(
@@ -371,9 +364,9 @@ def _settle_deletions(
     head: Entry,
     work: dict[str, _TableWork],
     conflicts: Conflicts,
-) -> list[pl.DataFrame]:
+    problems: Problems,
+) -> None:
     """Delete rows only with all rows that belong to them."""
-    kept: list[pl.DataFrame] = []
     order = ("labels", "frame_embeddings", "label_embeddings")
     # Kept rows keep their owners, so tables are walked from the leaves to the frames;
     # with overwrite, owners take their rows along, so from the frames to the leaves.
@@ -397,15 +390,12 @@ def _settle_deletions(
             staying.select(shared).unique(), on=shared, how="semi"
         )
         owner.keys = owner.keys.join(blocked, on=shared, how="anti")
-        kept.append(
-            problems_of_rows(
-                blocked,
-                rule="revert.in_use",
-                message=f"Rows of `{table}` that are kept belong to it, so it is kept too.",
-                hint="Delete that first, or revert with conflicts='overwrite'.",
-            )
+        problems.add_rows(
+            blocked,
+            rule="revert.in_use",
+            message=f"Rows of `{table}` that are kept belong to it, so it is kept too.",
+            hint="Delete that first, or revert with conflicts='overwrite'.",
         )
-    return kept
 
 
 def _remove_too(part: _TableWork, staying: pl.DataFrame, key: list[str]) -> None:
@@ -420,10 +410,12 @@ def _remove_too(part: _TableWork, staying: pl.DataFrame, key: list[str]) -> None
 
 
 def _settle_additions(
-    collection: Collection, head: Entry, work: dict[str, _TableWork]
-) -> list[pl.DataFrame]:
+    collection: Collection,
+    head: Entry,
+    work: dict[str, _TableWork],
+    problems: Problems,
+) -> None:
     """Bring rows back only to owners that are there; owners first."""
-    kept: list[pl.DataFrame] = []
     for table in ("labels", "frame_embeddings", "label_embeddings"):
         name = _OWNERS[table]
         owner, part = work[name], work[table]
@@ -439,16 +431,13 @@ def _settle_additions(
         part.keys = part.keys.join(
             orphaned, on=list(collection.contract(table).key), how="anti"
         )
-        kept.append(
-            problems_of_rows(
-                orphaned,
-                rule="revert.no_owner",
-                message=f"What it belongs to is not in `{name}` any more, so it cannot "
-                "come back.",
-                hint="Revert the change that deleted that first.",
-            )
+        problems.add_rows(
+            orphaned,
+            rule="revert.no_owner",
+            message=f"What it belongs to is not in `{name}` any more, so it cannot "
+            "come back.",
+            hint="Revert the change that deleted that first.",
         )
-    return kept
 
 
 def _of_keys(rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
