@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.interop.spark.places import Place, ReadAll
+from tests.interop.spark.table_versions import Place, ReadAll
 
 JARS = Path(__file__).parents[3] / ".spark" / "jars"
 """Where `make test-spark` puts them."""

@@ -9,7 +9,7 @@ import pytest
 import lakehouse
 from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.transactions.background import finish
-from tests.interop.spark.places import ReadAll
+from tests.interop.spark.table_versions import ReadAll
 from tests.rows import box, frame
 
 COUNT = 2000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.spark.places import ReadAll
+from tests.interop.spark.table_versions import ReadAll
 from tests.stateful.sequences.sequence import Steps, assert_read_by
 
 COUNT = int(os.environ.get("SPARK_SEQUENCES", "6"))

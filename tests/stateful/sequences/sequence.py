@@ -15,7 +15,6 @@ import lakehouse
 from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.testing.invariants import assert_verified
 from lakehouse.transactions.background import finish
-from tests.stateful.sequences.drawing import LARGEST, PAIRS, draw_size, draw_upload
 from tests.stateful.sequences.model import (
     CLASSES,
     Model,
@@ -24,7 +23,13 @@ from tests.stateful.sequences.model import (
     Tables,
     assert_rows,
 )
-from tests.stateful.sequences.reading import Reader
+from tests.stateful.sequences.random_uploads import (
+    LARGEST,
+    PAIRS,
+    draw_size,
+    draw_upload,
+)
+from tests.stateful.sequences.readers import Reader
 
 __all__ = ["Steps", "assert_read_by"]
 

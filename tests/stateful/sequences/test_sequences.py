@@ -13,7 +13,7 @@ import pytest
 
 import lakehouse
 from lakehouse.testing.invariants import assert_ledger_linear, assert_log_replays
-from tests.stateful.sequences.reading import by_deltalake, by_duckdb
+from tests.stateful.sequences.readers import by_deltalake, by_duckdb
 from tests.stateful.sequences.sequence import Steps, assert_read_by
 
 FIRST = int(os.environ.get("FIRST", "0"))

@@ -34,7 +34,7 @@ from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.operations import operations_of
 from lakehouse.testing.state import Result, Sent
 from lakehouse.testing.strategies import FRAME_IDS, unreadable, uploads
-from tests.stateful.state.models import ModelRules
+from tests.stateful.state.inference_sets import ModelRules
 from tests.stateful.state.retrying import corrections, retried
 from tests.stateful.state.segments import SegmentRules
 

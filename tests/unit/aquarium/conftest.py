@@ -9,7 +9,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import BOX
+from tests.unit.aquarium.inference_frames import BOX
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import PLACE, guess, native, send
+from tests.unit.aquarium.inference_frames import PLACE, guess, native, send
 
 Capture = pytest.CaptureFixture[str]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import BOX
+from tests.unit.aquarium.inference_frames import BOX
 
 Made = Callable[..., al.LabeledFrame]
 AddField = Callable[[al.LabeledFrame, Any], al.LabeledFrame]

@@ -6,7 +6,15 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import BOX, SURE, guess, inferences, native, rows, send
+from tests.unit.aquarium.inference_frames import (
+    BOX,
+    SURE,
+    guess,
+    inferences,
+    native,
+    rows,
+    send,
+)
 
 SHAPE: dict[str, Any] = {"vertices": [(0, 0), (4, 0), (4, 4)]}
 POINT: dict[str, Any] = {"x": 1, "y": 2.5, "name": "nose"}
@@ -156,9 +164,13 @@ def test_a_frame_id_and_a_label_id_are_given_once() -> None:
     content = inferences(guess("f", "i"))
     content.delete_frame("gone")
 
-    with pytest.raises(lakehouse.InvalidInputError, match="one upload has a frame once"):
+    with pytest.raises(
+        lakehouse.InvalidInputError, match="one upload has a frame once"
+    ):
         content.delete_frame("f")
-    with pytest.raises(lakehouse.InvalidInputError, match="one upload has a frame once"):
+    with pytest.raises(
+        lakehouse.InvalidInputError, match="one upload has a frame once"
+    ):
         content.add_frame(guess("gone", "j"))
     with pytest.raises(lakehouse.InvalidInputError, match="'f' already"):
         content.add_frame(guess("g", "i"))

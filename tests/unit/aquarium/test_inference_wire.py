@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import lakehouse
 import lakehouse.aquarium as al
 from tests.unit.aquarium.captured import INFERENCE
-from tests.unit.aquarium.guesses import BOX, native, rows
+from tests.unit.aquarium.inference_frames import BOX, native, rows
 
 FIXTURES = Path(__file__).parent / "fixtures"
 Row = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import (
+from tests.unit.aquarium.inference_frames import (
     BOX,
     PLACE,
     SURE,

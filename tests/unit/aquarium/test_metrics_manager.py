@@ -6,7 +6,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import BOX
+from tests.unit.aquarium.inference_frames import BOX
 
 CAT: dict[str, Any] = {"classification": "cat"}
 DOG: dict[str, Any] = {"classification": "dog"}

@@ -7,7 +7,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import BOX, guess
+from tests.unit.aquarium.inference_frames import BOX, guess
 
 
 def test_a_frame_is_drawn_before_it_is_sent(

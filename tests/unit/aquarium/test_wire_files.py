@@ -14,7 +14,9 @@ from polars.testing import assert_frame_equal
 import lakehouse
 import lakehouse.aquarium as al
 from lakehouse.model.labels import LABEL_TYPES, SENSOR_TYPES
-from tests.unit.aquarium.drawing import (
+from tests.unit.aquarium.folders import Folder, as_frame, bundle
+from tests.unit.aquarium.inference_frames import BOX
+from tests.unit.aquarium.random_frames import (
     EVERYTHING,
     FRAMES,
     VECTORS,
@@ -23,8 +25,6 @@ from tests.unit.aquarium.drawing import (
     labels_of,
     whole,
 )
-from tests.unit.aquarium.folders import Folder, as_frame, bundle
-from tests.unit.aquarium.guesses import BOX
 
 Row = dict[str, Any]
 

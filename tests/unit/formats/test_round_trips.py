@@ -16,7 +16,7 @@ from lakehouse.formats.shapes import box_of
 from lakehouse.testing import Sent
 from lakehouse.testing.operations import operations_of
 from lakehouse.testing.strategies import uploads
-from tests.unit.formats.same import rows_of, unexplained
+from tests.unit.formats.round_trip import rows_of, unexplained
 
 KEEPING_ALL: tuple[FormatName, ...] = (
     "coco", "csv", "imagefolder", "parquet", "voc", "webdataset",

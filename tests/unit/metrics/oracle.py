@@ -10,7 +10,7 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tests.unit.metrics.drawing import Drawn
+from tests.unit.metrics.random_tables import Drawn
 
 __all__ = ["NAMES", "by_pycocotools"]
 

@@ -8,7 +8,7 @@ import pytest
 from lakehouse.errors import InvalidInputError
 from lakehouse.metrics import Metrics, evaluate
 from lakehouse.model.class_map import ClassMap
-from tests.unit.metrics.drawing import shuffled
+from tests.unit.metrics.random_tables import shuffled
 
 Answers = list[tuple[Any, ...]]
 FRAMES = pl.DataFrame({"frame_id": list("abcdef"), "user__split": ["t", "v"] * 3})

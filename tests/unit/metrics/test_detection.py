@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from lakehouse.metrics import Metrics, evaluate
-from tests.unit.metrics.drawing import Drawn, drawn, shuffled
 from tests.unit.metrics.oracle import NAMES, by_pycocotools
+from tests.unit.metrics.random_tables import Drawn, drawn, shuffled
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ import pytest
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.metrics import Metrics, evaluate
 from lakehouse.model.class_map import ClassMap
-from tests.unit.metrics.drawing import drawn
+from tests.unit.metrics.random_tables import drawn
 
 TABLES = drawn(9, 12, classes=3)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from lakehouse.errors import InvalidInputError
 from lakehouse.metrics import Metrics, evaluate
 from lakehouse.model.class_map import ClassMap
-from tests.unit.metrics.drawing import shuffled
+from tests.unit.metrics.random_tables import shuffled
 
 CLASSES = ClassMap.from_names(["road", "tree", "car"])
 LABEL = [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 9, 9]]

@@ -11,7 +11,7 @@ from lakehouse.errors import FormatError, StorageError
 from lakehouse.storage import Written, open_store
 from lakehouse.storage.local import LocalStore
 from lakehouse.testing import FaultyStore
-from tests.unit.verify.forging import file_of, forge_rows
+from tests.unit.verify.forgery import file_of, forge_rows
 from tests.unit.verify.prepared import opened
 
 

@@ -11,7 +11,7 @@ import lakehouse
 from lakehouse.ledger.ledger import entry_name, log_path
 from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.storage import open_store
-from tests.unit.verify.forging import forge_entry, forge_header
+from tests.unit.verify.forgery import forge_entry, forge_header
 from tests.unit.verify.prepared import opened
 
 HEAD = 13

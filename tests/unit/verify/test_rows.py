@@ -9,7 +9,7 @@ import pytest
 import lakehouse
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.verify import spool
-from tests.unit.verify.forging import file_of, forge_header, forge_rows
+from tests.unit.verify.forgery import file_of, forge_header, forge_rows
 from tests.unit.verify.prepared import opened
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]

@@ -11,7 +11,7 @@ from rich.console import Console
 import lakehouse
 from lakehouse.ledger.collection import Collection
 from tests.rows import box, frame
-from tests.unit.versions.differing import TABLES, told
+from tests.unit.versions.change_rows import TABLES, told
 
 NOTHING = {"added": 0, "removed": 0, "changed": 0}
 

@@ -15,7 +15,7 @@ from lakehouse.testing.operations import operations_of
 from lakehouse.testing.rows import exact, plain
 from lakehouse.testing.strategies import uploads
 from lakehouse.types import LiveTable
-from tests.unit.versions.differing import TABLES, told
+from tests.unit.versions.change_rows import TABLES, told
 
 
 def _expected(

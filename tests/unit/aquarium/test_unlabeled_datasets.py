@@ -9,7 +9,7 @@ import pytest
 
 import lakehouse
 import lakehouse.aquarium as al
-from tests.unit.aquarium.guesses import BOX, SURE
+from tests.unit.aquarium.inference_frames import BOX, SURE
 
 
 def unlabeled(frame_id: str, *proposals: str, **options: Any) -> al.UnlabeledFrame:

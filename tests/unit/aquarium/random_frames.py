@@ -9,7 +9,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 import lakehouse.aquarium as al
-from tests.unit.aquarium.drawn_labels import (
+from tests.unit.aquarium.random_labels import (
     LABELS,
     Facts,
     add_label,

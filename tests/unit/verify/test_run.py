@@ -18,7 +18,7 @@ from lakehouse.cli import app
 from lakehouse.cli.output import progress_bar
 from lakehouse.jobs.verify import verify  # type: ignore[import-not-found]
 from tests.rows import box, frame
-from tests.unit.verify.forging import file_of
+from tests.unit.verify.forgery import file_of
 from tests.unit.verify.prepared import opened
 
 
