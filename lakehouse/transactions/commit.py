@@ -6,9 +6,11 @@
     lost      drop or keep the files that the plan wrote, take a turn, plan again
 
 What is durable when: files of a plan are complete before the put, and no reader
-sees them, since nothing names them. The entry is durable once the put returns;
-from then on the change stands, whatever happens to this process. The commits in
-the Delta logs follow from the entry, so any later writer can complete them.
+sees them, since nothing names them. (On a local disk those that a merge encodes are
+not flushed one by one; on object stores every acknowledged PUT is durable.) The
+entry is durable once the put returns; from then on the change stands, whatever
+happens to this process. The commits in the Delta logs follow from the entry, so any
+later writer can complete them.
 """
 
 import logging
@@ -65,7 +67,7 @@ With turns taken from the third loss on, 32 losses mean that something is wrong.
 """
 
 COMPACTION: Final = Policy(attempts=5, losses_before_turn=None, keeps_files=True)
-"""Compaction yields to everybody: it is no use to anyone that is worth a wait.
+"""Compaction yields to everybody: no other writer should have to wait for it.
 
 What it wrote takes longer than a merge to write, so it stays for the next plan.
 """
@@ -112,7 +114,7 @@ def commit(
         # keeps them out of the next one: without that, a quick merge in a loop beats
         # a slow plan for ever, and a turn costs everybody more than a lock.
         with collection.lock if losses else nullcontext():
-            head = published_head(collection, writer)
+            head = _published_head(collection, writer)
             planned = _plan_on(collection, head, plan)
             if planned is not None:
                 if planned.entry is None:
@@ -123,7 +125,7 @@ def commit(
                 # is read back; the commit id in the entry says whose it is. If even
                 # that fails it raises: the entry may stand, so its files must stay.
                 if collection.ledger.decide(planned.entry):
-                    publish_decided(collection, planned.entry)
+                    _publish_decided(collection, planned.entry)
                     return planned
         # Lost: the number belongs to another writer's entry. The files of the plan
         # are named by nothing, and after a lost put nothing ever will name them.
@@ -172,7 +174,7 @@ def commit_first(
 # ----------------------------- STEPS OF THE LOOP ----------------------------- #
 
 
-def published_head(collection: Collection, writer: str) -> Entry:
+def _published_head(collection: Collection, writer: str) -> Entry:
     """The newest entry, published; waits while another writer has the turn.
 
     Args:
@@ -206,7 +208,7 @@ def _plan_on(
         raise
 
 
-def publish_decided(collection: Collection, entry: Entry) -> None:
+def _publish_decided(collection: Collection, entry: Entry) -> None:
     """Publish an entry that stands; a failure is logged and left to the next writer.
 
     It must not raise: the caller would take the change for undone and make it again.
