@@ -1,6 +1,6 @@
 """Which files are written again, and why: the policy of compaction.
 
-A table that takes many small changes comes to consist of many small files, and
+After many small changes a table has many small files, and
 of large ones with dead rows. Both slow readers down, so now and then
 
     small files of a size are joined, once there are enough of that size;

@@ -1,7 +1,7 @@
 """New tables, and new columns of tables: protocol and metaData actions.
 
 Every table carries a writer feature of our own, `lakehouseLedger`: engines that
-do not know it refuse to write, so nobody but the ledger changes a table. Tables
+do not know it refuse to write, so only the ledger changes a table. Tables
 whose rows are replaced also carry the deletion-vector reader feature, the only one that Polars,
 deltalake, DuckDB and Spark all read.
 """

@@ -81,7 +81,7 @@ def _decoded(text: str, size: int) -> Positions:
     magic, bitmaps, key = _HEADER.unpack_from(data)
     if magic != _MAGIC or bitmaps != 1 or key != 0:
         raise FormatError(
-            f"This is no deletion vector of a file under 2^32 rows: {data[:16]!r}.",
+            f"Not a deletion vector of a file under 2^32 rows: {data[:16]!r}.",
             kind="table.damaged_vector",
         )
     bitmap = BitMap.deserialize(data[_HEADER.size :])

@@ -59,7 +59,7 @@ class DataFile:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What the Delta protocol tells files apart by: the path and the vector."""
+        """What identifies a file in the Delta protocol: the path and the vector."""
         vector = self.action["add"].get("deletionVector") or {}
         return self.path, vector.get("pathOrInlineDv", "")
 

@@ -204,7 +204,7 @@ def _metadata(intake: Intake, name: str, values: Values) -> None:
         intake.add_problems(
             pl.Series(bad),
             "metadata.type",
-            shown + " can be no metadata.",
+            shown + " cannot be metadata.",
             "Send text, a number, a truth value, or a list of one kind of them.",
             name,
         )

@@ -146,12 +146,12 @@ def _check_has_image(intake: Intake) -> None:
     columns, url = intake.columns, intake.get("image_url")
     if not url.null_count():
         return
-    lacks = url.is_null()
+    is_missing = url.is_null()
     if "sensors" in columns:
-        lacks = lacks & (columns["sensors"].list.len().fill_null(0) == 0)
+        is_missing = is_missing & (columns["sensors"].list.len().fill_null(0) == 0)
     message = "The frame has no image_url and no sensor."
     hint = "Add it again with its image, if it has one."
-    intake.add_problems(lacks, "sensor.missing", message, hint, is_warning=True)
+    intake.add_problems(is_missing, "sensor.missing", message, hint, is_warning=True)
 
 
 def _check_image(intake: Intake) -> None:

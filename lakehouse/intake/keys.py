@@ -50,7 +50,7 @@ def check_columns(
         problems.add(
             f"{what}.{name}",
             rule="column.unknown",
-            message=f"{name!r} is no column of {what}.",
+            message=f"{name!r} is not a column of {what}.",
             hint=hint,
         )
 

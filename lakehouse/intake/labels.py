@@ -145,7 +145,7 @@ def _infer_types(intake: Intake) -> None:
 
 
 def _fill_mask_class(intake: Intake) -> None:
-    """Whole masks are of no class of the project: theirs is a name of its own."""
+    """Whole masks are of no class of the project: they have a class name of their own."""
     if intake.distinct("label_type").isdisjoint(MASK_TYPES):
         return
     rows = pl.DataFrame([intake.columns["label_type"], intake.get("class_name")])
@@ -188,11 +188,11 @@ def _check_type(intake: Intake, op: str) -> None:
     if LABEL_TYPES.keys() >= intake.distinct("label_type"):
         return
     bad = kinds.is_not_null() & ~kinds.is_in(list(LABEL_TYPES))
-    message = kinds.fill_null("") + " is no label type."
+    message = kinds.fill_null("") + " is not a label type."
     hint = f"It is one of {', '.join(LABEL_TYPES)}."
     intake.add_problems(bad, "label_type.unknown", message, hint, "label_type")
     if op == "ADD" and kinds.null_count():
-        text = "The label has neither a label_type nor a geometry that tells it."
+        text = "The label has neither a label_type nor a geometry that implies one."
         intake.add_problems(
             kinds.is_null(), "label_type.unknown", text, hint, "label_type"
         )
@@ -210,18 +210,18 @@ def _check_complete(intake: Intake) -> None:
             if field in columns and not columns[field].null_count():
                 continue
             of_type = (kinds == name).fill_null(value=False)
-            lacks = intake.get(field).is_null()
+            is_missing = intake.get(field).is_null()
             message = f"A label of type {name} needs {field}."
             hint = "Send the whole geometry, or modify the label instead."
             intake.add_problems(
-                of_type & lacks, "geometry.missing", message, hint, field
+                of_type & is_missing, "geometry.missing", message, hint, field
             )
     if "class_name" in columns and not columns["class_name"].null_count():
         return
-    lacks = intake.get("class_name").is_null()
+    is_missing = intake.get("class_name").is_null()
     message = "The label has no class_name."
     intake.add_problems(
-        lacks,
+        is_missing,
         "class.missing",
         message,
         "Name one of the project's classes.",
@@ -239,9 +239,11 @@ def _check_confidence(intake: Intake, op: str) -> None:
     if op == "ADD":
         kinds = intake.get("label_type")
         exempt = kinds.is_in(list(UNSURE_TYPES)).fill_null(value=False)
-        lacks = sure.is_null() & ~exempt
+        is_missing = sure.is_null() & ~exempt
         message = "The inference has no confidence."
-        intake.add_problems(lacks, "confidence.missing", message, hint, "confidence")
+        intake.add_problems(
+            is_missing, "confidence.missing", message, hint, "confidence"
+        )
 
 
 def _check_box(intake: Intake) -> None:

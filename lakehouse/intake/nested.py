@@ -56,7 +56,7 @@ def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     ]
     ids = [item["sensor_id"] for item in listed]
     problems += [
-        f"sensor id {name!r} is there twice"
+        f"sensor id {name!r} is given twice"
         for name in sorted({str(i) for i in ids if ids.count(i) > 1})
     ]
     if problems:
@@ -89,7 +89,7 @@ def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
             f"{start} is of type {item['sensor_type']!r}; known: {', '.join(SENSOR_TYPES)}"
         ]
     problems = [
-        f"{start} lacks {name}" for name in known.required if item[name] is None
+        f"{start} has no {name}" for name in known.required if item[name] is None
     ]
     if known.one_of and sum(item[name] is not None for name in known.one_of) != 1:
         problems.append(f"{start} needs exactly one of {' and '.join(known.one_of)}")
@@ -138,7 +138,7 @@ def coordinate_frames(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
     ids = [item["coordinate_frame_id"] for item in listed]
     twice = sorted({str(name) for name in ids if ids.count(name) > 1})
     if twice:
-        raise ValueError(f"coordinate frames {twice} are there twice.")
+        raise ValueError(f"coordinate frames {twice} are given twice.")
     return listed
 
 
@@ -216,7 +216,7 @@ def keypoints(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         if not _is_number(item.get("x")) or not _is_number(item.get("y"))
     ]
     problems += [
-        f"keypoint {name!r} is there twice"
+        f"keypoint {name!r} is given twice"
         for name in sorted({str(n) for n in names if names.count(n) > 1})
     ]
     if problems:
@@ -274,7 +274,7 @@ def _is_metric(value: object) -> bool:
 def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401
     parsed = json.loads(value) if isinstance(value, str) else value
     if not isinstance(parsed, Mapping):
-        raise ValueError(f"{str(value)[:80]} is no JSON object.")  # noqa: TRY004
+        raise ValueError(f"{str(value)[:80]} is not a JSON object.")  # noqa: TRY004
     return {str(name): item for name, item in parsed.items()}
 
 
@@ -283,7 +283,7 @@ def _list(value: Any, what: str) -> Sequence[Any]:  # noqa: ANN401
     # NumPy arrays and Arrow arrays hand out their values so.
     parsed = parsed.tolist() if hasattr(parsed, "tolist") else parsed
     if not isinstance(parsed, list | tuple):
-        raise ValueError(f"{what}: {str(value)[:80]} is no list.")  # noqa: TRY004
+        raise ValueError(f"{what}: {str(value)[:80]} is not a list.")  # noqa: TRY004
     return parsed
 
 

@@ -89,7 +89,7 @@ def table_of(data: TableLike) -> Table:
             parts = [pl.DataFrame(item) for item in items]
             return _of_frame(pl.concat(parts, how="diagonal_relaxed"))
     raise InvalidInputError(
-        f"{type(data).__name__} is no table. Give a DataFrame, a LazyFrame, Arrow data, "
+        f"{type(data).__name__} is not a table. Give a DataFrame, a LazyFrame, Arrow data, "
         "a list of dicts, or the path of a .parquet, .csv, .json or .jsonl file.",
         kind="input.not_tabular",
     )
@@ -159,7 +159,7 @@ def to_utc(value: object) -> datetime:
     """A date as UTC; without a zone it is taken as UTC.
 
     Raises:
-        ValueError: If it is no date.
+        ValueError: If it is not a date.
 
     >>> to_utc("2026-01-31 12:00:00Z").isoformat()
     '2026-01-31T12:00:00+00:00'
@@ -170,7 +170,7 @@ def to_utc(value: object) -> datetime:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"{value!r} is no ISO 8601 date.") from None
+            raise ValueError(f"{value!r} is not an ISO 8601 date.") from None
     if not isinstance(value, datetime):
-        raise ValueError(f"{value!r} is no date.")  # noqa: TRY004 - becomes a problem
+        raise ValueError(f"{value!r} is not a date.")  # noqa: TRY004 - becomes a problem
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -150,7 +150,7 @@ def _check_classes(labels: pl.DataFrame, rules: Rules, problems: Problems) -> No
     problems.add_rows(
         unknown,
         rule="class.unknown",
-        message=pl.format("{} is no class of this project.", name),
+        message=pl.format("{} is not a class of this project.", name),
         hint=name.replace_strict(hints, return_dtype=pl.String),
         field="class_name",
     )

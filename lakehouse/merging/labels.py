@@ -73,7 +73,7 @@ def _with_class_ids(
     """The class ids that go with the names.
 
     A name no longer known, kept by a MODIFY of other fields, keeps its id. Rows
-    that were hashed when staged have theirs: the merger saw that the map still holds.
+    that were hashed when they were staged have theirs: the class map is still the same.
     """
     if "row_hash" in rows.columns:
         return rows

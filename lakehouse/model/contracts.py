@@ -124,7 +124,7 @@ class Contract:
                 null has nulls. All problems are named.
         """
         expected = self.schema(self.extras(rows.schema))
-        problems = [f"lacks {name}" for name in expected if name not in rows.schema]
+        problems = [f"has no {name}" for name in expected if name not in rows.schema]
         problems += [
             f"has {name} too many" for name in rows.schema if name not in expected
         ]
@@ -247,7 +247,7 @@ def parse_type(text: str) -> pl.DataType:
     """The type that a contract writes as text.
 
     Raises:
-        FormatError: If the text is no type.
+        FormatError: If the text is not a type.
 
     >>> parse_type("list<struct<x:float64,name:string>>")
     List(Struct({'x': Float64, 'name': String}))
@@ -259,7 +259,9 @@ def parse_type(text: str) -> pl.DataType:
     if inner := re.fullmatch(r"struct<(.*)>", text):
         fields = [part.split(":", 1) for part in _split(inner[1])]
         return pl.Struct({name: parse_type(kind) for name, kind in fields})
-    raise FormatError(f"{text!r} is no type of a table contract.", kind="contract.type")
+    raise FormatError(
+        f"{text!r} is not a type of a table contract.", kind="contract.type"
+    )
 
 
 def _split(text: str) -> list[str]:

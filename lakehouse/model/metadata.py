@@ -57,7 +57,7 @@ class MetadataType:
         made = cls(inner, is_list=name.startswith("list["))
         if inner not in _SCALARS or made.name != name:
             raise InvalidInputError(
-                f"{name!r} is no metadata type. It is one of {', '.join(_SCALARS)}, or "
+                f"{name!r} is not a metadata type. It is one of {', '.join(_SCALARS)}, or "
                 "list[…] of one of them.",
                 kind="metadata.unknown_type",
             )

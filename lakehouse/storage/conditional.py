@@ -1,7 +1,7 @@
 """Put-if-absent whose answer can be trusted, even when it was lost.
 
 A store may apply a conditional PUT and lose the answer; a client library may
-then repeat the PUT by itself and report that somebody else was first. So the
+then repeat the PUT by itself and report that another writer was first. So the
 answer alone decides nothing: unless it is a plain success, the object is read
 back. The bytes carry a unique id, so equal bytes mean that this PUT landed.
 
@@ -22,7 +22,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.02
 
 
 def put_once(store: Store, path: str, data: bytes, *, durable: bool = False) -> bool:
-    """Put `data` at `path` unless something is there, and say whose bytes lie there.
+    """Put `data` at `path` unless something is there; whether `data` is there afterwards.
 
     Returns:
         True when the object at `path` is `data`, whoever put it; False when

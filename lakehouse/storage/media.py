@@ -23,7 +23,7 @@ CHECKSUMS: Final[Mapping[str, Callable[[], Any]]] = {
     "sha256": hashlib.sha256,
     "xxh3": xxhash.xxh3_64,
 }
-"""How the bytes of a medium may be summed up."""
+"""The algorithms of checksums of media."""
 
 _BLOCK_BYTES: Final = 1024**2
 _MISSING: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -71,7 +71,7 @@ class Media:
         """Whether there is a medium of that name.
 
         Raises:
-            StorageError: If nobody can tell.
+            StorageError: If it cannot be found out.
         """
         url = self.url(name)
         try:
@@ -148,7 +148,7 @@ def checksum_problem(value: object) -> str | None:
 
 
 def is_relative(name: str) -> bool:
-    """Whether a name tells no place by itself.
+    """Whether a name is relative: neither a URL nor an absolute path.
 
     >>> is_relative("train/a.png"), is_relative("s3://bucket/a.png")
     (True, False)

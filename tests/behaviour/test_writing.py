@@ -260,7 +260,7 @@ def test_every_sensor_type_comes_back_as_sent(dataset: lakehouse.Dataset) -> Non
         [{"frame_id": "g", "sensors": [{"sensor_type": "AUDIO_V0", "image_url": "x"}]}]
     )
     assert rules(bad) == ["sensor.invalid"]
-    assert "lacks audio_url" in bad.errors()["message"][0]
+    assert "has no audio_url" in bad.errors()["message"][0]
 
 
 def test_deferred_uploads_that_do_not_overlap_share_a_version(
