@@ -73,7 +73,7 @@ def _digits(average: float | None) -> tuple[int, int]:
 
 
 def _of_class(labels: pl.DataFrame, inferences: pl.DataFrame) -> float:
-    from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 - an extra
+    from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 - heavy
 
     frames = pl.concat([labels["frame_id"], inferences["frame_id"]]).unique().sort()
     places = {name: place for place, name in enumerate(frames.to_list(), 1)}
