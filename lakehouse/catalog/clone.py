@@ -1,11 +1,11 @@
-"""Clones: datasets that begin with what another has at a version.
+"""Clones: datasets that begin with the content of another dataset's version.
 
-    registry row  →  files and version 0, behind the caller's back  →  done
+    registry row  →  files and version 0, in the background  →  done
 
-The row comes first, so a clone is listed before it can be read, and links both ways;
-whoever finds one that was cut short can complete it: the row says what of which
-version it is. Inference sets are not cloned, nor checkpoints; segments stay with the
-dataset that they were made of.
+The row comes first, so a clone is listed before it can be read, and each of the two
+datasets names the other. Any process can complete an interrupted clone, since the row
+holds the source and its version. Inference sets, checkpoints and segments are not
+cloned.
 """
 
 import time
@@ -28,57 +28,55 @@ _POLL_SECONDS: Final = 0.05
 
 
 class Clone(Generic[DatasetT]):
-    """A clone in the making. Made by `dataset.clone()`."""
+    """A clone that may not be complete yet. Made by `dataset.clone()`."""
 
     def __init__(
         self,
         name: str,
         target: Collection,
-        opened: Callable[[], DatasetT],
+        open_dataset: Callable[[], DatasetT],
         work: Future[object] | None,
     ) -> None:
         self.name = name
         self._target = target
-        self._opened = opened
+        self._open_dataset = open_dataset
         self._work = work
 
     @property
     def status(self) -> CloneStatus:
-        """PENDING; DONE, once it can be read; or FAILED, as `wait()` tells."""
+        """PENDING; DONE, once it can be read; or FAILED, with the reason in `wait()`."""
         if self._target.ledger.head() is not None:
             return "DONE"
-        failed = self._work is not None and self._work.done()
-        return "FAILED" if failed and self._failure() is not None else "PENDING"
+        if self._work is None or not self._work.done():
+            return "PENDING"
+        return "PENDING" if self._work.exception() is None else "FAILED"
 
     @property
     def dataset(self) -> DatasetT:
-        """The dataset that it becomes."""
-        return self._opened()
+        """The dataset; it can be read once the status is DONE."""
+        return self._open_dataset()
 
     def wait(self, timeout: timedelta = timedelta(hours=1)) -> DatasetT:
         """Wait until the clone can be read, and return it.
 
         Raises:
-            WaitTimeoutError: If it could not in time.
-            StorageError: If the store failed; `clone(…, exist_ok=True)` goes on.
-            AlreadyExistsError: If something else took the name meanwhile.
+            WaitTimeoutError: If it cannot be read in time.
+            StorageError: If the store failed; `clone(…, exist_ok=True)` continues.
+            AlreadyExistsError: If another writer took the name meanwhile.
         """
         deadline = time.monotonic() + timeout.total_seconds()
         if self._work is not None:
             try:
                 self._work.result(timeout.total_seconds())
             except FutureTimeoutError:
-                raise self._late(timeout) from None
+                raise self._timeout_error(timeout) from None
         while self.status != "DONE":
             if time.monotonic() >= deadline:
-                raise self._late(timeout)
+                raise self._timeout_error(timeout)
             time.sleep(_POLL_SECONDS)
         return self.dataset
 
-    def _failure(self) -> BaseException | None:
-        return None if self._work is None else self._work.exception()
-
-    def _late(self, timeout: timedelta) -> WaitTimeoutError:
+    def _timeout_error(self, timeout: timedelta) -> WaitTimeoutError:
         return WaitTimeoutError(
             f"The clone {self.name!r} is not there after {timeout}. Clones are made by "
             "the call that asks for them, by project.finish_clones() or "
@@ -98,34 +96,38 @@ def register_clone(
     version: int,
     exist_ok: bool,
 ) -> int:
-    """List a clone, and link both ways; the version that it is of.
+    """List a clone, and let source and clone name each other.
 
     Args:
-        registry: The project's.
-        target: Where the clone will lie.
-        source: The dataset's name.
-        name: The clone's.
+        registry: The registry of the project.
+        target: The collection that the clone will have.
+        source: The name of the source.
+        name: The name of the clone.
         version: The version of the source.
-        exist_ok: Go on with a clone of the same dataset that is there.
+        exist_ok: Accept an existing clone of the same source.
+
+    Returns:
+        The version that is cloned; an existing clone may be of another.
 
     Raises:
         AlreadyExistsError: If the name is taken.
     """
 
     def add(rows: pl.DataFrame) -> pl.DataFrame:
-        old = rows.filter(name=name)
-        if old.height:
-            if exist_ok and old.row(0, named=True)["clone_of"] == source:
+        existing = rows.filter(name=name)
+        if existing.height:
+            if exist_ok and existing.row(0, named=True)["clone_of"] == source:
                 return rows
             raise _taken(name)
+        # A dataset is created before its row is written: the ledger may be there.
         if target.ledger.head() is not None:
             raise _taken(name)
-        mine = rows.filter(name=source).row(0, named=True)
+        source_row = rows.filter(name=source).row(0, named=True)
         row: dict[str, Any] = dict.fromkeys(rows.columns) | {
             "name": name,
             "kind": "dataset",
             "mode": "STREAMING",
-            "metadata": mine["metadata"],
+            "metadata": source_row["metadata"],
             "clone_of": source,
             "clone_at": version,
             "archived": False,

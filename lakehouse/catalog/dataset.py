@@ -83,22 +83,21 @@ class Dataset(Versioned):
         if_exists: IfExists = "replace",
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Add frames with their labels, or replace frames wholly.
+        """Add frames with their labels, or replace frames with all they have.
 
-        A frame that is there already is replaced: its sensors, metadata,
-        labels and embedding become exactly what these rows carry.
+        A frame that exists already is replaced: afterwards it has the sensors,
+        metadata, labels and embedding of these rows, and no others.
 
         Args:
             frames: Rows with `frame_id`, `image_url` or `sensors`, metadata as
                 `user__<name>`: anything Arrow, a LazyFrame, dicts, or a path.
             labels: Rows with `frame_id`, `label_id`, `class_name`, geometry.
-            if_exists: Whether a frame that is there is replaced, rejected, or
-                skipped.
+            if_exists: Whether a frame that exists is replaced, rejected, or skipped.
             **options: As `submit` takes them: message, metadata, upload_id,
                 on_error, based_on.
 
         Returns:
-            The upload; frames at fault are in `upload.errors()`.
+            The upload; `upload.errors()` lists rejected frames.
 
         Raises:
             InvalidInputError: If the rows cannot be read as frames or labels:
@@ -119,27 +118,27 @@ class Dataset(Versioned):
         r"""Add frames with their labels, or labels alone, from sources of any size.
 
         The same as `add`, or `upsert_labels`, in parts that fit in memory, each
-        of whole frames and an upload of its own. A load that broke off is called
-        again with its `load_id`: parts that are there are not sent again.
+        of whole frames and an upload of its own. An interrupted load is called again
+        with its `load_id`: parts that were sent are not sent again.
 
         Args:
             frames: A file, a folder or a pattern (`s3://bucket/frames/*.parquet`)
                 of Parquet, Arrow IPC, CSV or JSON lines; or a LazyFrame.
             labels: The same for labels.
             if_exists: As `add` takes it.
-            **options: `load_id`, the id of the load to go on with. `part_bytes`,
-                about how much of the sources becomes one upload: the local disk
-                has room for the sources once, memory for ten parts.
+            **options: `load_id`, the id of the load to continue. `part_bytes`,
+                about how many bytes of the sources become one upload: the local disk
+                needs room for the sources once, memory for ten parts.
                 `storage_options`, `AWS_…` settings for sources on S3 (the lake's
                 own when left out). `message` and `metadata` as `submit` takes
-                them. `progress`, told the stage (`rows`, `parts`), how much of it
-                is done, and how much there is.
+                them. `progress`, called with the stage (`rows`, `parts`), how much
+                of it is done, and how much there is.
 
         Raises:
-            InvalidInputError: If a source is not there, has no frame ids, or has a
-                column that is unknown (nothing is written); if rows of a part
-                cannot be read (the other parts are loaded); or if `load_id` is
-                of other files.
+            InvalidInputError: If a source does not exist, has no frame ids, or has an
+                unknown column (nothing is written); if rows of a part cannot be
+                read (the other parts are loaded); or if `load_id` belongs to other
+                files.
 
         >>> import pathlib, tempfile, lakehouse
         >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -152,7 +151,7 @@ class Dataset(Versioned):
         ('DONE', 2)
         """
 
-        def drafted(*tables: TableLike) -> Operations:
+        def draft_part(*tables: TableLike) -> Operations:
             draft = Draft()
             if frames is None:
                 draft.upsert_labels(tables[0])
@@ -160,7 +159,7 @@ class Dataset(Versioned):
                 draft.add(*tables, if_exists=if_exists)
             return draft.operations()
 
-        return run_load(self, (frames, labels), drafted, options)
+        return run_load(self, (frames, labels), draft_part, options)
 
     def modify(
         self,
@@ -170,7 +169,7 @@ class Dataset(Versioned):
         nulls: Nulls = "keep",
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Merge the fields given into frames and labels that are there.
+        """Merge the given fields into frames and labels that exist.
 
         Args:
             frames: Rows with `frame_id` and the fields to change.
@@ -189,7 +188,7 @@ class Dataset(Versioned):
     def upsert_labels(
         self, labels: LabelLike, **options: Unpack[SubmitOptions]
     ) -> Upload:
-        """Create labels, or replace those there wholly; other labels stay.
+        """Create labels, or replace existing ones; all other labels stay.
 
         Raises:
             InvalidInputError: If the rows cannot be read. Nothing is written.
@@ -204,7 +203,7 @@ class Dataset(Versioned):
         labels: LabelLike | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Take frames, or single labels, out of the latest version.
+        """Remove frames, or single labels, from the latest version.
 
         Older versions keep them.
 
@@ -229,25 +228,25 @@ class Dataset(Versioned):
         seed: str | int = "",
         **options: Unpack[SubmitOptions],
     ) -> Upload:
-        """Give frames without a split one, for good: train, test, and so on.
+        """Assign frames without a split to one, permanently: train, test, and so on.
 
-        Which one follows from a hash of the frame's group alone, so it is the same
-        on every machine and whatever comes later. Frames that have a split keep it,
-        and others of their group follow them.
+        The split follows from a hash of the frame's group alone, so it is the same
+        on every machine and does not depend on later frames. Frames that have a split
+        keep it, and others of their group follow them.
 
         Args:
-            shares: Split to its part of the groups; together they are 1.
+            shares: Split to its share of the groups; the shares add up to 1.
             by: A metadata field, such as `user__patient`: frames of one value stay
-                together. Each frame is by itself when left out, or where it is null.
+                in one split. Each frame is a group when left out, or where it is null.
             field: The metadata field that holds the split.
-            seed: Another seed is another draw.
+            seed: Another seed gives another assignment.
             **options: As `submit` takes them.
 
         Returns:
-            The upload; it changes nothing where all frames have a split.
+            The upload; it changes nothing if all frames have a split.
 
         Raises:
-            InvalidInputError: If shares are no parts of 1, there is no such field, or
+            InvalidInputError: If shares do not add up to 1, there is no such field, or
                 frames of one group are in several splits already. Nothing is written.
 
         >>> import tempfile, lakehouse
@@ -286,27 +285,27 @@ class Dataset(Versioned):
         if_exists: IfExists = "replace",
         **options: Unpack[SubmitOptions],
     ) -> Import:
-        r"""Add the frames and labels of files that another tool wrote: one upload.
+        r"""Add the frames and labels of files that another tool wrote, in one upload.
 
-        Frames are called like their files. Labels of a class that the project does
-        not have are rejected with their frames, unless `add_classes` is set.
+        The id of a frame is the name of its file. Labels of a class that the project
+        does not have are rejected with their frames, unless `add_classes` is set.
 
         Args:
             path: A folder, or a file.
             format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
                 Face) or `webdataset`.
-            images: What stands before the names of images, such as
-                `s3://bucket/images`; by default the folder in which they are found,
-                else nothing: names stay relative, see `connect(media_root=…)`.
+            images: The folder or URL that image names start from, such as
+                `s3://bucket/images`; by default the folder in which the images lie,
+                else none: names stay relative, see `connect(media_root=…)`.
             add_classes: Append the classes that the files name to the project's.
             if_exists: As for `add`.
-            **options: As `submit` takes them; `progress` is told of files read, too.
+            **options: As `submit` takes them; `progress` counts files that are read, too.
 
         Returns:
-            The upload, and in `losses` what the files say that has no column.
+            The upload, and in `losses` the fields of the files that have no column.
 
         Raises:
-            InvalidInputError: If files cannot be read: all faults are listed, and
+            InvalidInputError: If files cannot be read: all problems are listed, and
                 nothing is written.
 
         >>> import pathlib, tempfile, lakehouse
@@ -340,19 +339,17 @@ class Dataset(Versioned):
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
-        """Name a version, for ever.
-
-        The very same call made again changes nothing.
+        """Name a version permanently; the same call made again changes nothing.
 
         Args:
             name: A letter, then letters, digits, `_`, `.` and `-`; unique in the
                 dataset.
             at: The version, as `at` takes it.
-            message: Why.
+            message: The reason, kept with the checkpoint.
             metadata: Anything JSON can hold.
 
         Raises:
-            InvalidInputError: If the name cannot be one.
+            InvalidInputError: If the name has other characters.
             AlreadyExistsError: If the name is taken.
             NotFoundError: If there is no such version.
         """
@@ -377,11 +374,11 @@ class Dataset(Versioned):
         """The checkpoints by the time of their versions.
 
         Args:
-            archived: List archived ones too.
+            archived: Include archived ones.
 
         Returns:
-            A row each: name, version, its time, author, message, metadata; the
-            frames and labels there are; and what uploads did since the one before.
+            A row each: name, version, its time, author, message, metadata; how many
+            frames and labels it has; and the counts of uploads since the one before.
         """
         return checkpoints_table(self._collection, archived=archived)
 
@@ -390,24 +387,24 @@ class Dataset(Versioned):
     def clone(
         self, name: str, at: VersionLike = "latest", *, exist_ok: bool = False
     ) -> "Clone[Dataset]":
-        """Make a dataset that begins with what this one has at a version.
+        """Make a dataset that begins with the content of this one at a version.
 
-        It is listed at once, and can be read when its files are there: they are
-        linked or copied by the store behind the caller's back, none is encoded
-        again. Its version 0 has the same fingerprint. Inference sets and
-        checkpoints are not cloned. When merging is deferred it is only listed, and
-        `project.finish_clones()` or `lakehouse run clone` does the rest.
+        It is listed at once, and can be read when its files are there: the store
+        links or copies them in the background, none is encoded again. Its version 0
+        has the same fingerprint. Inference sets and checkpoints are not cloned. When
+        merging is deferred it is only listed, and `project.finish_clones()` or
+        `lakehouse run clone` completes it.
 
         Args:
             name: Letters, digits and underscores; unique in the project.
             at: The version, as `at` takes it.
-            exist_ok: Go on with a clone of this dataset that is there.
+            exist_ok: Continue an existing clone of this dataset.
 
         Returns:
             Its status, and `wait()`.
 
         Raises:
-            InvalidInputError: If the name cannot be one.
+            InvalidInputError: If the name has other characters.
             AlreadyExistsError: If the name is taken.
             NotFoundError: If there is no such version.
 
@@ -442,10 +439,10 @@ class Dataset(Versioned):
         """Clone a BATCH dataset as `MUTABLE_<name>`, which takes changes.
 
         Args:
-            exist_ok: Go on with the clone that is there.
+            exist_ok: Continue the existing clone.
 
         Raises:
-            InvalidInputError: If it is no BATCH dataset.
+            InvalidInputError: If the dataset is not BATCH.
             AlreadyExistsError: If the name is taken.
         """
         if self.mode != "BATCH":
@@ -457,10 +454,10 @@ class Dataset(Versioned):
         return self.clone(f"{MUTABLE_PREFIX}{self.name}", exist_ok=exist_ok)
 
     def finish_clone(self) -> bool:
-        """Go on with a clone that was cut short; False if there is nothing to do.
+        """Complete an interrupted clone; False if there is nothing to do.
 
         Raises:
-            StorageError: If the store failed; the same call goes on.
+            StorageError: If the store failed; the same call continues.
         """
         row = self._registry_row.read()
         if not row["clone_of"] or self._collection.ledger.head() is not None:
@@ -506,15 +503,15 @@ class Dataset(Versioned):
 
         Args:
             name: Letters, digits and underscores; unique in the dataset.
-            at: The version to pin it to, as `at` takes it; the latest when left
-                out, once everything acknowledged before is merged.
+            at: The version to pin it to, as `at` takes it; when left out the latest,
+                once earlier uploads are merged.
             mode: STREAMING, or BATCH: one upload, all or nothing, then fixed.
             frame_metadata: Field to type, as for `create_dataset`.
             inference_metadata: The same for inferences.
-            frame_embedding_model: What the frames' vectors are made with.
-            inference_embedding_model: What the inferences' vectors are made with.
+            frame_embedding_model: The model that makes the frames' vectors.
+            inference_embedding_model: The model that makes the inferences' vectors.
             metadata: Anything JSON can hold.
-            exist_ok: Return the set that is there instead of raising.
+            exist_ok: Return the existing set instead of raising.
 
         Raises:
             InvalidInputError: If a name or a type is unusable.
@@ -577,7 +574,7 @@ class Dataset(Versioned):
         return [self.inference_set(key.partition("/")[2]) for key in keys]
 
     def _pin(self, name: str, at: VersionLike | None) -> list[str]:
-        """Take the pin of a new set; the uploads it waits for instead, if any."""
+        """Pin a new set; returns the uploads that the pin waits for, if any."""
         if at is None:
             if self._settings.inline:
                 self.merge_pending()

@@ -34,7 +34,7 @@ from lakehouse.storage import Store, open_store, probe_conditional_writes
 from lakehouse.storage.media import Media
 from lakehouse.transactions import Garbage
 from lakehouse.transactions.garbage import GRACE, RETENTION, FolderGarbage
-from lakehouse.versions.lock import Lock, condition_of
+from lakehouse.versions.lock import Lockfile, condition_of
 from lakehouse.versions.snapshot import Snapshot, collection_of
 
 FORMAT_VERSION: Final = 1
@@ -68,14 +68,14 @@ def connect(
 
     Args:
         root: A folder, or `s3://bucket/prefix`; `$LAKEHOUSE_ROOT` when left out.
-        author: Whom the versions name; the login name when left out.
+        author: The author recorded with each version; the login name when left out.
         storage_options: `AWS_…` settings of an object store.
         merge: `inline` merges inside each writing call; `deferred` only stages,
-            and `dataset.merge_pending()` or `lakehouse run merge` does the rest.
+            and `dataset.merge_pending()` or `lakehouse run merge` merges later.
         compaction: `auto` compacts behind merges when it is due; `manual` only by
             `dataset.compact()` or `lakehouse run compact`.
-        media_root: What relative names of images and masks are below: a folder or
-            a URL; `$LAKEHOUSE_MEDIA_ROOT` when left out, else the current folder.
+        media_root: The folder or URL that relative paths of images and masks start
+            from; `$LAKEHOUSE_MEDIA_ROOT` when left out, else the current folder.
         store: An opened store, instead of `root` and `storage_options`.
 
     Raises:
@@ -86,15 +86,16 @@ def connect(
     >>> connect(tempfile.mkdtemp(), author="mira").projects()
     []
     """
-    where = root if root is not None else os.environ.get("LAKEHOUSE_ROOT")
+    if root is None:
+        root = os.environ.get("LAKEHOUSE_ROOT")
     if store is None:
-        if where is None:
+        if root is None:
             raise InvalidInputError(
                 "No lake is named. Give connect() a folder or an s3:// prefix, or "
                 "set LAKEHOUSE_ROOT.",
                 kind="lake.no_root",
             )
-        store = open_store(os.fspath(where), dict(storage_options or {}))
+        store = open_store(os.fspath(root), dict(storage_options or {}))
     if merge not in {"inline", "deferred"}:
         raise InvalidInputError(
             f"merge is 'inline' or 'deferred', not {merge!r}.", kind="lake.merge"
@@ -104,13 +105,14 @@ def connect(
             f"compaction is 'auto' or 'manual', not {compaction!r}.",
             kind="lake.compaction",
         )
-    below = media_root or os.environ.get("LAKEHOUSE_MEDIA_ROOT")
+    media_root = media_root or os.environ.get("LAKEHOUSE_MEDIA_ROOT")
     settings = Settings(
         author=author or _login(),
         inline=merge == "inline",
         compacts=compaction == "auto",
         media=Media(
-            None if below is None else os.fspath(below), dict(store.storage_options)
+            None if media_root is None else os.fspath(media_root),
+            dict(store.storage_options),
         ),
     )
     return Lake(store, settings)
@@ -127,7 +129,7 @@ class Lake:
 
     @property
     def root(self) -> str:
-        """Where the lake lies, as engines take it."""
+        """The folder or URL of the lake, as engines take it."""
         return self._store.root
 
     @property
@@ -218,7 +220,7 @@ class Lake:
 
         Args:
             target: The address of the only one to give, whether archived or not.
-            archived: Those that are archived too.
+            archived: Include archived ones.
 
         Raises:
             NotFoundError: If there is nothing at the target.
@@ -235,8 +237,8 @@ class Lake:
                     continue
                 name = f"{project.name}/{dataset.name}"
                 yield name, dataset
-                for one in dataset.inference_sets(archived=archived):
-                    yield f"{name}/{one.name}", one
+                for inference_set in dataset.inference_sets(archived=archived):
+                    yield f"{name}/{inference_set.name}", inference_set
 
     def collect_garbage(
         self,
@@ -248,21 +250,21 @@ class Lake:
         """Remove old data files of the tables that stand alone.
 
         These are the list of projects, and each project's registry, segments, their
-        elements, and kept metrics: every change of them leaves a file that the newest
+        elements, and cached metrics: every change of them leaves a file that the newest
         state does not name. Datasets and inference sets have a `collect_garbage` of
         their own; no element of a segment needs these files. Safe beside writers.
 
         Args:
             retention: How long a file is kept that is named no more, so that plain
                 engines can read states of that time.
-            grace: Younger files are let be.
-            dry_run: Only tell what would go.
+            grace: Younger files are kept: a running writer may need them.
+            dry_run: Only report what would be removed.
 
         Returns:
-            What went, or would go; `to_frame()` gives it as rows.
+            The files removed, or to be removed; `to_frame()` lists them as rows.
 
         Raises:
-            StorageError: If the store failed; what is left is found the next time.
+            StorageError: If the store failed; the next call removes the rest.
         """
         now, folders = datetime.now(UTC), list[FolderGarbage]()
         for path, name in self._tables():
@@ -281,12 +283,12 @@ class Lake:
         for project in self.projects(archived=True):
             for name in ("registry", "segments", "segment_elements"):
                 yield f"{project.name}/{name}", name
-        for _, one in self.collections(archived=True):
-            if isinstance(one, InferenceSet):
-                yield f"{collection_of(one).path}/metrics", "metrics"
+        for _, collection in self.collections(archived=True):
+            if isinstance(collection, InferenceSet):
+                yield f"{collection_of(collection).path}/metrics", "metrics"
 
     def _prepare(self) -> None:
-        """Make sure that the store can hold a lake; called before every write.
+        """Check once that the store can hold a lake, before the first write.
 
         Raises:
             StorageError: If the store ignores conditional writes.
@@ -301,10 +303,10 @@ class Lake:
     def _check_format(self) -> bool:
         if not self._store.exists(_FORMAT_FILE):
             return False
-        found = json.loads(self._store.read(_FORMAT_FILE))["format_version"]
-        if found > FORMAT_VERSION:
+        written = json.loads(self._store.read(_FORMAT_FILE))["format_version"]
+        if written > FORMAT_VERSION:
             raise FormatError(
-                f"The lake at {self.root} has format {found}; this release reads up "
+                f"The lake at {self.root} has format {written}; this release reads up "
                 f"to {FORMAT_VERSION}. Upgrade the package: pip install -U lakehouse.",
                 kind="format.newer",
             )
@@ -359,14 +361,14 @@ def open_lock(
     """The snapshot that a lock names, with exactly the content that was locked.
 
     Args:
-        lock: What `snapshot.lock()` returned, or the path of what it wrote.
-        root: Where the lake lies now; where it lay then when left out.
+        lock: What `snapshot.lock()` returned, or the path of the file that it wrote.
+        root: The root of the lake now; the locked one when left out.
         storage_options: `AWS_…` settings of an object store.
 
     Raises:
         NotFoundError: If the version is not there, or does not have the rows that
-            were locked: the message tells which tables differ, and where the
-            content is now if another version has it.
+            were locked: the message names the tables that differ, and the version
+            that has the content now, if one has it.
         FormatError: If it is no lock, or a newer release wrote it.
 
     >>> import tempfile, lakehouse
@@ -379,35 +381,38 @@ def open_lock(
     >>> open_lock(lock).counts
     {'frames': 1, 'labels': 0}
     """
-    said = Lock.read(lock)
+    lockfile = Lockfile.read(lock)
     try:
-        found = _versioned(said, os.fspath(root or said.root), storage_options)
-        snapshot = found.at(said.version)
+        target = _locked_target(
+            lockfile, os.fspath(root or lockfile.root), storage_options
+        )
+        snapshot = target.at(lockfile.version)
     except NotFoundError as error:
         raise NotFoundError(
-            f"What was locked, {said.address}, is not there: {error} If the lake was "
+            f"What was locked, {lockfile.address}, is not there: {error} If the lake was "
             "moved, give open_lock() its root.",
             kind="lock.missing",
         ) from error
-    _check_version(said, found)
+    _check_version(lockfile, target)
     snapshot = snapshot.filter(
         **{
-            table: condition_of(text, said.polars)
-            for table, text in said.filters.items()
+            table: condition_of(text, lockfile.polars)
+            for table, text in lockfile.filters.items()
         }
     )
-    if snapshot.is_filtered and snapshot.counts != dict(said.selected):
+    # Equal rows and another count: this Polars evaluates the conditions differently.
+    if snapshot.is_filtered and snapshot.counts != dict(lockfile.selected):
         raise NotFoundError(
-            f"The conditions of the lock select {snapshot.counts} of {said.address}; "
-            f"locked were {dict(said.selected)}. The rows are the same, so the "
-            f"conditions mean something else: open it with Polars {said.polars}.",
+            f"The conditions of the lock select {snapshot.counts} of {lockfile.address}; "
+            f"locked were {dict(lockfile.selected)}. The rows are the same, so the "
+            f"conditions mean something else: open it with Polars {lockfile.polars}.",
             kind="lock.differs",
         )
     return snapshot
 
 
-def _versioned(
-    lock: Lock, root: str, storage_options: Mapping[str, str] | None
+def _locked_target(
+    lock: Lockfile, root: str, storage_options: Mapping[str, str] | None
 ) -> Dataset | InferenceSet:
     lake = connect(root, storage_options=storage_options)
     dataset = lake.project(lock.project).dataset(lock.dataset)
@@ -416,27 +421,27 @@ def _versioned(
     return dataset.inference_set(lock.inference_set)
 
 
-def _check_version(lock: Lock, found: Dataset | InferenceSet) -> None:
+def _check_version(lock: Lockfile, target: Dataset | InferenceSet) -> None:
     """Refuse a version whose rows are not those that were locked."""
-    collection = collection_of(found)
+    collection = collection_of(target)
     entry = collection.ledger.read(lock.version)
-    wrong = lock.differences(entry, collection.layout)
-    if not wrong:
+    differences = lock.differences(entry, collection.layout)
+    if not differences:
         return
     elsewhere = next(
         (
             version
-            for version in reversed(found.versions()["version"].to_list())
+            for version in reversed(target.versions()["version"].to_list())
             if not lock.differences(collection.ledger.read(version), collection.layout)
         ),
         None,
     )
-    way_out = (
+    hint = (
         "No version here has what was locked: open the lake that it was made in."
         if elsewhere is None
         else f"Version {elsewhere} has exactly what was locked."
     )
     raise NotFoundError(
-        f"{lock.address} is not what was locked: {'; '.join(wrong)}. {way_out}",
+        f"{lock.address} is not what was locked: {'; '.join(differences)}. {hint}",
         kind="lock.differs",
     )

@@ -25,7 +25,7 @@ from lakehouse.uploads.upload import Upload
 from lakehouse.versions.snapshot import collection_of
 
 _NEGATIVE = "binary_classification_negative_class"
-"""The field of a project's metadata that names the class of what no model says."""
+"""The metadata field of a project: the class of frames without an inference."""
 
 
 class Project:
@@ -72,8 +72,8 @@ class Project:
     def metadata(self) -> dict[str, Any]:
         """The project's metadata."""
         row = pick(self._projects.rows(), "project", self.name)
-        found: dict[str, Any] = json.loads(row["metadata"] or "{}")
-        return found
+        metadata: dict[str, Any] = json.loads(row["metadata"] or "{}")
+        return metadata
 
     @property
     def is_archived(self) -> bool:
@@ -82,11 +82,11 @@ class Project:
         return bool(row["archived"])
 
     def add_classes(self, names: Sequence[str]) -> ClassMap:
-        """Append classes; the ids of those there are stay.
+        """Append classes; the ids of existing ones stay.
 
         Raises:
-            InvalidInputError: If a name is there already, or was that of a class
-                which is called otherwise by now.
+            InvalidInputError: If a name exists already, or was the earlier name of a
+                renamed class.
         """
         return self.update_classes(lambda classes: classes.append(names))
 
@@ -94,8 +94,8 @@ class Project:
         """Rename a class for rows to come; what is stored keeps the old name.
 
         Its id stays. Old versions keep their map, `snapshot.class_map`; metrics and
-        exports take all rows of the class together, under the name it has now, and
-        tell how many had another.
+        exports count all rows of the class under the name it has now, and report how
+        many had another.
 
         Raises:
             NotFoundError: If there is no class `old`.
@@ -104,7 +104,12 @@ class Project:
         return self.update_classes(lambda classes: classes.rename(old, new))
 
     def update_classes(self, change: Callable[[ClassMap], ClassMap]) -> ClassMap:
-        """Change the class map once, whoever else changes it at the same time."""
+        """Change the class map; a change that another writer made meanwhile is kept.
+
+        Args:
+            change: From a map to the next. It is called again if another writer was
+                first.
+        """
 
         def replaced(row: dict[str, Any]) -> dict[str, Any]:
             classes = change(ClassMap.from_json(row["class_map"]))
@@ -117,7 +122,7 @@ class Project:
         return self.class_map
 
     def _ensure_classes(self, names: Sequence[str]) -> list[str]:
-        """Append those classes that are not there; their names."""
+        """Append the classes that the project does not have; returns their names."""
         missing: list[str] = []
 
         def appended(row: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +141,7 @@ class Project:
         self._update(lambda _: {"metadata": json.dumps(dict(metadata))})
 
     def archive(self, *, archived: bool = True) -> None:
-        """Hide the project from lists and refuse writes to it, or undo that."""
+        """Hide the project from lists and refuse writes to it, or undo both."""
         self._update(lambda _: {"archived": archived})
 
     def _update(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -167,10 +172,10 @@ class Project:
                 `list[…]` of them); fields not named here take their type from
                 the first value that lands.
             label_metadata: The same for labels.
-            frame_embedding_model: What the frames' vectors are made with.
-            label_embedding_model: What the labels' vectors are made with.
+            frame_embedding_model: The model that makes the frames' vectors.
+            label_embedding_model: The model that makes the labels' vectors.
             metadata: Anything JSON can hold.
-            exist_ok: Return the dataset that is there instead of raising.
+            exist_ok: Return the existing dataset instead of raising.
 
         Raises:
             InvalidInputError: If a name or a type is unusable.
@@ -223,7 +228,7 @@ class Project:
 
         Args:
             mode: Only STREAMING ones, or only BATCH ones, which were loaded once.
-            archived: Archived ones too.
+            archived: Include archived ones.
         """
         rows = self._registry.rows().filter(kind="dataset").sort("name")
         if mode is not None:
@@ -232,10 +237,10 @@ class Project:
         return [self.dataset(name) for name in names]
 
     def finish_clones(self) -> list[Dataset]:
-        """Go on with clones that were only listed, or cut short; those completed.
+        """Complete clones that were only listed, or interrupted; returns those.
 
         Raises:
-            StorageError: If the store failed; the same call goes on.
+            StorageError: If the store failed; the same call continues.
         """
         return [
             dataset
@@ -289,7 +294,7 @@ class Project:
             type: `bucket`, `collection_campaign`, `frame_issue`, `label_quality`,
                 `regression`, `scenario`, `split` or `work_queue`.
             element_type: What it holds: `frame`, `label` or `inference`.
-            assignee: Who takes care of it.
+            assignee: The person who works on it.
             metadata: Anything JSON can hold.
             thresholds: Metric to the least value that a model must reach on it; for
                 splits, regressions and scenarios.
@@ -336,11 +341,11 @@ class Project:
         """The segments by name.
 
         Args:
-            state: Only those that are so far.
+            state: Only those in this state.
             type: Only those of this type.
             dataset: Only those with elements of the dataset of this name, or of its
                 inference sets.
-            archived: Archived ones too.
+            archived: Include archived ones.
 
         Raises:
             InvalidInputError: If there is no such state or type.
@@ -361,19 +366,19 @@ class Project:
 
         Args:
             mode: Only those to STREAMING, or to BATCH datasets and sets.
-            status: Only those that stand so: PENDING, DONE, PARTIAL or FAILED.
+            status: Only those of this status: PENDING, DONE, PARTIAL or FAILED.
 
         Returns:
-            A row an upload, as `dataset.uploads` gives them; `target` says where it
-            went: `project/dataset[/inference_set]`.
+            A row an upload, as `dataset.uploads` returns them; `target` is
+            `project/dataset[/inference_set]`.
 
         Raises:
             InvalidInputError: If there is no such mode or status.
         """
         if mode is not None:
             check_mode(mode)
-        found = [(collection_of(one), one.mode) for one in self._collections()]
-        return uploads_table(found, status=status, mode=mode)
+        collections = [(collection_of(one), one.mode) for one in self._collections()]
+        return uploads_table(collections, status=status, mode=mode)
 
     def upload(self, upload_id: str) -> Upload:
         """The upload of that id, whichever dataset or inference set it went to.

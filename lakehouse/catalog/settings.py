@@ -1,4 +1,4 @@
-"""What a connection hands down: who writes, when merges happen, where media are."""
+"""The settings of a connection: author, merging, compaction and media."""
 
 from dataclasses import dataclass, field
 
@@ -10,10 +10,10 @@ class Settings:
     """The choices made at `connect()`."""
 
     author: str | None
-    """Whom versions name."""
+    """The author recorded with each version."""
     inline: bool
     """Merge inside each writing call; otherwise only stage."""
     compacts: bool = True
     """Compact behind merges when it is due; otherwise only when asked."""
     media: Media = field(default_factory=Media)
-    """Where the media are that frames and labels name."""
+    """Where relative paths of images and masks start from."""

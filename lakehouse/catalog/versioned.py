@@ -73,21 +73,21 @@ class Versioned:
         """Stage operations durably and, unless merging is deferred, merge them.
 
         Args:
-            operations: What `lakehouse.intake` made of rows.
-            message: Why; kept with the version.
+            operations: The operations that `lakehouse.intake` made of rows.
+            message: The reason, kept with the version.
             metadata: Anything JSON can hold; kept with the upload.
-            upload_id: An id of one's own: the same id with the same rows is
-                the same upload, so a call can be repeated without harm.
-            on_error: `reject` the frames at fault and land the others, or
+            upload_id: An id chosen by the caller: the same id with the same rows is
+                the same upload, so a call can be repeated safely.
+            on_error: `reject` the frames with problems and land the others, or
                 `abort`: all or nothing.
             based_on: Reject frames that were changed after this snapshot.
-            retry_of: The upload whose rejected frames this one mends.
-            progress: Told the stage (`staging`, `merging`), how many rows are staged
-                or uploads settled, and of how many.
+            retry_of: The upload whose rejected frames this one corrects.
+            progress: Called with the stage (`staging`, `merging`), how many rows are
+                staged or uploads settled, and of how many.
 
         Raises:
             InvalidInputError: If `upload_id` is taken by other rows, or the
-                dataset is a BATCH dataset that was loaded already.
+                dataset is BATCH and was loaded already.
             ArchivedError: If the dataset is archived.
             StorageError: If the store failed. If the upload was staged it will
                 be merged by the next merge, and repeating the call is safe.
@@ -152,8 +152,8 @@ class Versioned:
             label_id: Only this label.
 
         Returns:
-            A row a change: version, time, author, message, upload_id, op, the
-            label if it was one, and `changed`: fields with the JSON of their
+            A row a change: version, time, author, message, upload_id, op, the id of
+            the label if a label changed, and `changed`: fields with the JSON of their
             values before and after.
 
         Raises:
@@ -166,13 +166,13 @@ class Versioned:
     ) -> Diff:
         """What differs from one version to another, in either direction.
 
-        It takes as long as there are changes between the two, whatever the
-        dataset's size. Filtered snapshots are honoured: what they hold is
-        compared wholly, so that takes as long as reading them.
+        The time grows with the changes between the two, not with the dataset. Filters
+        of snapshots count: all their rows are compared, which takes as long as
+        reading them.
 
         Args:
-            a: Where to start: as `at` takes it, or a snapshot.
-            b: Where to end.
+            a: The start: as `at` takes it, or a snapshot.
+            b: The end, likewise.
 
         Raises:
             NotFoundError: If there never was such a version.
@@ -189,12 +189,12 @@ class Versioned:
         after: int = -1,
         table: LiveTable = "labels",
     ) -> pl.LazyFrame:
-        """The change log: every row image since a version, with its version.
+        """The change log: every row that was written since a version, with its version.
 
         Args:
-            after: Only changes of later versions; all when left out, those too
-                that a clone began with, at version 0.
-            table: Whose change log.
+            after: Only changes of later versions; all when left out, including the
+                rows that a clone began with, at version 0.
+            table: The table whose change log is read.
         """
         return changes_after(self._collection, after, table)
 
@@ -205,13 +205,13 @@ class Versioned:
         good: VersionLike,
         bad: VersionLike = "latest",
     ) -> Bisection:
-        """Find the version that turned good into bad, in about log2 of them looks.
+        """Find the version that turned good into bad, by about log2(versions) calls.
 
         Args:
-            is_good: Whether all is well with a snapshot: any function, such as one
-                that trains, or one that counts labels.
-            good: A version that is known to be good; it is not asked about.
-            bad: A later one that is known to be bad; nor is it.
+            is_good: Whether a snapshot is good: any function, such as one that
+                trains, or one that counts labels.
+            good: A version that is known to be good; it is not evaluated.
+            bad: A later one that is known to be bad; it is not evaluated either.
 
         Raises:
             NotFoundError: If there never was such a version.
@@ -224,8 +224,8 @@ class Versioned:
         ... )
         >>> for n in range(5):
         ...     upload = dataset.add([{"frame_id": f"f{n}", "image_url": "f.png"}])
-        >>> found = dataset.bisect(lambda seen: seen.counts["frames"] < 4, good=1)
-        >>> found.bad, found.evaluations.height
+        >>> result = dataset.bisect(lambda part: part.counts["frames"] < 4, good=1)
+        >>> result.bad, result.evaluations.height
         (4, 2)
         """
         return bisect(self._collection, is_good, good=good, bad=bad)
@@ -241,13 +241,13 @@ class Versioned:
     ) -> Upload:
         """Make the content of an earlier version the newest, as a new version.
 
-        Nothing is forgotten: the versions between stay, and the restore shows in
-        histories. What is staged is merged first. It costs what changed since.
+        Versions between the two stay, and histories show the restore. Staged uploads
+        are merged first. The cost grows with the changes since that version.
 
         Args:
             ref: As `at` takes it.
-            message: Why.
-            upload_id: An id of one's own, so that the call can be repeated.
+            message: The reason, kept with the version.
+            upload_id: An id chosen by the caller, so that the call can be repeated.
 
         Raises:
             NotFoundError: If there never was such a version.
@@ -270,15 +270,15 @@ class Versioned:
     ) -> Upload:
         """Undo exactly one change, and keep later work.
 
-        Rows that were changed again since are conflicts: they are left alone and
-        listed in `errors()` of the upload that is returned, which is then PARTIAL,
-        or FAILED where nothing could be undone.
+        Rows that were changed again since are conflicts: they stay as they are and
+        are listed in `errors()` of the returned upload, which is then PARTIAL, or
+        FAILED if nothing could be undone.
 
         Args:
-            change: An upload or its id, or a version's number: all its uploads.
+            change: An upload or its id, or the number of a version: all its uploads.
             conflicts: `keep` rows that were changed since, or `overwrite` them.
-            message: Why.
-            upload_id: An id of one's own, so that the call can be repeated.
+            message: The reason, kept with the version.
+            upload_id: An id chosen by the caller, so that the call can be repeated.
 
         Raises:
             NotFoundError: If there is no such upload or version.
@@ -289,8 +289,8 @@ class Versioned:
         self._require_writable(upload_id)
         self.merge_pending()
         version, uploads = settled_change(self._collection, change)
-        named = change.id if isinstance(change, Upload) else change
-        request = self._request(message or f"revert of {named}", upload_id)
+        name = change.id if isinstance(change, Upload) else change
+        request = self._request(message or f"revert of {name}", upload_id)
         settled = revert(
             self._collection, version, uploads, request, conflicts=conflicts
         )
@@ -311,7 +311,7 @@ class Versioned:
         """The upload of that id.
 
         Raises:
-            NotFoundError: If the dataset does not know it.
+            NotFoundError: If the dataset has no such upload.
         """
         upload = Upload(self._collection, upload_id, self.submit)
         upload.refresh()
@@ -321,11 +321,11 @@ class Versioned:
         """Every upload to the dataset, settled or waiting, newest first.
 
         Args:
-            status: Only those that stand so: PENDING, DONE, PARTIAL or FAILED.
+            status: Only those of this status: PENDING, DONE, PARTIAL or FAILED.
 
         Returns:
-            A row an upload: who sent it, when and why; how it stands, in which version
-            it landed; its frames and labels, and what became of them.
+            A row an upload: author, time and message, status, the version it landed
+            in, and how many of its frames and labels were created, changed, rejected.
 
         Raises:
             InvalidInputError: If there is no such status.
@@ -335,13 +335,14 @@ class Versioned:
     # -------------------------------- UPKEEP -------------------------------- #
 
     def merge_pending(self, *, progress: Progress = silent) -> list[Upload]:
-        """Merge everything staged, and return what was settled.
+        """Merge everything staged, and return the settled uploads.
 
         Args:
-            progress: Told `merging`, how many uploads are settled, and of how many.
+            progress: Called with `merging`, how many uploads are settled, and of how
+                many.
 
         Raises:
-            StorageError: If the store failed; what is staged stays staged.
+            StorageError: If the store failed; staged uploads stay staged.
         """
         return [
             Upload(self._collection, settled, self.submit)
@@ -351,13 +352,13 @@ class Versioned:
         ]
 
     def compact(self) -> Compaction:
-        """Write the same rows in fewer files, without dead ones; no version is made.
+        """Write the same rows in fewer files, without deleted ones; no version is made.
 
-        It is done by itself behind merges when it is due, so this is for those
-        who want all of it now. Safe beside running writers.
+        Merges start it in the background when it is due; this call does all of it
+        now. Safe beside running writers.
 
         Returns:
-            What was done, table by table; `to_frame()` gives it as rows.
+            The files removed and added for each table; `to_frame()` lists them as rows.
 
         Raises:
             StorageError: If the store failed; nothing has changed then.
@@ -371,23 +372,23 @@ class Versioned:
         grace: timedelta = GRACE,
         dry_run: bool = True,
     ) -> Garbage:
-        """Remove files that only old versions need, and what dead writers left.
+        """Remove files that only old versions need, and those of crashed writers.
 
         The latest version, checkpoints, pins, versions within the retention time
-        and those that somebody is reading keep their files. All others stay
-        readable by the same calls, from the change log. Safe beside writers.
+        and those that are being read keep their files. All others stay readable by
+        the same calls, from the change log. Safe beside writers.
 
         Args:
             retention: How long a version keeps its files once it is not the
                 latest any more.
-            grace: Younger files are let be.
-            dry_run: Only tell what would go.
+            grace: Younger files are kept: a running writer may need them.
+            dry_run: Only report what would be removed.
 
         Returns:
-            What went, or would go; `to_frame()` gives it as rows.
+            The files removed, or to be removed; `to_frame()` lists them as rows.
 
         Raises:
-            StorageError: If the store failed; what is left is found the next time.
+            StorageError: If the store failed; the next call removes the rest.
         """
         return collect_garbage(
             self._collection,
@@ -404,22 +405,22 @@ class Versioned:
         media: bool = False,
         progress: Progress | None = None,
     ) -> Verification:
-        """Find everything that is wrong: with the ledger, the logs, files and rows.
+        """Find corruption in the ledger, the logs, the files and the rows.
 
-        Safe beside writers; what they write meanwhile is not looked at.
+        Safe beside writers; what they write meanwhile is not checked.
 
         Args:
-            full: Read every byte and every row, and check every version, those
-                too whose files were collected; otherwise only the ledger, the
-                logs, the lists of files and the latest version's hashes.
-            media: Look at the images, masks and other media that the latest
-                version names: whether they are there, and, of sensors with a
-                `checksum`, whether their bytes are as they were.
+            full: Read every byte and every row, and check every version, even those
+                whose files were collected; otherwise only the ledger, the logs, the
+                lists of files and the latest version's hashes.
+            media: Check the images, masks and other media that the latest version
+                names: that they exist, and that the bytes of sensors with a
+                `checksum` match it.
             progress: Called with the stage (`ledger`, `files`, `rows`, `keys`,
                 `media`), how much of it is done, and how much there is.
 
         Returns:
-            All problems, each with the version, table and file at fault.
+            All corruption, each with its version, table and file.
 
         Raises:
             StorageError: If the store failed and the same call may succeed.
@@ -438,14 +439,14 @@ class Versioned:
 
     @property
     def storage_options(self) -> Mapping[str, str]:
-        """The settings that the store is reached with; none for a folder."""
+        """The connection settings of the store; empty for a folder."""
         return self._collection.store.storage_options
 
     @property
     def is_processing(self) -> bool:
         """Whether acknowledged uploads wait to be merged."""
-        waiting = unsettled(self._collection, self._collection.head().version)
-        return any(map(self._collection.staging.is_acknowledged, waiting))
+        upload_ids = unsettled(self._collection, self._collection.head().version)
+        return any(map(self._collection.staging.is_acknowledged, upload_ids))
 
     # ----------------------------- REGISTRY ROW ----------------------------- #
 
@@ -496,7 +497,7 @@ class Versioned:
         self._registry_row.update({"metadata": json.dumps(dict(metadata))})
 
     def archive(self, *, archived: bool = True) -> None:
-        """Hide it from lists and refuse writes to it, or undo that."""
+        """Hide it from lists and refuse writes to it, or undo both."""
         self._registry_row.update({"archived": archived})
 
     def require_active(self) -> None:

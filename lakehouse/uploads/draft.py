@@ -1,7 +1,7 @@
 """A draft: the verbs of one upload before it is submitted.
 
-Nothing is written while a draft grows; what cannot be read as frames or labels
-is refused at once, with every fault listed.
+Nothing is written while a draft grows; rows that cannot be read as frames or labels
+are refused at once, with all problems listed.
 """
 
 from typing import Literal
@@ -27,7 +27,7 @@ class Draft:
     def __init__(self, layout: Layout = DATASET) -> None:
         self._layout = layout
         self._parts: list[Operations] = []
-        """What was drafted, call by call."""
+        """The operations, call by call."""
         self.upload: Upload | None = None
         """The upload, once the draft was submitted."""
 
@@ -38,11 +38,11 @@ class Draft:
         *,
         if_exists: IfExists = "replace",
     ) -> None:
-        """Add frames with their labels, or replace frames wholly."""
+        """Add frames with their labels, or replace frames with all they have."""
         rows, problems = frame_operations(
             frames, op="ADD", if_exists=if_exists, layout=self._layout
         )
-        self._take(Operations(rows, pl.DataFrame(), problems))
+        self._parts.append(Operations(rows, pl.DataFrame(), problems))
         if labels is not None:
             self.upsert_labels(labels)
 
@@ -53,44 +53,41 @@ class Draft:
         *,
         nulls: Nulls = "keep",
     ) -> None:
-        """Merge the fields given into frames and labels that are there."""
+        """Merge the given fields into frames and labels that exist."""
         if frames is not None:
             rows, problems = frame_operations(
                 frames, op="MODIFY", nulls=nulls, layout=self._layout
             )
-            self._take(Operations(rows, pl.DataFrame(), problems))
+            self._parts.append(Operations(rows, pl.DataFrame(), problems))
         if labels is not None:
             rows, problems = label_operations(
                 labels, op="MODIFY", nulls=nulls, layout=self._layout
             )
-            self._take(Operations(pl.DataFrame(), rows, problems))
+            self._parts.append(Operations(pl.DataFrame(), rows, problems))
 
     def upsert_labels(self, labels: LabelLike) -> None:
-        """Create labels, or replace those there wholly."""
+        """Create labels, or replace existing ones."""
         rows, problems = label_operations(labels, op="ADD", layout=self._layout)
-        self._take(Operations(pl.DataFrame(), rows, problems))
+        self._parts.append(Operations(pl.DataFrame(), rows, problems))
 
     def delete(
         self,
         frames: FrameLike | list[str] | None = None,
         labels: LabelLike | None = None,
     ) -> None:
-        """Take frames, or single labels, out of the latest version."""
+        """Remove frames, or single labels, from the latest version."""
         if frames is not None:
             rows, problems = frame_operations(frames, op="DELETE", layout=self._layout)
-            self._take(Operations(rows, pl.DataFrame(), problems))
+            self._parts.append(Operations(rows, pl.DataFrame(), problems))
         if labels is not None:
             rows, problems = label_operations(labels, op="DELETE", layout=self._layout)
-            self._take(Operations(pl.DataFrame(), rows, problems))
+            self._parts.append(Operations(pl.DataFrame(), rows, problems))
 
     def operations(self) -> Operations:
-        """Everything drafted, as one.
+        """All operations of the draft, combined.
 
         Raises:
             InvalidInputError: If a frame is both added and modified or deleted,
                 or a frame or label is named twice.
         """
         return combine(self._parts)
-
-    def _take(self, part: Operations) -> None:
-        self._parts.append(part)

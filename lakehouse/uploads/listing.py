@@ -1,7 +1,7 @@
 """The lists of uploads: the settled ones, and those that still wait.
 
-An upload waits (PENDING) until the ledger entry that settles it; who is at work on
-it meanwhile leaves no mark, so that nobody has to take one back who died.
+An upload waits (PENDING) until the ledger entry that settles it. A merge leaves no mark
+on the uploads it works on, so a crashed merge leaves none to take back.
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,9 @@ from lakehouse.model.contracts import contract
 from lakehouse.storage import collect
 
 Status = Literal["PENDING", "DONE", "PARTIAL", "FAILED"]
-"""Waiting; landed whole, in part, or not at all."""
+"""Waiting; landed completely, in part, or not at all."""
 
-_FIRST: Final = (
+_LEADING_COLUMNS: Final = (
     "target", "upload_id", "mode", "status", "version", "submitted_at", "settled_at",
     "author", "message", "frame_count", "label_count", "accepted", "unchanged",
     "rejected",
@@ -36,14 +36,14 @@ def uploads_table(
     """The uploads to some collections, newest first, one a row.
 
     Args:
-        collections: Each with its mode.
-        status: Only those that stand so.
+        collections: Collections, each with its mode.
+        status: Only those of this status.
         mode: Only those of this mode.
 
     Returns:
         `target` (`project/dataset[/inference_set]`) and the columns of the table
-        `uploads`; `accepted` and `label_accepted` are what was created, replaced,
-        modified or deleted.
+        `uploads`; `accepted` and `label_accepted` count what was created,
+        replaced, modified or deleted.
 
     Raises:
         InvalidInputError: If there is no such status.
@@ -55,7 +55,7 @@ def uploads_table(
         )
     schema = contract("uploads").schema()
     parts = [
-        _rows(collection, its_mode, schema) for collection, its_mode in collections
+        _rows(collection, own_mode, schema) for collection, own_mode in collections
     ]
     none = pl.DataFrame(schema={"target": pl.String, **schema})
     rows = pl.concat([none, *parts]).with_columns(
@@ -65,7 +65,7 @@ def uploads_table(
     for name, value in (("status", status), ("mode", mode)):
         rows = rows if value is None else rows.filter(pl.col(name) == value)
     newest = rows.sort("submitted_at", "upload_id", descending=True)
-    return newest.select(*_FIRST, pl.exclude(_FIRST))
+    return newest.select(*_LEADING_COLUMNS, pl.exclude(_LEADING_COLUMNS))
 
 
 def _rows(collection: Collection, mode: str, schema: pl.Schema) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def _rows(collection: Collection, mode: str, schema: pl.Schema) -> pl.DataFrame:
         now = collection.head().version
         if now == version or not missed:
             break
-        version = now  # some were settled and swept between the two looks
+        version = now  # some were settled and swept between the two reads
     settled = collect(collection.scan("uploads", version)).select(schema.names())
     full = [
         {name: (row | {"mode": mode}).get(name) for name in schema} for row in waiting

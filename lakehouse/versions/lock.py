@@ -1,11 +1,11 @@
-"""Locks: exactly which content something was made from, in a few lines of JSON.
+"""Lockfiles: which content something was made from, in a few lines of JSON.
 
     snapshot.lock("hela.lock.json")            beside the model that was trained on it
     lakehouse.open_lock("hela.lock.json")      the same content, or an error
 
-A lock holds where the content lies, its version, and for each table the number
-of rows and the fingerprint of all their values; for a part of a version, its
-conditions and how many rows meet them. It holds no credentials.
+A lockfile holds the address of the content, its version, and for each table the
+number of rows and the fingerprint of all their values; for a part of a version also
+the conditions and how many rows meet them. It holds no credentials.
 """
 
 import json
@@ -24,16 +24,22 @@ from lakehouse.model.contracts import LIVE_TABLES, Layout
 FORMAT: Final = 1
 """The format of locks that this release writes, and the newest it reads."""
 
-_CODE: Final = ("Anonymous", "Plugin", "Python", "SubPlan")
-"""What serialised expressions call functions of Python or of shared libraries."""
+_CODE_NODES: Final = ("Anonymous", "Plugin", "Python", "SubPlan")
+"""Parts of the names of the nodes of a serialised expression that run code.
+
+A lockfile comes from elsewhere, and reading such a node would load a pickle or a
+shared library.
+"""
+
+_REQUIRED: Final = ("root", "project", "dataset", "version", "tables")
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
-    """What a lock says."""
+class Lockfile:
+    """The fields of a lockfile."""
 
     root: str
-    """Where the lake lay when the lock was made."""
+    """The root of the lake when the lockfile was written."""
     project: str
     dataset: str
     version: int
@@ -54,57 +60,55 @@ class Lock:
     """The Polars that wrote the conditions."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The lock as JSON can hold it."""
+        """The fields as JSON can hold them."""
         return {"format": FORMAT} | asdict(self)
 
     @classmethod
-    def read(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> "Lock":
-        """A lock from a file, or from what `to_dict` gave.
+    def read(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> "Lockfile":
+        """A lockfile from its path, or from the fields that `to_dict` returned.
 
         Raises:
             NotFoundError: If there is no such file.
             FormatError: If it is no lock, or a newer release wrote it.
         """
-        said = source if isinstance(source, Mapping) else _loaded(source)
-        written = said.get("format")
+        fields = source if isinstance(source, Mapping) else _read_json(source)
+        written = fields.get("format")
         if isinstance(written, int) and written > FORMAT:
             raise FormatError(
                 f"The lock has format {written}; this release reads up to {FORMAT}. "
                 "Upgrade the package.",
                 kind="format.newer",
             )
-        lacking = [name for name in _REQUIRED if name not in said]
-        if written != FORMAT or lacking:
+        missing = [name for name in _REQUIRED if name not in fields]
+        if written != FORMAT or missing:
             raise FormatError(
-                f"This is no lock: it lacks {', '.join(lacking) or 'its format'}. Give "
+                f"This is no lock: it lacks {', '.join(missing) or 'its format'}. Give "
                 "what snapshot.lock() returned or wrote.",
                 kind="lock.damaged",
             )
-        known = {name: said[name] for name in cls.__dataclass_fields__ if name in said}
-        return cls(**known)
+        # Fields that a later release adds without a new format are left out.
+        known = cls.__dataclass_fields__.keys() & fields.keys()
+        return cls(**{name: fields[name] for name in known})
 
     @property
     def address(self) -> str:
-        """What it locks: `project/dataset[/inference_set]@version`."""
+        """The locked version: `project/dataset[/inference_set]@version`."""
         parts = [self.project, self.dataset, self.inference_set]
         path = "/".join(part for part in parts if part is not None)
         return f"{path}@{self.version}"
 
     def differences(self, entry: Entry, layout: Layout) -> list[str]:
-        """What of a version is not as it was locked, in words; nothing if all is."""
-        found = facts_of(entry, layout)
+        """The tables of a version that differ from the locked ones, each in words."""
+        tables = facts_of(entry, layout)
         return [
-            f"{table} has {found[table]['rows']} rows and the fingerprint "
-            f"{found[table]['fingerprint']}; locked were {said.get('rows')} and "
-            f"{said.get('fingerprint')}"
-            if table in found
-            else f"there is no table {table}"
-            for table, said in self.tables.items()
-            if dict(said) != found.get(table)
+            f"{name} has {tables[name]['rows']} rows and the fingerprint "
+            f"{tables[name]['fingerprint']}; locked were {locked.get('rows')} and "
+            f"{locked.get('fingerprint')}"
+            if name in tables
+            else f"there is no table {name}"
+            for name, locked in self.tables.items()
+            if dict(locked) != tables.get(name)
         ]
-
-
-_REQUIRED: Final = ("root", "project", "dataset", "version", "tables")
 
 
 def facts_of(entry: Entry, layout: Layout) -> dict[str, dict[str, Any]]:
@@ -120,18 +124,18 @@ def facts_of(entry: Entry, layout: Layout) -> dict[str, dict[str, Any]]:
 
 def lock_of(
     root: str, path: str, entry: Entry, layout: Layout, fingerprint: str
-) -> Lock:
-    """The lock of a whole version.
+) -> Lockfile:
+    """The lockfile of a whole version.
 
     Args:
-        root: Where the lake lies.
-        path: The collection's, relative to it.
-        entry: The version's.
-        layout: What its tables are called.
-        fingerprint: Of all tables together.
+        root: The root of the lake.
+        path: The path of the collection, relative to the root.
+        entry: The ledger entry of the version.
+        layout: The layout of the collection, which names its tables.
+        fingerprint: The fingerprint of all its live tables.
     """
     project, _, dataset, *inner = path.split("/")
-    return Lock(
+    return Lockfile(
         root=root,
         project=project,
         dataset=dataset,
@@ -148,10 +152,10 @@ def lock_of(
 
 
 def condition_text(condition: pl.Expr) -> str:
-    """A condition as text that another process can read.
+    """A condition as JSON that another process can read.
 
     Raises:
-        InvalidInputError: If it calls Python or a library: a lock holds no code.
+        InvalidInputError: If it calls Python or a library: a lockfile holds no code.
 
     >>> condition_of(condition_text(pl.col("n") > 1), "1").meta.root_names()
     ['n']
@@ -159,9 +163,9 @@ def condition_text(condition: pl.Expr) -> str:
     try:
         text = condition.meta.serialize(format="json")
     except pl.exceptions.PolarsError as error:
-        raise _code_in(str(condition)) from error
+        raise _code_error(str(condition)) from error
     if _has_code(json.loads(text)):
-        raise _code_in(str(condition))
+        raise _code_error(str(condition))
     return text
 
 
@@ -169,7 +173,7 @@ def condition_of(text: str, polars: str) -> pl.Expr:
     """A condition from its text.
 
     Args:
-        text: As `condition_text` gave it.
+        text: The JSON that `condition_text` returned.
         polars: The Polars that wrote it.
 
     Raises:
@@ -191,13 +195,13 @@ def condition_of(text: str, polars: str) -> pl.Expr:
 def _has_code(value: Any) -> bool:  # noqa: ANN401 - a part of a JSON document
     if isinstance(value, dict):
         return any(
-            any(word in name for word in _CODE) or _has_code(inner)
+            any(node in name for node in _CODE_NODES) or _has_code(inner)
             for name, inner in value.items()
         )
     return isinstance(value, list) and any(map(_has_code, value))
 
 
-def _code_in(condition: str) -> InvalidInputError:
+def _code_error(condition: str) -> InvalidInputError:
     return InvalidInputError(
         f"The condition {condition} cannot be kept in a lock: it calls a function of "
         "Python or of a library. Write it with Polars' own expressions, or lock the "
@@ -206,9 +210,9 @@ def _code_in(condition: str) -> InvalidInputError:
     )
 
 
-def _loaded(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        said = json.loads(Path(path).read_text(encoding="utf-8"))
+        fields = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError(
             f"There is no lock at {os.fspath(path)}.", kind="lock.unknown"
@@ -217,9 +221,9 @@ def _loaded(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise FormatError(
             f"{os.fspath(path)} is no lock: {error}.", kind="lock.damaged"
         ) from error
-    if not isinstance(said, dict):
+    if not isinstance(fields, dict):
         raise FormatError(
             f"{os.fspath(path)} is no lock: it holds no JSON object.",
             kind="lock.damaged",
         )
-    return said
+    return fields
