@@ -1,12 +1,19 @@
-"""Loading what is larger than memory: one source, many uploads, one part at a time.
+"""One writing call, from rows to receipt.
 
-    read once    a sample of the frame ids: where to cut, so that parts are alike
-    read again   each row goes to its part's file on the local disk
-    each part    is one upload: validated, staged, merged, before the next begins
+    draft      the verbs of an upload before it is submitted
+    submit     rows become a staged, durable upload with an id
+    upload     the handle on an upload: status, problems, diff, retry
+    outcomes   the outcome of each item and value that an upload sent
+    retry      rejected frames again, with corrected rows
+    listing    the table of all uploads, settled or waiting
+    imports    the files of another tool as one upload
+    load       sources of any size as many uploads, one a part
+    sources    files and lazy tables, read in chunks
+    cutting    parts of whole frames, of similar size
 
-A part holds whole frames with all their labels, and the parts follow the order
-of the frame ids, as the tables' files do. Ids of uploads follow from the load's
-own, so a load that broke off is called again and goes on where it was.
+A load reads its sources twice: a sample of the frame ids says where to cut, then each row
+goes to its part's file on the local disk. The parts follow the order of the frame ids,
+as the files of the tables do.
 """
 
 from lakehouse.uploads.load import PART_BYTES, Load, LoadOptions, run_load

@@ -1,4 +1,4 @@
-"""The run of a load: cut, written apart, sent part by part, skipped where known."""
+"""A load: sources are cut into parts, and each part is sent as one upload."""
 
 import os
 import tempfile
@@ -22,66 +22,65 @@ from lakehouse.uploads.upload import Upload
 
 
 class Load:
-    """Made by `dataset.load()`."""
+    """The uploads of one load. Made by `dataset.load()`."""
 
     def __init__(self, load_id: str, uploads: Sequence[Upload], known: int) -> None:
         self.id = load_id
-        """Give it to `dataset.load(load_id=…)` to go on where a load broke off."""
+        """Give it to `dataset.load(load_id=…)` to continue an interrupted load."""
         self.uploads = list(uploads)
         """One upload a part, in order of the frame ids."""
         self.known = known
-        """How many parts were there already, from a load that broke off."""
+        """How many parts an interrupted load had sent before."""
 
     @property
     def status(self) -> str:
         """PENDING, DONE, PARTIAL (some frames rejected) or FAILED (all of them)."""
-        found = {upload.status for upload in self.uploads}
-        if "PENDING" in found:
+        statuses = {upload.status for upload in self.uploads}
+        if "PENDING" in statuses:
             return "PENDING"
-        return found.pop() if len(found) == 1 else "PARTIAL"
+        return statuses.pop() if len(statuses) == 1 else "PARTIAL"
 
     @property
     def counts(self) -> dict[str, int]:
         """Frames created, replaced, modified, deleted, unchanged and rejected."""
-        return _added_up([upload.counts for upload in self.uploads])
+        return _sum_counts([upload.counts for upload in self.uploads])
 
     @property
     def label_counts(self) -> dict[str, int]:
         """Labels created, replaced, modified, deleted, unchanged and rejected."""
-        return _added_up([upload.label_counts for upload in self.uploads])
+        return _sum_counts([upload.label_counts for upload in self.uploads])
 
     def errors(self) -> pl.DataFrame:
         """Every problem of every upload, with its `upload_id`, one a row."""
-        told = [
+        return pl.concat(
             upload.errors().select(pl.lit(upload.id).alias("upload_id"), pl.all())
             for upload in self.uploads
-        ]
-        return pl.concat(told)
+        )
 
     def wait(self, timeout: timedelta = timedelta(minutes=5)) -> "Load":
         """Wait until every upload is settled.
 
         Args:
-            timeout: How long for each, at most.
+            timeout: The longest wait for each upload.
 
         Raises:
-            WaitTimeoutError: If one was not in time.
+            WaitTimeoutError: If an upload is not settled in time.
         """
         for upload in self.uploads:
             upload.wait(timeout)
         return self
 
     def __repr__(self) -> str:
-        told = ", ".join(
+        changes = ", ".join(
             f"{count} {name}" for name, count in self.counts.items() if count
         )
         return (
             f"<Load {self.id} {self.status}, {len(self.uploads)} uploads: "
-            f"{told or 'nothing changed'}>"
+            f"{changes or 'nothing changed'}>"
         )
 
 
-def _added_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+def _sum_counts(counts: Sequence[dict[str, int]]) -> dict[str, int]:
     names = dict.fromkeys(name for one in counts for name in one)
     total = Counter[str]()
     for one in counts:
@@ -90,14 +89,14 @@ def _added_up(counts: Sequence[dict[str, int]]) -> dict[str, int]:
 
 
 PART_BYTES: Final = 128 * 1024**2
-"""About how much of a source becomes one upload: its merge takes about ten times that."""
+"""Bytes of a source that become one upload; its merge needs about ten times as much."""
 
-Draft = Callable[..., Operations]
+DraftPart = Callable[..., Operations]
 """Makes operations of the tables of a part, in the order of the sources."""
 
 
 class LoadOptions(TypedDict, total=False):
-    """What every load takes; `dataset.load` tells their meaning."""
+    """The options of a load; `dataset.load` explains them."""
 
     load_id: str | None
     part_bytes: int
@@ -109,7 +108,7 @@ class LoadOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """The options of a load, with what they are when left out."""
+    """The options of a load, with their defaults."""
 
     load_id: str | None = None
     part_bytes: int = PART_BYTES
@@ -120,7 +119,7 @@ class _Request:
 
 
 class LoadTarget(Protocol):
-    """A dataset or an inference set, as a load sees it."""
+    """The part of a dataset or an inference set that a load uses."""
 
     name: str
 
@@ -131,7 +130,7 @@ class LoadTarget(Protocol):
 
     @property
     def storage_options(self) -> Mapping[str, str]:
-        """How to reach the store that it lies in."""
+        """The connection settings of its store."""
         ...
 
     def upload(self, upload_id: str) -> Upload:
@@ -153,17 +152,16 @@ class LoadTarget(Protocol):
 def run_load(
     target: LoadTarget,
     sources: Sequence[SourceLike | None],
-    draft: Draft,
+    draft: DraftPart,
     options: LoadOptions,
 ) -> Load:
     """Load sources part by part.
 
     Args:
-        target: What the uploads go to.
-        sources: Paths, folders, patterns, or lazy tables; those that are None are
-            left out.
+        target: The target of the uploads.
+        sources: Paths, folders, patterns, or lazy tables; None is left out.
         draft: Makes operations of the tables of a part.
-        options: How.
+        options: The options of the load.
 
     Raises:
         InvalidInputError: If a source cannot be read as a table with frame ids; if
@@ -171,35 +169,39 @@ def run_load(
             `load_id` is of a load of other files.
     """
     request = _Request(**options)
-    load_id = _checked(request.load_id) or new_upload_id()
-    known_options = target.storage_options
-    where = (
-        known_options if request.storage_options is None else request.storage_options
-    )
-    given = [one for one in sources if one is not None]
+    _check_load_id(request.load_id)
+    load_id = request.load_id or new_upload_id()
+    storage_options = request.storage_options
+    if storage_options is None:
+        storage_options = target.storage_options
+    given = [source for source in sources if source is not None]
     if not given:
         raise InvalidInputError("There is no source to load.", kind="load.empty")
     files = [
-        one if isinstance(one, pl.LazyFrame) else find_files(os.fspath(one), where)
-        for one in given
+        source
+        if isinstance(source, pl.LazyFrame)
+        else find_files(os.fspath(source), storage_options)
+        for source in given
     ]
-    opened = [_opened(one) for one in files]
+    opened = [_open_source(source) for source in files]
+    # Unknown columns are refused here, before anything is read or sent.
     draft(*[source.head() for source in opened])
     bounds, rows = cut(opened, request.part_bytes)
     note = {"id": load_id, "parts": len(bounds) + 1, "source": _signature(files)}
     with tempfile.TemporaryDirectory(prefix="lakehouse-load-") as folder:
         parts = Parts(Path(folder), opened, bounds)
         if target.mode == "BATCH" and len(parts) > 1:
-            raise _too_large_for_batch(target.name, len(parts))
-        known = _known(target, note)
+            raise _batch_error(target.name, len(parts))
+        # Ids of uploads follow from the load's own, so the target says what was sent.
+        known = _known_parts(target, note)
         parts.write(set(range(len(parts))) - known.keys(), rows, request.progress)
-        return _sent(target, request, draft, parts, known=known, note=note)
+        return _send_parts(target, request, draft, parts, known=known, note=note)
 
 
-def _sent(
+def _send_parts(
     target: LoadTarget,
     request: _Request,
-    draft: Draft,
+    draft: DraftPart,
     parts: Parts,
     *,
     known: Mapping[int, str],
@@ -230,69 +232,71 @@ def _sent(
     if refused:
         raise InvalidInputError(
             f"{len(refused)} of {len(parts)} parts could not be read as frames and "
-            "labels; the others are loaded. Mend the rows and load again: what is "
-            "there already counts as unchanged.\n" + "\n".join(refused),
+            "labels; the others are loaded. Correct the rows and load again: what was "
+            "loaded counts as unchanged.\n" + "\n".join(refused),
             kind="load.refused",
         )
     return Load(note["id"], uploads, len(known))
 
 
-def _opened(found: SourceFiles | pl.LazyFrame) -> Source:
-    if isinstance(found, pl.LazyFrame):
-        return Rows(found)
-    return Lines(found) if found.kind == "jsonl" else Rows.of_files(found)
+def _open_source(source: SourceFiles | pl.LazyFrame) -> Source:
+    if isinstance(source, pl.LazyFrame):
+        return Rows(source)
+    return Lines(source) if source.kind == "jsonl" else Rows.of_files(source)
 
 
 def _signature(files: Sequence[SourceFiles | pl.LazyFrame]) -> str | None:
-    """What tells the sources from others; None if one is no file."""
-    told = [one.signature for one in files if isinstance(one, SourceFiles)]
-    return "-".join(told) if len(told) == len(files) else None
+    """Equal for the same files; None if a source is a lazy table, which has none."""
+    signatures = [one.signature for one in files if isinstance(one, SourceFiles)]
+    return "-".join(signatures) if len(signatures) == len(files) else None
 
 
-def _checked(load_id: str | None) -> str | None:
-    """Refuse what is no id of a load."""
-    if load_id is not None:
-        try:
-            uuid.UUID(load_id)
-        except ValueError:
-            raise InvalidInputError(
-                f"{load_id!r} is no id of a load. Give the id of the one that broke "
-                "off, or leave load_id out for a new one.",
-                kind="load.id",
-            ) from None
-    return load_id
+def _check_load_id(load_id: str | None) -> None:
+    """Refuse text that is not the id of a load."""
+    if load_id is None:
+        return
+    try:
+        uuid.UUID(load_id)
+    except ValueError:
+        raise InvalidInputError(
+            f"{load_id!r} is no id of a load. Give the id of the interrupted load, or "
+            "leave load_id out for a new one.",
+            kind="load.id",
+        ) from None
 
 
 def _part_id(load_id: str, part: int) -> str:
-    """The upload's id: the load's own for the first part, and the ids after it."""
+    """The id of a part's upload: the load's own plus the number of the part."""
     return str(uuid.UUID(int=uuid.UUID(load_id).int + part))
 
 
-def _known(target: LoadTarget, note: Mapping[str, Any]) -> dict[int, str]:
-    """The parts that are staged or settled already, with the ids of their uploads.
+def _known_parts(target: LoadTarget, note: Mapping[str, Any]) -> dict[int, str]:
+    """The parts that were sent before, with the ids of their uploads.
 
     Raises:
-        InvalidInputError: If an upload with such an id is of another load.
+        InvalidInputError: If an upload with such an id belongs to another load.
     """
     known: dict[int, str] = {}
     for part in range(note["parts"]):
         upload_id = _part_id(note["id"], part)
         try:
-            said = target.upload(upload_id).metadata.get("load")
+            recorded = target.upload(upload_id).metadata.get("load")
         except NotFoundError:
             continue
-        if said != dict(note) | {"part": part}:
+        if recorded != dict(note) | {"part": part}:
             raise InvalidInputError(
-                f"Load {note['id']} was of other files, or cut otherwise. Give the same "
+                f"Load {note['id']} had other files, or other parts. Give the same "
                 "files and the same part_bytes, or leave load_id out for a new load.",
                 kind="load.other_source",
             )
+        # A lazy table may have changed: its parts are sent again, and rows that are
+        # equal count as unchanged.
         if note["source"] is not None:
             known[part] = upload_id
     return known
 
 
-def _too_large_for_batch(name: str, parts: int) -> InvalidInputError:
+def _batch_error(name: str, parts: int) -> InvalidInputError:
     return InvalidInputError(
         f"{name!r} is BATCH: it is loaded all or nothing, by one upload, and this "
         f"source is {parts}. Give a larger part_bytes if memory allows, or load a "

@@ -1,8 +1,8 @@
-"""What became of what an upload sent: item by item, and value by value.
+"""The outcome of an upload: of each frame and label, and the value of each problem.
 
-What landed is in the change logs for ever. What did not is known from the staged
-rows, which stay as long as some of them are rejected; problems are kept for ever,
-and so is which item each is of.
+The change logs hold what landed, permanently. The rest is known from the staged rows,
+which stay while some of them are rejected, and from the problems, which stay
+permanently and name their frame and label.
 """
 
 import json
@@ -17,8 +17,8 @@ from lakehouse.storage import collect
 
 _KEY: Final = ["frame_id", "label_id"]
 _ITEM: Final = dict.fromkeys([*_KEY, "op"], pl.String())
-_FIELD: Final = r"'\]\.(\w+)$"
-"""The end of a problem's path: the field at fault, if it is one."""
+_FIELD_AT_END: Final = r"'\]\.(\w+)$"
+"""The end of a problem's path, `labels['a'].width`: the field, if it names one."""
 
 
 # ----------------------------------- ITEMS ---------------------------------- #
@@ -31,32 +31,36 @@ def item_rows(
     staged: Operations,
     problems: pl.DataFrame,
 ) -> pl.DataFrame:
-    """The frames and labels of an upload, and what became of each.
+    """The frames and labels of an upload, with the outcome of each.
 
     Args:
-        collection: Where the upload went.
-        upload_id: The upload.
-        status: How it ended, or PENDING.
-        staged: Its rows, as far as they are kept.
+        collection: The target of the upload.
+        upload_id: The id of the upload.
+        status: Its status.
+        staged: Its rows; none if they were swept.
         problems: Its problems.
 
     Returns:
         `frame_id`, `label_id` (null for a frame), `op`, `outcome`, and `problems`:
-        how many there are with it.
+        how many it has.
     """
     landed = _landed(collection, upload_id)
-    told = problems.filter(pl.col("frame_id").is_not_null())
-    sent = pl.concat([_sent(staged), _of_problems(told)])
+    named = problems.filter(pl.col("frame_id").is_not_null())
+    # Items with problems are known from these when the rows are swept; `op` is not.
+    without_op = named.select(*_KEY, op=pl.lit(None, dtype=pl.String))
+    sent = pl.concat([_sent(staged), without_op])
     sent = sent.unique(_KEY, keep="first", maintain_order=True)
     rest = sent.join(landed, on=_KEY, how="anti", nulls_equal=True)
-    bad = told.filter(severity="error").get_column("frame_id").unique()
-    fate = (
-        pl.when(pl.lit(status == "FAILED") | pl.col("frame_id").is_in(bad.implode()))
+    rejected = named.filter(severity="error").get_column("frame_id").unique()
+    outcome = (
+        pl.when(
+            pl.lit(status == "FAILED") | pl.col("frame_id").is_in(rejected.implode())
+        )
         .then(pl.lit("rejected"))
         .otherwise(pl.lit("pending" if status == "PENDING" else "unchanged"))
     )
-    rows = pl.concat([landed, rest.with_columns(outcome=fate)])
-    counts = told.group_by(_KEY).agg(problems=pl.len().cast(pl.Int64))
+    rows = pl.concat([landed, rest.with_columns(outcome=outcome)])
+    counts = named.group_by(_KEY).agg(problems=pl.len().cast(pl.Int64))
     return (
         rows.join(counts, on=_KEY, how="left", nulls_equal=True)
         .with_columns(pl.col("problems").fill_null(0))
@@ -65,7 +69,7 @@ def item_rows(
 
 
 def _landed(collection: Collection, upload_id: str) -> pl.DataFrame:
-    """What the change logs have of an upload; a vector counts as its frame or label."""
+    """The items of an upload in the change logs; a vector counts as its frame or label."""
     version = collection.head().version
     parts = [pl.DataFrame(schema=_ITEM)]
     for table in LIVE_TABLES:
@@ -74,12 +78,12 @@ def _landed(collection: Collection, upload_id: str) -> pl.DataFrame:
             continue
         of_frames = "label_id" not in collection.contract(table).key
         label = pl.lit(None, dtype=pl.String) if of_frames else pl.col("label_id")
-        mine = collection.scan(log, version).filter(pl.col("upload_id") == upload_id)
-        # A clone begins with images that no operation made: it adds them.
+        rows = collection.scan(log, version).filter(pl.col("upload_id") == upload_id)
+        # A clone begins with rows that no operation wrote: they count as added.
         op = pl.col("op").fill_null("ADD")
-        parts.append(collect(mine.select("frame_id", label.alias("label_id"), op)))
-    rows = pl.concat(parts).unique(_KEY, keep="first", maintain_order=True)
-    return rows.with_columns(outcome=pl.lit("landed"))
+        parts.append(collect(rows.select("frame_id", label.alias("label_id"), op)))
+    items = pl.concat(parts).unique(_KEY, keep="first", maintain_order=True)
+    return items.with_columns(outcome=pl.lit("landed"))
 
 
 def _sent(staged: Operations) -> pl.DataFrame:
@@ -93,49 +97,49 @@ def _sent(staged: Operations) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _of_problems(problems: pl.DataFrame) -> pl.DataFrame:
-    """The items that problems name: they are known when the rows are gone."""
-    return problems.select(*_KEY, op=pl.lit(None, dtype=pl.String))
-
-
 # ---------------------------------- VALUES ---------------------------------- #
 
 
 def with_values(problems: pl.DataFrame, staged: Operations) -> pl.DataFrame:
-    """Problems with the value at fault, as JSON; null where none is kept or named.
+    """Problems with the value that caused them, as JSON; null if it is not kept.
 
     Args:
-        problems: As `upload_errors` has them.
-        staged: The rows of the upload, as far as they are kept.
+        problems: Rows of `upload_errors`.
+        staged: The rows of the upload; none if they were swept.
     """
-    field = pl.col("path").str.extract(_FIELD)
+    field = pl.col("path").str.extract(_FIELD_AT_END)
     rows = problems.with_row_index("_place").with_columns(field.alias("_field"))
-    found = [
-        _values_at(mine, staged, str(name))
-        for (name,), mine in rows.partition_by("_field", as_dict=True).items()
+    # One join a field: a column of values of several types could not be built.
+    parts = [
+        _values_of_field(group, staged, str(name))
+        for (name,), group in rows.partition_by("_field", as_dict=True).items()
         if name is not None
     ]
     schema = {"_place": pl.get_index_type(), "value": pl.String()}
-    values = pl.concat([pl.DataFrame(schema=schema), *found])
+    values = pl.concat([pl.DataFrame(schema=schema), *parts])
     placed = rows.join(values, on="_place", how="left", maintain_order="left")
     at = problems.get_column_index("path") + 1
     names = problems.columns
     return placed.select(*names[:at], "value", *names[at:])
 
 
-def _values_at(problems: pl.DataFrame, staged: Operations, name: str) -> pl.DataFrame:
-    """Place of a problem to the JSON of the field it blames."""
+def _values_of_field(
+    problems: pl.DataFrame, staged: Operations, name: str
+) -> pl.DataFrame:
+    """The JSON of a field for each problem with it: `_place`, `value`."""
     parts: list[pl.DataFrame] = []
     for rows, key, is_label in (
         (staged.frames, ["frame_id"], False),
         (staged.labels, _KEY, True),
     ):
-        mine = problems.filter(pl.col("path").str.starts_with("labels[") == is_label)
-        if not mine.height or not rows.height:
+        of_table = problems.filter(
+            pl.col("path").str.starts_with("labels[") == is_label
+        )
+        if not of_table.height or not rows.height:
             continue
         known = [one for one in (name, MIXED + name, SENT) if one in rows.columns]
         once = rows.select(*key, *(pl.col(one).alias(f"_{one}") for one in known))
-        joined = mine.join(
+        joined = of_table.join(
             once.unique(key, keep="first"), on=key, how="inner", nulls_equal=True
         )
         texts = [
@@ -150,7 +154,11 @@ def _values_at(problems: pl.DataFrame, staged: Operations, name: str) -> pl.Data
 
 
 def _value(row: dict[str, Any], name: str) -> str | None:
-    """What was sent in a field: as the row says that is kept, or as it was read."""
+    """The value sent in a field: from the kept original, or as it was read.
+
+    The original row is kept where it could not be read (`SENT`), the text of a value
+    where the values of its field have several types (`MIXED`).
+    """
     if (sent := row.get(f"_{SENT}")) is not None:
         value = json.loads(sent).get(name)
     elif (text := row.get(f"_{MIXED}{name}")) is not None:

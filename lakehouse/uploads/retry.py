@@ -1,8 +1,8 @@
 """Retrying: the rejected frames of an upload again, with corrected rows.
 
-Corrected rows take the place of the rows with the same keys, and go the way
-those were sent: with their verb, and what that was told of frames that exist
-and of nulls. The other rows of the rejected frames go again as they were staged.
+Corrected rows take the place of the rows with the same keys, and keep the verb and the
+options (`if_exists`, `nulls`) those were sent with. The other rows of the rejected frames
+are sent again as they were staged.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ _Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """How a row was sent."""
+class _SentWith:
+    """The verb and the options that a row was sent with."""
 
     op: Any = "ADD"
     if_exists: str = "replace"
@@ -48,16 +48,16 @@ def rejected_rows(
     operations: Operations, frame_ids: pl.Series
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The staged rows of these frames, as sent: frames and labels."""
-    mine = pl.col("frame_id").is_in(frame_ids.implode())
+    is_rejected = pl.col("frame_id").is_in(frame_ids.implode())
     frames, labels = (
-        _as_sent(part.filter(mine)) if part.height else part
+        _as_sent(part.filter(is_rejected)) if part.height else part
         for part in (operations.frames, operations.labels)
     )
     return frames, labels
 
 
 def _as_sent(rows: pl.DataFrame) -> pl.DataFrame:
-    """Without the columns that staging added; what was unreadable comes as JSON."""
+    """Rows without the columns that staging added; unreadable rows stay as JSON."""
     added = [
         name
         for name in rows.columns
@@ -76,7 +76,7 @@ def corrected(
     *,
     layout: Layout,
 ) -> Operations:
-    """The operations that mend an upload.
+    """The operations that correct an upload.
 
     Raises:
         InvalidInputError: If there is nothing to retry, or a row is of a frame
@@ -88,50 +88,54 @@ def corrected(
             "Send new rows with dataset.add or dataset.modify.",
             kind="upload.nothing_rejected",
         )
-    mine = pl.col("frame_id").is_in(frame_ids.implode())
+    is_rejected = pl.col("frame_id").is_in(frame_ids.implode())
     parts: list[Operations] = []
-    old_problems = staged.problems.filter(mine)
+    old_problems = staged.problems.filter(is_rejected)
     for name, data, key in (
         ("frames", frames, ["frame_id"]),
         ("labels", labels, ["frame_id", "label_id"]),
     ):
         old: pl.DataFrame = getattr(staged, name)
-        old = old.filter(mine) if old.height else old
+        old = old.filter(is_rejected) if old.height else old
         if data is not None:
             rows = rows_of(data)
             _require_rejected(upload_id, rows, frame_ids)
-            parts += _as_sent_before(name, rows, old, key, layout)
-            given = _keys(rows, key)
-            old_problems = _without(old_problems, given, key)
+            parts += _read_corrected(name, rows, old, key, layout)
+            keys = _keys(rows, key)
+            old_problems = _unanswered(old_problems, keys, key)
             if old.height:
-                old = old.join(given, on=key, how="anti", nulls_equal=True)
+                old = old.join(keys, on=key, how="anti", nulls_equal=True)
         if old.height:
             parts.append(_part(name, old, staged.problems.clear()))
     parts.append(Operations(pl.DataFrame(), pl.DataFrame(), old_problems))
     return combine(parts)
 
 
-def _as_sent_before(
+def _read_corrected(
     name: str, rows: _Rows, old: pl.DataFrame, key: list[str], layout: Layout
 ) -> list[Operations]:
-    """The corrected rows through the intake, each the way its row was sent."""
-    ways = _ways(old, key)
+    """The corrected rows through the intake, each with the verb and options of its row."""
+    sent_with = _sent_with(old, key)
 
-    def way_of(row: dict[str, Any]) -> tuple[_Way, tuple[str, ...]]:
-        way = ways.get(tuple(row.get(part) for part in key), _Way())
-        # Fields that a row does not have are not to be cleared.
-        return way, tuple(sorted(row)) if way.clears else ()
+    def group_of(row: dict[str, Any]) -> tuple[_SentWith, tuple[str, ...]]:
+        options = sent_with.get(tuple(row.get(part) for part in key), _SentWith())
+        # Rows in one table have all its columns, and nulls clear: rows with other
+        # fields go apart, so that fields which a row does not name are not cleared.
+        return options, tuple(sorted(row)) if options.clears else ()
 
-    groups: dict[tuple[_Way, tuple[str, ...]], _Rows] = {}
-    for at, some in groupby(rows, key=way_of):
-        groups.setdefault(at, []).extend(some)
-    return [_taken_in(name, some, way, layout) for (way, _), some in groups.items()]
+    groups: dict[tuple[_SentWith, tuple[str, ...]], _Rows] = {}
+    for group, members in groupby(rows, key=group_of):
+        groups.setdefault(group, []).extend(members)
+    return [
+        _read_rows(name, members, options, layout)
+        for (options, _), members in groups.items()
+    ]
 
 
-def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
+def _sent_with(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _SentWith]:
     names = [*key, OP, *({IF_EXISTS, CLEAR, KEEPS_VECTOR} & set(old.columns))]
     return {
-        tuple(row[part] for part in key): _Way(
+        tuple(row[part] for part in key): _SentWith(
             op=row[OP],
             if_exists=row.get(IF_EXISTS) or "replace",
             clears=row.get(CLEAR) is not None,
@@ -141,17 +145,21 @@ def _ways(old: pl.DataFrame, key: list[str]) -> dict[tuple[Any, ...], _Way]:
     }
 
 
-def _taken_in(name: str, rows: _Rows, way: _Way, layout: Layout) -> Operations:
-    nulls = "clear" if way.clears else "keep"
+def _read_rows(
+    name: str, rows: _Rows, options: _SentWith, layout: Layout
+) -> Operations:
+    nulls = "clear" if options.clears else "keep"
     if name == "labels":
-        taken, problems = label_operations(rows, op=way.op, nulls=nulls, layout=layout)
-    else:
-        taken, problems = frame_operations(
-            rows, op=way.op, if_exists=way.if_exists, nulls=nulls, layout=layout
+        read, problems = label_operations(
+            rows, op=options.op, nulls=nulls, layout=layout
         )
-    if way.keeps_vector:
-        taken = taken.with_columns(pl.lit(value=True).alias(KEEPS_VECTOR))
-    return _part(name, taken, problems)
+    else:
+        read, problems = frame_operations(
+            rows, op=options.op, if_exists=options.if_exists, nulls=nulls, layout=layout
+        )
+    if options.keeps_vector:
+        read = read.with_columns(pl.lit(value=True).alias(KEEPS_VECTOR))
+    return _part(name, read, problems)
 
 
 def _part(name: str, rows: pl.DataFrame, problems: pl.DataFrame) -> Operations:
@@ -161,7 +169,7 @@ def _part(name: str, rows: pl.DataFrame, problems: pl.DataFrame) -> Operations:
 
 
 def _keys(rows: _Rows, key: list[str]) -> pl.DataFrame:
-    """The keys given; those that are no text are found by the intake."""
+    """The keys of rows; null where one is no text, which the intake reports."""
     texts = [
         [value if isinstance(value := row.get(part), str) else None for row in rows]
         for part in key
@@ -169,14 +177,14 @@ def _keys(rows: _Rows, key: list[str]) -> pl.DataFrame:
     return pl.DataFrame(texts, schema=dict.fromkeys(key, pl.String))
 
 
-def _without(
-    problems: pl.DataFrame, given: pl.DataFrame, key: list[str]
+def _unanswered(
+    problems: pl.DataFrame, corrected_keys: pl.DataFrame, key: list[str]
 ) -> pl.DataFrame:
-    """The problems that corrected rows do not answer."""
+    """The problems of rows that were not corrected."""
     of_frames = pl.col("label_id").is_null()
-    mine = problems.filter(of_frames if len(key) == 1 else of_frames.not_())
-    others = problems.filter(of_frames.not_() if len(key) == 1 else of_frames)
-    return pl.concat([others, mine.join(given, on=key, how="anti")])
+    in_table = of_frames if len(key) == 1 else of_frames.not_()
+    remaining = problems.filter(in_table).join(corrected_keys, on=key, how="anti")
+    return pl.concat([problems.filter(in_table.not_()), remaining])
 
 
 def _require_rejected(

@@ -1,8 +1,7 @@
-"""Sources read in chunks, twice if need be, and never whole.
+"""The sources of a load: read in chunks, twice, and never at once.
 
-Tables are read by Polars' streaming engine. Lines of JSON stay the texts that
-they are until their part is loaded, so a value of a strange type is that part's
-problem and not the source's.
+Tables are read by Polars' streaming engine. Lines of JSON stay text until their part
+is loaded, so a value of an unexpected type is a problem of that part alone.
 """
 
 import hashlib
@@ -31,7 +30,13 @@ _KINDS: Final = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
-_PATTERN: Final = frozenset("*?[")
+_WILDCARDS: Final = frozenset("*?[")
+
+_CHUNK_ROWS: Final = 65_536
+_CHUNK_LINES: Final = 16_384
+"""Read at a time; lines are fewer, as each becomes a Python object."""
+
+_KEY: Final = "frame_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +44,13 @@ class SourceFiles:
     """Files of one kind."""
 
     system: Any
-    """The fsspec file system that they are on."""
+    """The fsspec file system that the files are on."""
     paths: tuple[str, ...]
-    """As the file system names them, sorted."""
+    """Paths in that file system, sorted."""
     kind: str
     """`parquet`, `ipc`, `csv` or `jsonl`."""
     options: Mapping[str, str]
-    """The `AWS_…` settings that they are read with."""
+    """The `AWS_…` settings to read the files with."""
 
     @property
     def uris(self) -> list[str]:
@@ -54,11 +59,11 @@ class SourceFiles:
 
     @property
     def signature(self) -> str:
-        """Equal for the same files with the same content, as far as listings tell."""
-        told = [self.system.info(path) for path in self.paths]
+        """Equal for the same files with the same sizes and ETags, or mtimes."""
+        infos = [self.system.info(path) for path in self.paths]
         marks = [
-            (one["name"], one["size"], one.get("ETag") or one.get("mtime"))
-            for one in told
+            (info["name"], info["size"], info.get("ETag") or info.get("mtime"))
+            for info in infos
         ]
         return hashlib.sha256(repr(marks).encode()).hexdigest()[:32]
 
@@ -75,14 +80,15 @@ def find_files(source: str, options: Mapping[str, str]) -> SourceFiles:
     """
     is_remote = source.startswith("s3://")
     system = s3_files(options) if is_remote else fsspec.filesystem("file")
-    place = str(system._strip_protocol(source))  # noqa: SLF001 - fsspec's own way
-    if _PATTERN.intersection(place):
-        found = system.glob(place)
-    elif system.isdir(place):
-        found = system.find(place)
+    path = str(system._strip_protocol(source))  # noqa: SLF001 - fsspec's own way
+    if _WILDCARDS.intersection(path):
+        paths = system.glob(path)
+    elif system.isdir(path):
+        paths = system.find(path)
     else:
-        found = [place] if system.exists(place) else []
-    kinds = {path: _kind_of(path) for path in sorted(found) if not _is_hidden(path)}
+        paths = [path] if system.exists(path) else []
+    # Engines leave files such as _SUCCESS and .part-0.crc beside their data.
+    kinds = {path: _kind_of(path) for path in sorted(paths) if not _is_hidden(path)}
     known = {path: kind for path, kind in kinds.items() if kind}
     if not known:
         raise InvalidInputError(
@@ -109,20 +115,15 @@ def _is_hidden(path: str) -> bool:
     return path.rpartition("/")[2].startswith((".", "_"))
 
 
-_CHUNK_ROWS: Final = 65_536
-_CHUNK_LINES: Final = 16_384
-_KEY: Final = "frame_id"
-
-
 class Source(ABC):
-    """Rows that are read more than once, in an order that stays."""
+    """Rows that are read more than once, each time in the same order."""
 
     ending: str
-    """How files of its parts end."""
+    """The suffix of the files of its parts."""
 
     @abstractmethod
     def ids(self) -> Iterator[tuple[pl.Series, int]]:
-        """Frame ids chunk by chunk, with about how many bytes their rows take."""
+        """Frame ids chunk by chunk, with the approximate bytes of their rows."""
 
     @abstractmethod
     def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
@@ -137,12 +138,12 @@ class Source(ABC):
         """The rows of a part's file, as `dataset.add` takes them."""
 
     def head(self) -> TableLike:
-        """No rows, with the columns as far as they are known."""
+        """A table without rows, with the columns that are known."""
         return []
 
 
 class Rows(Source):
-    """A table that Polars reads."""
+    """A table that Polars scans."""
 
     ending = ".arrows"
 
@@ -170,7 +171,9 @@ class Rows(Source):
         return cls(pl.scan_ipc(files.uris, **options))
 
     def ids(self) -> Iterator[tuple[pl.Series, int]]:
-        """Of the column of ids alone; the size of a row is that of the first chunk's."""
+        """Frame ids, read without the other columns, and estimated bytes."""
+        # A row is taken to be as wide as the first 4096 are on average: measuring all
+        # would read every column once more.
         first = self._rows.head(_CHUNK_ROWS // 16).collect(engine="streaming")
         width = first.estimated_size() / max(1, first.height)
         for part in _batches(self._rows.select(_KEY)):
@@ -178,18 +181,18 @@ class Rows(Source):
             yield _texts(ids), int(width * len(ids))
 
     def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
-        """DataFrames."""
+        """Frame ids with DataFrames."""
         for part in _batches(self._rows):
             yield _texts(part.get_column(_KEY)), part
 
     def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
-        """As an Arrow stream of its own, one behind the other."""
+        """Append the rows as one more Arrow stream."""
         table: pa.Table = chunk[places].to_arrow(compat_level=pl.CompatLevel.oldest())
         with pa.ipc.new_stream(file, table.schema) as stream:
             stream.write_table(table)
 
     def read(self, path: Path) -> TableLike:
-        """All the streams of the file, as one table."""
+        """All streams of the file, as one table."""
         parts: list[pl.DataFrame] = [pl.DataFrame(schema=self._schema)]
         if not path.exists():
             return parts[0]
@@ -212,12 +215,12 @@ class Lines(Source):
         self._files = files
 
     def ids(self) -> Iterator[tuple[pl.Series, int]]:
-        """The ids, and the lengths of the lines."""
+        """Frame ids, and the lengths of their lines."""
         for ids, lines in self.chunks():
             yield ids, sum(map(len, lines))
 
     def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
-        """Lists of lines."""
+        """Frame ids with lists of lines."""
         for path in self._files.paths:
             with self._files.system.open(path, "rb") as file:
                 first = 1
@@ -227,12 +230,12 @@ class Lines(Source):
                     first += len(lines)
 
     def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
-        """The lines as they are."""
+        """Append the lines unchanged."""
         lines: Sequence[bytes] = chunk
         file.writelines(lines[place].rstrip(b"\n") + b"\n" for place in places)
 
     def read(self, path: Path) -> TableLike:
-        """The file itself."""
+        """The path of the file."""
         return path if path.exists() else []
 
 
@@ -240,19 +243,19 @@ def _ids(lines: Sequence[bytes], path: str, first: int) -> list[str | None]:
     ids: list[str | None] = []
     for number, line in enumerate(lines, first):
         try:
-            found = json.loads(line)[_KEY]
+            frame_id = json.loads(line)[_KEY]
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInputError(
                 f"{path}, about line {number}: no JSON object with a {_KEY} "
-                f"({type(error).__name__}: {error}). Nothing was loaded; mend the line.",
+                f"({type(error).__name__}: {error}). Nothing was loaded; correct the line.",
                 kind="input.no_object",
             ) from error
-        ids.append(found if isinstance(found, str) else None)
+        ids.append(frame_id if isinstance(frame_id, str) else None)
     return ids
 
 
 def _texts(ids: pl.Series) -> pl.Series:
-    """Ids as texts: those that are none are refused with their part."""
+    """Ids as text; what is none becomes null, and is refused with its part."""
     return ids if ids.dtype == pl.String else ids.cast(pl.String, strict=False)
 
 

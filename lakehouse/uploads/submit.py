@@ -13,10 +13,24 @@ from lakehouse.model.operations import Operations
 from lakehouse.types import Progress, silent
 from lakehouse.versions.snapshot import Snapshot
 
+OnError = Literal["reject", "abort"]
+"""Whether a problem rejects its frame, or the whole upload."""
+
+
+class SubmitOptions(TypedDict, total=False):
+    """The options of every writing call; `Versioned.submit` explains them."""
+
+    message: str | None
+    metadata: Mapping[str, Any] | None
+    upload_id: str | None
+    on_error: OnError
+    based_on: Snapshot | int | None
+    progress: Progress
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One call that writes."""
+    """The arguments of one writing call."""
 
     operations: Operations
     author: str | None
@@ -32,15 +46,15 @@ class Submission:
 def submit(
     collection: Collection, submission: Submission, progress: Progress = silent
 ) -> tuple[str, Operations]:
-    """Stage a submission; the id of its upload, and the operations as staged.
+    """Stage a submission; returns the id of its upload and the staged operations.
 
-    An id given by the caller that is staged or settled already with the same
-    rows is the same upload: nothing is staged again.
+    If the caller's id is staged or settled already with the same rows, it is the same
+    upload, and nothing is staged again.
 
     Args:
-        collection: Where it goes.
-        submission: What is sent.
-        progress: Told how many rows are staged.
+        collection: The target of the upload.
+        submission: The rows and their circumstances.
+        progress: Called with how many rows are staged.
 
     Raises:
         InvalidInputError: If the id is taken by other rows.
@@ -66,23 +80,10 @@ def submit(
         retry_of=submission.retry_of,
     )
     if submission.upload_id is not None:
+        # Staging would not know it: settled uploads are swept from there.
         version = collection.head().version
         settled = settled_row(collection, version, submission.upload_id)
         if settled is not None:
             require_same_content(settled["content_hash"], manifest)
             return manifest.upload_id, operations
     return staging.stage(prepared, manifest, progress).upload_id, operations
-
-
-OnError = Literal["reject", "abort"]
-
-
-class SubmitOptions(TypedDict, total=False):
-    """What every call that writes takes; `submit` tells their meaning."""
-
-    message: str | None
-    metadata: Mapping[str, Any] | None
-    upload_id: str | None
-    on_error: OnError
-    based_on: Snapshot | int | None
-    progress: Progress

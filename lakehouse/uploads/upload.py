@@ -1,12 +1,12 @@
-"""An upload: one submit call, what became of it, and how to mend the rest.
+"""An upload: one submit call, its outcome, and how to correct rejected rows.
 
 upload = dataset.add(frames, labels)
 upload.status, upload.version, upload.counts
 upload.errors()                 every problem with its value, one a row
-upload.items()                  what became of each frame and label
-upload.rejected()               the rows at fault, as sent
-upload.diff()                   what it changed, before and after
-upload.retry(labels=corrected)  the rejected frames again, mended
+upload.items()                  the outcome of each frame and label
+upload.rejected()               the rejected rows, as sent
+upload.diff()                   the rows it changed, before and after
+upload.retry(labels=corrected)  the rejected frames again, corrected
 """
 
 import json
@@ -57,7 +57,7 @@ class Upload:
     # -------------------------------- STATUS -------------------------------- #
 
     def refresh(self) -> None:
-        """Look at the lake again, unless the upload was seen settled.
+        """Read the status from the lake again, unless the upload is known to be settled.
 
         Raises:
             NotFoundError: If the upload is neither staged nor settled.
@@ -70,7 +70,7 @@ class Upload:
             try:
                 self._manifest = self._collection.staging.manifest(self.id)
             except NotFoundError:
-                # Settled and swept between the two looks, or never there.
+                # Settled and swept between the two reads, or it never existed.
                 version = self._collection.head().version
                 self._row = settled_row(self._collection, version, self.id)
                 if self._row is None:
@@ -105,44 +105,47 @@ class Upload:
     @property
     def frame_count(self) -> int:
         """How many distinct frames were sent."""
-        return int(self._said("frame_count"))
+        return int(self._field("frame_count"))
 
     @property
     def label_count(self) -> int:
         """How many label rows were sent."""
-        return int(self._said("label_count"))
+        return int(self._field("label_count"))
 
     @property
     def author(self) -> str | None:
         """Who sent it."""
-        author: str | None = self._said("author")
+        author: str | None = self._field("author")
         return author
 
     @property
     def message(self) -> str | None:
-        """Why it was sent."""
-        message: str | None = self._said("message")
+        """The reason given with it."""
+        message: str | None = self._field("message")
         return message
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What was said with it."""
-        found = self._said("metadata")
-        return json.loads(found) if isinstance(found, str) else dict(found or {})
+        """The metadata sent with it."""
+        metadata = self._field("metadata")
+        if isinstance(metadata, str):
+            parsed: dict[str, Any] = json.loads(metadata)
+            return parsed
+        return dict(metadata or {})
 
     @property
     def submitted_at(self) -> datetime:
         """When it was acknowledged, UTC."""
-        at: datetime = self._said("submitted_at")
+        at: datetime = self._field("submitted_at")
         return at
 
     @property
     def retry_of(self) -> str | None:
-        """The upload whose rejected frames this one mends."""
-        retried: str | None = self._said("retry_of")
+        """The upload whose rejected frames this one corrects."""
+        retried: str | None = self._field("retry_of")
         return retried
 
-    def _said(self, name: str) -> Any:  # noqa: ANN401 - a field of the row
+    def _field(self, name: str) -> Any:  # noqa: ANN401 - a field of the row
         self.refresh()
         if self._row is not None:
             return self._row[name]
@@ -152,7 +155,7 @@ class Upload:
         """Wait until a merge settled the upload.
 
         Raises:
-            WaitTimeoutError: If none did in time.
+            WaitTimeoutError: If no merge settled it in time.
         """
         deadline = time.monotonic() + timeout.total_seconds()
         while self.status == "PENDING":
@@ -177,8 +180,8 @@ class Upload:
         if status in {"DONE", "PENDING"} or (status == "PARTIAL" and allow_partial):
             return self
         errors = self._problems()
-        found = tuple(Problems(errors.filter(severity="error")))
-        lines = [f"  {problem.path}: {problem.message}" for problem in found]
+        problems = tuple(Problems(errors.filter(severity="error")))
+        lines = [f"  {problem.path}: {problem.message}" for problem in problems]
         if (self._row or {}).get("error"):
             lines.append(f"  {(self._row or {})['error']}")
         more = len(lines) - _SHOWN_PROBLEMS
@@ -188,9 +191,9 @@ class Upload:
             f"Upload {self.id} is {status}: {self.counts['rejected']} of "
             f"{self.frame_count} frames were rejected.\n{shown}\n"
             "upload.errors() lists all, upload.rejected() gives the rows as sent, "
-            "upload.retry(…) sends them again mended.",
+            "upload.retry(…) sends them again corrected.",
             upload_id=self.id,
-            problems=found,
+            problems=problems,
         )
 
     # -------------------------------- DETAILS ------------------------------- #
@@ -199,8 +202,8 @@ class Upload:
         """Every problem of the upload, errors and warnings, one a row.
 
         Returns:
-            `frame_id`, `label_id`, `path`, `value` (what was sent there, as JSON, as
-            long as the rejected rows are kept), `rule`, `message`, `hint` and
+            `frame_id`, `label_id`, `path`, `value` (the value sent, as JSON, while the
+            rejected rows are kept), `rule`, `message`, `hint` and
             `severity`: `error` rejects the frame, `warning` does not. All are text, so
             `write_csv` and `write_ndjson` store them.
         """
@@ -214,15 +217,15 @@ class Upload:
         return collect(rows.drop("upload_id"))
 
     def items(self) -> pl.DataFrame:
-        """The frames and labels of the upload, and what became of each.
+        """The frames and labels of the upload, with the outcome of each.
 
-        What was there already, equal, is listed as long as the upload keeps its rows:
-        while it waits, or as some of them are rejected.
+        Unchanged ones are listed while the upload keeps its rows: while it waits, or
+        if some of them were rejected.
 
         Returns:
             `frame_id`, `label_id` (null for a frame), `op`, `outcome`: `landed`,
-            `unchanged`, `rejected` or `pending`; and `problems`: how many there are
-            with it, which `errors()` tells.
+            `unchanged`, `rejected` or `pending`; and `problems`: how many it has, see
+            `errors()`.
         """
         status = self.status
         return item_rows(
@@ -230,10 +233,10 @@ class Upload:
         )
 
     def diff(self) -> Diff:
-        """What the upload changed: its own rows before its version, and at it.
+        """The rows that the upload changed: before its version, and at it.
 
-        Uploads that share its version are left out. What was sent and changed
-        nothing, or was rejected, is no difference.
+        Uploads that share its version are left out. Rows that changed nothing, or
+        were rejected, are no difference.
 
         Raises:
             InvalidInputError: If it is not merged yet, or came with a clone.
@@ -241,8 +244,8 @@ class Upload:
         version = self.version
         if version == 0:
             raise InvalidInputError(
-                f"Upload {self.id} came with the clone, as part of its version 0. What "
-                "it changed is told by the dataset that was cloned.",
+                f"Upload {self.id} came with the clone, as part of its version 0. The "
+                "dataset that was cloned has its diff.",
                 kind="upload.cloned",
             )
         if version is None:
@@ -254,7 +257,7 @@ class Upload:
         return diff_of_upload(self._collection, self.id, version)
 
     def _operations(self) -> Operations:
-        """The staged rows; none once they were swept, as everything landed."""
+        """The staged rows; none once all of them landed and were swept."""
         staging = self._collection.staging
         try:
             return staging.read(staging.manifest(self.id))
@@ -272,10 +275,9 @@ class Upload:
             parts = [
                 part for part in (operations.frames, operations.labels) if part.height
             ]
-            named = [part.get_column("frame_id") for part in parts]
-            return (
-                pl.concat(named).unique() if named else pl.Series([], dtype=pl.String)
-            )
+            columns = [part.get_column("frame_id") for part in parts]
+            none = pl.Series("frame_id", [], dtype=pl.String)
+            return pl.concat([none, *columns]).unique()
         errors = self._problems().filter(severity="error")
         return errors.get_column("frame_id").unique()
 
@@ -285,11 +287,11 @@ class Upload:
         labels: LabelLike | None = None,
         **options: Any,  # noqa: ANN401 - as Dataset.submit takes them
     ) -> "Upload":
-        """Send the rejected frames again, with the rows given in place of theirs.
+        """Send the rejected frames again, with the given rows in place of old ones.
 
-        Rows that were sent and are not given again are sent as they were, so a
-        frame with one bad label needs only that label. A row takes the verb
-        (add, modify, delete) it was sent with.
+        Rows that are not given are sent again as they were, so a frame with one bad
+        label needs only that label. A row keeps the verb (add, modify, delete) that
+        it was sent with.
 
         Args:
             frames: Corrected rows of rejected frames.
@@ -311,11 +313,11 @@ class Upload:
         return self._submit(operations, retry_of=self.id, **options)
 
     def __repr__(self) -> str:
-        told = ", ".join(
+        changes = ", ".join(
             f"{count} {name}" for name, count in self.counts.items() if count
         )
         at = f" version {self.version}" if self.version is not None else ""
-        return f"<Upload {self.id} {self.status}{at}: {told or 'nothing changed'}>"
+        return f"<Upload {self.id} {self.status}{at}: {changes or 'nothing changed'}>"
 
 
 def settled_change(
@@ -324,7 +326,7 @@ def settled_change(
     """The version of a change, and the uploads that make it up.
 
     Args:
-        collection: Whose change.
+        collection: The collection that was changed.
         change: An upload or its id, or a version's number: all its uploads.
 
     Raises:
