@@ -163,7 +163,7 @@ def test_a_load_does_not_go_on_with_other_files(
     load = dataset.load(source, part_bytes=SMALL)
     frames(FRAMES + 1).write_parquet(source / "0.parquet")
 
-    with pytest.raises(InvalidInputError, match="was had other files"):
+    with pytest.raises(InvalidInputError, match="had other files"):
         dataset.load(source, part_bytes=SMALL, load_id=load.id)
     with pytest.raises(InvalidInputError, match="no id of a load"):
         dataset.load(source, load_id="mine")
