@@ -1,14 +1,13 @@
-"""What differs between two versions, or what one upload changed.
+"""Snapshots, and the differences between them.
 
-    making      which keys differ, found from the change log
-    tables      the rows of one table that differ
-    fields      the fields that differ, with their values as JSON
-    boxes       how far boxes moved
-    difference  the `Diff` that users meet
-    telling     a diff as text, in a terminal and in a notebook
-
-The change log names the keys that the versions in between touched; these alone
-are looked up on both sides. So the cost follows the changes, not the tables.
+snapshot     the frames and labels of one version
+resolve      the version that a number, a name or a time means
+checkpoints  permanent names of versions
+history      every change to a frame, from the change log
+diff         the difference of two versions, or of one upload, as users see it
+diff_tables  the keys, rows, fields and boxes of one table that differ
+bisect       the version that turned good into bad
+lock         the content of a version as a small file
 """
 
 from lakehouse.versions.diff import Diff, diff_between, diff_of_upload

@@ -1,7 +1,7 @@
-"""Bisection: which version turned good into bad, in as few looks as can be.
+"""Bisection: the version that turned good into bad, by the fewest evaluations.
 
-Every look halves the versions left. The two ends are taken at their word, so
-`n` versions from good to bad take log2(n) looks, rounded up.
+Every evaluation halves the versions left. The two ends are not evaluated, so `n` versions
+from good to bad take log2(n) evaluations, rounded up.
 """
 
 from collections.abc import Callable
@@ -30,13 +30,13 @@ class Bisection:
     author: str | None
     """Who made it."""
     message: str | None
-    """Why."""
+    """The reason that was given."""
     evaluations: pl.DataFrame = field(repr=False)
-    """What was looked at, in order: `version`, `is_good`."""
+    """The evaluated versions, in order: `version`, `is_good`."""
     _collection: Collection = field(repr=False, compare=False)
 
     def diff(self) -> Diff:
-        """What the bad version changed."""
+        """The changes of the bad version."""
         ends = [snapshot_at(self._collection, one) for one in (self.good, self.bad)]
         return diff_between(*ends)
 
@@ -51,8 +51,8 @@ def bisect(
     """The first bad version behind a good one.
 
     Args:
-        collection: Whose versions.
-        is_good: Asked of versions between the two.
+        collection: The collection of the versions.
+        is_good: Evaluates versions between the two.
         good: A version that is known to be good.
         bad: A later one that is known to be bad.
 
@@ -70,13 +70,13 @@ def bisect(
         )
     table = versions_table(collection)
     versions = table.filter(pl.col("version").is_between(first, last))["version"]
-    looked: list[tuple[int, bool]] = []
+    evaluated: list[tuple[int, bool]] = []
     low, high = 0, len(versions) - 1
     while high - low > 1:
         middle = (low + high) // 2
-        verdict = bool(is_good(snapshot_at(collection, versions[middle])))
-        looked.append((versions[middle], verdict))
-        low, high = (middle, high) if verdict else (low, middle)
+        is_middle_good = bool(is_good(snapshot_at(collection, versions[middle])))
+        evaluated.append((versions[middle], is_middle_good))
+        low, high = (middle, high) if is_middle_good else (low, middle)
     culprit = table.filter(version=versions[high]).row(0, named=True)
     return Bisection(
         good=versions[low],
@@ -85,7 +85,7 @@ def bisect(
         author=culprit["author"],
         message=culprit["message"],
         evaluations=pl.DataFrame(
-            looked, schema={"version": pl.Int64, "is_good": pl.Boolean}, orient="row"
+            evaluated, schema={"version": pl.Int64, "is_good": pl.Boolean}, orient="row"
         ),
         _collection=collection,
     )

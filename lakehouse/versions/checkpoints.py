@@ -1,4 +1,4 @@
-"""Checkpoints: named versions, for ever.
+"""Checkpoints: permanent names of versions.
 
     dataset.checkpoint("baseline", message="before the relabelling")
     dataset.at("baseline")
@@ -48,15 +48,15 @@ class Checkpoint:
 
     @property
     def message(self) -> str | None:
-        """Why it was made."""
+        """The reason that was given."""
         message: str | None = self._row["message"]
         return message
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is kept with it."""
-        found: dict[str, Any] = json.loads(self._row["metadata"] or "{}")
-        return found
+        """The metadata of the checkpoint."""
+        metadata: dict[str, Any] = json.loads(self._row["metadata"] or "{}")
+        return metadata
 
     @property
     def author(self) -> str | None:
@@ -76,7 +76,7 @@ class Checkpoint:
         return bool(self._row["archived"])
 
     def snapshot(self) -> Snapshot:
-        """The frames and labels that it names."""
+        """The snapshot of its version."""
         return snapshot_at(self._collection, self.version)
 
     def set_metadata(self, metadata: Mapping[str, Any]) -> None:
@@ -88,7 +88,7 @@ class Checkpoint:
         self._change({"message": message}, "edit")
 
     def archive(self, *, archived: bool = True) -> None:
-        """Hide it from lists, or undo that.
+        """Hide it from lists, or show it again.
 
         An archived checkpoint is read as before, but garbage collection need not
         keep its files: its rows are then read from the change log.
@@ -97,9 +97,9 @@ class Checkpoint:
 
     def _change(self, fields: dict[str, Any], verb: str) -> None:
         def change(_: Entry, tags: pl.DataFrame) -> pl.DataFrame:
-            mine = pl.col("name") == self.name
+            is_this = pl.col("name") == self.name
             return tags.with_columns(
-                pl.when(mine)
+                pl.when(is_this)
                 .then(pl.lit(value, dtype=tags.schema[name]))
                 .otherwise(pl.col(name))
                 .alias(name)
@@ -124,24 +124,25 @@ def create_checkpoint(
     message: str | None,
     metadata: Mapping[str, Any],
 ) -> Checkpoint:
-    """Name a version; the very same call made again changes nothing.
+    """Name a version; the same call made again changes nothing.
 
     Raises:
-        InvalidInputError: If the name cannot be one, or `at` has no zone.
+        InvalidInputError: If the name has other characters, or `at` has no zone.
         AlreadyExistsError: If the name is taken.
         NotFoundError: If there is no such version.
     """
     check_tag_name(name)
-    said = {
+    fields = {
         "message": message,
         "metadata": json.dumps(dict(metadata)),
         "author": author,
     }
 
     def add(head: Entry, tags: pl.DataFrame) -> pl.DataFrame:
-        # Asked for at the head, so that nothing can come between.
+        # Resolved at the head that the tags are read at, in each attempt anew: a
+        # version that comes between cannot take the place of "latest".
         version = head.content_version if at == "latest" else resolve(collection, at)
-        row = said | {
+        row = fields | {
             "name": name,
             "kind": CHECKPOINT,
             "version": version,
@@ -151,11 +152,11 @@ def create_checkpoint(
         taken = tags.filter(name=name)
         if not taken.height:
             return pl.concat([tags, pl.DataFrame([row], schema=tags.schema)])
-        there = taken.row(0, named=True)
-        if all(there[field] == row[field] for field in (*said, "version")):
+        existing = taken.row(0, named=True)
+        if all(existing[field] == row[field] for field in (*fields, "version")):
             return tags
         raise AlreadyExistsError(
-            f"There is a checkpoint {name!r} already, of version {there['version']}. "
+            f"There is a checkpoint {name!r} already, of version {existing['version']}. "
             "A checkpoint's version never changes: choose another name.",
             kind="checkpoint.exists",
         )
@@ -182,11 +183,11 @@ def find_checkpoint(
 
 
 def checkpoints_table(collection: Collection, *, archived: bool) -> pl.DataFrame:
-    """The checkpoints by the time of their versions, with what uploads did between.
+    """The checkpoints by the time of their versions, with the counts of uploads between.
 
     Args:
-        collection: Whose checkpoints.
-        archived: List archived ones too.
+        collection: The collection of the checkpoints.
+        archived: Include archived ones.
     """
     tags = tags_at(collection, collection.head().version).filter(kind=CHECKPOINT)
     tags = tags.filter(pl.col("archived") <= archived).sort("version", "created_at")
@@ -198,6 +199,7 @@ def checkpoints_table(collection: Collection, *, archived: bool) -> pl.DataFrame
         pl.col("labels_rows").alias("labels"),
         *(pl.col(name).fill_null(0).cum_sum() for name in _SUMMED),
     )
+    # Running sums at each checkpoint; their differences are the counts between two.
     rows = tags.join(sums, on="version", how="left", maintain_order="left")
     since = [
         (pl.col(name) - pl.col(name).shift(1, fill_value=0)).alias(name)

@@ -1,7 +1,7 @@
 """History: every change to a frame and its labels, read from the change log.
 
-The change log holds a full image of each row at each change, so what changed
-is the difference between one image and the one before.
+The change log holds the full row after each change, so a change is the difference
+between one logged row and the one before it.
 """
 
 import json
@@ -38,7 +38,7 @@ HISTORY_SCHEMA: Final = pl.Schema(
 )
 """The columns of a history; `before` and `after` are JSON, null for no value."""
 
-_UNTOLD: Final = frozenset({"upload_id", "row_hash", "op"})
+_NOT_A_FIELD: Final = frozenset({"upload_id", "row_hash", "op"})
 
 
 def frame_history(
@@ -54,31 +54,31 @@ def frame_history(
     lazy = [
         collection.scan(f"{table}_changes", head, keys=keys) for table in LIVE_TABLES
     ]
-    images = dict(zip(LIVE_TABLES, collect_all(lazy), strict=True))
-    ids = pl.concat([rows.get_column("upload_id") for rows in images.values()]).unique()
+    logged = dict(zip(LIVE_TABLES, collect_all(lazy), strict=True))
+    ids = pl.concat([rows.get_column("upload_id") for rows in logged.values()]).unique()
     uploads = {
         row["upload_id"]: row
         for row in collect(collection.scan("uploads", head, keys=ids)).iter_rows(
             named=True
         )
     }
-    told = [
+    changes = [
         change
-        for table, rows in images.items()
+        for table, rows in logged.items()
         for change in _changes_of(table, rows, uploads)
         if label_id is None or change["label_id"] == label_id
     ]
-    if not told:
+    if not changes:
         what = f"Frame {frame_id!r}" if label_id is None else f"Label {label_id!r}"
         raise NotFoundError(
             f"{what} never was in this dataset. Ids are matched exactly.",
             kind="frame.unknown" if label_id is None else "label.unknown",
         )
     order = {table: place for place, table in enumerate(LIVE_TABLES)}
-    told.sort(
+    changes.sort(
         key=lambda row: (row["version"], order[row["table"]], row["label_id"] or "")
     )
-    return pl.DataFrame(told, schema=HISTORY_SCHEMA)
+    return pl.DataFrame(changes, schema=HISTORY_SCHEMA)
 
 
 def changes_after(
@@ -97,33 +97,37 @@ def changes_after(
 def _changes_of(
     table: str, rows: pl.DataFrame, uploads: dict[str, dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The images of one table as changes, each against the one before it."""
+    """The logged rows of one table as changes, each against the one before it."""
     key = contract(table).key
-    fields = [name for name in rows.columns if name not in _UNTOLD and name not in key]
+    fields = [
+        name for name in rows.columns if name not in _NOT_A_FIELD and name not in key
+    ]
     before: dict[tuple[Any, ...], dict[str, Any]] = {}
     changes: list[dict[str, Any]] = []
-    images = rows.to_dicts()
-    images.sort(key=lambda image: uploads[image["upload_id"]]["version"])
-    for image in images:
-        upload = uploads[image["upload_id"]]
-        place = tuple(image[name] for name in key)
-        now = {} if image["op"] == "DELETE" else image
+    # Rows come in the order of files and keys; a history follows the versions.
+    by_version = sorted(
+        rows.to_dicts(), key=lambda row: uploads[row["upload_id"]]["version"]
+    )
+    for row in by_version:
+        upload = uploads[row["upload_id"]]
+        row_key = tuple(row[name] for name in key)
+        after = {} if row["op"] == "DELETE" else row
         changes.append(
             {
                 "version": upload["version"],
                 "time": upload["settled_at"],
                 "author": upload["author"],
                 "message": upload["message"],
-                "upload_id": image["upload_id"],
+                "upload_id": row["upload_id"],
                 "table": table,
-                "frame_id": image["frame_id"],
-                "label_id": image.get("label_id"),
-                # What a clone began with was there from its first version on.
-                "op": image["op"] if upload["version"] else "ADD",
-                "changed": _difference(before.get(place, {}), now, fields),
+                "frame_id": row["frame_id"],
+                "label_id": row.get("label_id"),
+                # The rows that a clone began with count as added by its version 0.
+                "op": row["op"] if upload["version"] else "ADD",
+                "changed": _difference(before.get(row_key, {}), after, fields),
             }
         )
-        before[place] = now
+        before[row_key] = after
     return changes
 
 
@@ -149,7 +153,7 @@ _encoder: Final = json.JSONEncoder(ensure_ascii=False, default=_plain)
 
 
 def as_json(value: Any) -> str:  # noqa: ANN401 - a cell of any type
-    """A value as histories and diffs tell it.
+    """A value as JSON, as histories and diffs show it.
 
     >>> as_json("é"), as_json(date(2026, 1, 31))
     ('"é"', '"2026-01-31"')

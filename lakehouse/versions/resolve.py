@@ -1,4 +1,4 @@
-"""Versions: which there are, and which one a reference means."""
+"""The list of versions, and the version that a reference means."""
 
 import difflib
 import re
@@ -13,7 +13,8 @@ from lakehouse.ledger.tags import CHECKPOINT, checkpoint_row, tags_at
 from lakehouse.storage import collect
 from lakehouse.types import VersionLike
 
-_SHOWN: Final = 10
+_SHOWN_NAMES: Final = 10
+"""Checkpoints that an error message lists."""
 
 
 def versions_table(collection: Collection) -> pl.DataFrame:
@@ -32,6 +33,7 @@ def versions_table(collection: Collection) -> pl.DataFrame:
         | {f"{table}_rows": [count] for table, count in first.rows.items() if count},
         schema_overrides=rows.schema,
     )
+    # Version 0 settles no upload, so the table of versions has no row of it.
     known = pl.concat([zero, rows], how="diagonal").select(rows.columns)
     return known.filter(pl.col("kind").is_in(["create", "data"])).sort("version")
 
@@ -40,7 +42,7 @@ def resolve(collection: Collection, ref: VersionLike) -> int:
     """The number of the version that `ref` means.
 
     Raises:
-        NotFoundError: If there never was such a version, naming those there are.
+        NotFoundError: If there never was such a version; the message names existing ones.
         InvalidInputError: If `ref` is a datetime without a zone.
     """
     if isinstance(ref, datetime):
@@ -77,13 +79,13 @@ def _named(collection: Collection, name: str) -> int:
 
 
 def _known(collection: Collection, name: str) -> str:
-    """What may have been meant, as the start of a hint."""
+    """The nearest checkpoint, or the first ones, as the start of a hint."""
     tags = tags_at(collection, collection.head().version)
     names = tags.filter(kind=CHECKPOINT).get_column("name").sort().to_list()
     near = difflib.get_close_matches(name, names, n=1)
     if near:
         return f"Did you mean {near[0]!r}? "
-    shown = ", ".join(names[:_SHOWN])
+    shown = ", ".join(names[:_SHOWN_NAMES])
     return f"Checkpoints are: {shown}. " if names else ""
 
 
@@ -91,15 +93,16 @@ def _at_time(collection: Collection, time: datetime) -> int:
     """The last version at or before `time`, by the ledger's times."""
     if time.tzinfo is None:
         raise InvalidInputError(
-            f"{time.isoformat()} has no time zone, so it names no moment. Use an aware "
+            f"{time.isoformat()} has no time zone, so its moment is not known. Use an aware "
             "datetime, such as datetime(…, tzinfo=UTC).",
             kind="version.naive_time",
         )
+    # Each entry of the ledger is later than the one before it, so a few entries of many are read.
     low, high = 0, collection.head().version
     first = collection.ledger.read(0)
     if time < first.time:
         raise NotFoundError(
-            f"At {time.isoformat()} there was nothing yet: version 0 is of "
+            f"There was no version at {time.isoformat()}: version 0 is of "
             f"{first.time.astimezone(UTC).isoformat()}.",
             kind="version.unknown",
         )

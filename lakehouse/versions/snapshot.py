@@ -1,7 +1,7 @@
 """A snapshot: one version of a collection, resolved once and never changing.
 
-It can be pickled and read in another process, and what it reads stays the same
-whatever is written later. Rows come as LazyFrames in the columns that were
+It can be pickled and read in another process, and reads the same rows whatever is
+written later. Rows come as LazyFrames in the columns that were
 sent, so what a snapshot returns can be written again unchanged.
 """
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _HIDDEN: Final = ("row_hash", "upload_id")
+"""Columns that the lake adds; users do not see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,20 @@ class Snapshot:
     version: int
     """The version that was asked for."""
     time: datetime
-    """When it was decided, UTC."""
+    """The time of its ledger entry, UTC."""
     author: str | None
     """Who made it."""
     message: str | None
-    """Why."""
+    """The reason that was given."""
     fingerprint: str
     """Equal for equal rows, whatever their history: hexadecimal text."""
     rows: Mapping[str, int]
     """Rows of each live table."""
     _read_version: int = field(repr=False)
-    """The entry it is read at: the newest with the same content."""
+    """The newest entry with the same content.
+
+    Compaction moves rows to new files: the newest entry names the fewest of them.
+    """
     _collection: Collection = field(repr=False, compare=False)
     _frames_where: pl.Expr | None = field(default=None, repr=False, compare=False)
     _labels_where: pl.Expr | None = field(default=None, repr=False, compare=False)
@@ -82,7 +86,7 @@ class Snapshot:
         """The frames, one row each, in the columns that were sent.
 
         Args:
-            provenance: Add `version` and `upload_id`: what wrote the row last.
+            provenance: Add `version` and `upload_id` of the last change of each row.
         """
         rows = self._scan("frames", provenance=provenance)
         return rows if self._frames_where is None else rows.filter(self._frames_where)
@@ -91,7 +95,7 @@ class Snapshot:
         """The labels, one row each, in the columns that were sent.
 
         Args:
-            provenance: Add `version` and `upload_id`: what wrote the row last.
+            provenance: Add `version` and `upload_id` of the last change of each row.
         """
         rows = self._scan("labels", provenance=provenance)
         if self._labels_where is not None:
@@ -102,7 +106,7 @@ class Snapshot:
         """The inferences of an inference set: `labels()` by their own name.
 
         Args:
-            provenance: Add `version` and `upload_id`: what wrote the row last.
+            provenance: Add `version` and `upload_id` of the last change of each row.
 
         Raises:
             InvalidInputError: If this is a version of a dataset.
@@ -294,28 +298,27 @@ class Snapshot:
         """How many frames and labels there are."""
         if not self.is_filtered:
             return {"frames": self.rows["frames"], "labels": self.rows["labels"]}
-        found = collect_all(
+        frames, labels = collect_all(
             [self.frames().select(pl.len()), self.labels().select(pl.len())]
         )
-        return dict(
-            zip(("frames", "labels"), (table.item() for table in found), strict=True)
-        )
+        return {"frames": frames.item(), "labels": labels.item()}
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it is a part of its version: see `filter`."""
+        """Whether it is only a part of its version: see `filter`."""
         return self._frames_where is not None or self._labels_where is not None
 
     @property
     def class_map(self) -> ClassMap:
         """The classes as the project had them when the version was made.
 
-        Rows keep the name that their class had when they were written, and the id
-        that it has for ever.
+        Rows keep the name that their class had when they were written; the id of a
+        class never changes.
         """
         classes: ClassMap = self._collection.classes()
-        said = self._collection.ledger.read(self.version).class_map
-        return classes if said is None else classes.as_of(said)
+        # Entries of early lakes do not record which class map was valid.
+        version = self._collection.ledger.read(self.version).class_map
+        return classes if version is None else classes.as_of(version)
 
     @property
     def schema(self) -> dict[str, pl.Schema]:
@@ -360,20 +363,20 @@ class Snapshot:
         }
 
     def lock(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-        """Exactly which content this is: `lakehouse.open_lock` finds it again.
+        """A record of this content, from which `lakehouse.open_lock` opens it again.
 
         It holds the version, and of each table the number of rows and their
         fingerprint; of a filtered snapshot its conditions too. JSON can hold it, so
         `mlflow.log_dict(snapshot.lock(), "data.json")` keeps it with a model.
 
         Args:
-            path: A file to write it to as well, in place of one that is there.
+            path: A file to write it to as well; an existing one is replaced.
 
         Raises:
             InvalidInputError: If a condition calls Python code.
         """
         collection = self._collection
-        made = lock_of(
+        whole = lock_of(
             collection.store.root,
             collection.path,
             collection.ledger.read(self.version),
@@ -387,11 +390,11 @@ class Snapshot:
             if condition is not None
         }
         selected = self.counts if self.is_filtered else {}
-        said = replace(made, filters=filters, selected=selected).to_dict()
+        fields = replace(whole, filters=filters, selected=selected).to_dict()
         if path is not None:
-            text = json.dumps(said, ensure_ascii=False, indent=2)
+            text = json.dumps(fields, ensure_ascii=False, indent=2)
             Path(path).write_text(f"{text}\n", encoding="utf-8")
-        return said
+        return fields
 
     def export(
         self,
@@ -409,22 +412,22 @@ class Snapshot:
             path: A folder to make, on a local disk; for COCO also one `.json` file.
             format: `coco`, `voc`, `yolo`, `csv`, `parquet`, `imagefolder` (Hugging
                 Face) or `webdataset`.
-            media: Whether images are copied beside; by default where the format is
-                of no use without them: yolo, imagefolder, webdataset.
-            split: The metadata field of frames that says which part (train, val)
-                each belongs to; yolo, imagefolder and webdataset lay parts apart.
-            overwrite: Replace what is at `path`, once all is written.
+            media: Whether images are copied, too; by default for formats that need
+                them: yolo, imagefolder, webdataset.
+            split: The metadata field that holds the split of a frame (train, val);
+                yolo, imagefolder and webdataset keep splits in folders of their own.
+            overwrite: Replace existing files at `path`, once all new ones are written.
             progress: Called with a stage, how much of it is done, and how much
                 there is.
 
         Returns:
-            What was written, and in `losses` what the format has no room for: when
-            there is none, `dataset.import_from` gives the same rows.
+            The files written, and in `losses` the fields that the format cannot hold:
+            without losses, `dataset.import_from` reads the same rows.
 
         Raises:
             InvalidInputError: If there is no such format or field, or images cannot
                 be read: all of them are named, and nothing is written.
-            AlreadyExistsError: If there is something at `path`.
+            AlreadyExistsError: If `path` exists.
 
         >>> import tempfile, lakehouse
         >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
@@ -474,17 +477,18 @@ class Snapshot:
         keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
         frames = content(self._collection, "frames", self._read_version, keys=keys)
         labels = content(self._collection, "labels", self._read_version, keys=keys)
-        found, its = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
-        if not found.height:
+        rows, frame_labels = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
+        if not rows.height:
             raise NotFoundError(
                 f"Frame {frame_id!r} is not in version {self.version}. "
-                f"dataset.history({frame_id!r}) tells whether it ever was.",
+                f"dataset.history({frame_id!r}) says whether it ever existed.",
                 kind="frame.unknown",
             )
-        return found.row(0, named=True), its.sort("label_id")
+        return rows.row(0, named=True), frame_labels.sort("label_id")
 
+    # A collection has locks and caches: another process opens one of its own.
     def __reduce__(self) -> tuple[Any, ...]:
-        where = (self._frames_where, self._labels_where)
+        conditions = (self._frames_where, self._labels_where)
         rows = dict(self.rows)
         facts = (self.version, self.time, self.author, self.message, self.fingerprint)
         origin = (
@@ -494,7 +498,7 @@ class Snapshot:
             self._collection.layout,
             self._collection.media,
         )
-        return _rebuild, (origin, facts, self._read_version, rows, where)
+        return _rebuild, (origin, facts, self._read_version, rows, conditions)
 
 
 def snapshot_at(collection: Collection, version: int) -> Snapshot:
@@ -517,7 +521,7 @@ def _rebuild(
     facts: tuple[Any, ...],
     read_version: int,
     rows: dict[str, int],
-    where: tuple[pl.Expr | None, pl.Expr | None],
+    conditions: tuple[pl.Expr | None, pl.Expr | None],
 ) -> Snapshot:
     store, path, classes, layout, media = origin
     collection = Collection(store, path, lambda: classes, layout, media=media)
@@ -531,13 +535,13 @@ def _rebuild(
         _read_version=read_version,
         rows=MappingProxyType(rows),
         _collection=collection,
-        _frames_where=where[0],
-        _labels_where=where[1],
+        _frames_where=conditions[0],
+        _labels_where=conditions[1],
     )
 
 
 def combined(fingerprints: Mapping[str, str]) -> str:
-    """One fingerprint for the live tables together: 32 hexadecimal digits."""
+    """The fingerprint of all live tables as one: 32 hexadecimal digits."""
     text = "\n".join(f"{table} {fingerprints[table]}" for table in LIVE_TABLES)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -549,7 +553,7 @@ def _both(first: pl.Expr | None, second: pl.Expr | None) -> pl.Expr | None:
 
 
 class HasCollection(Protocol):
-    """A snapshot, a dataset or an inference set, as the rooms that read it see it."""
+    """A snapshot, a dataset or an inference set."""
 
     @property
     def _collection(self) -> Collection: ...
@@ -570,7 +574,7 @@ def read_version_of(snapshot: Snapshot) -> int:
 
 
 class HasVersions(Protocol):
-    """A dataset or an inference set, as those see it that only read it."""
+    """The part of a dataset or an inference set that its readers use."""
 
     name: str
 
