@@ -11,7 +11,6 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.ledger.change_log import content
-from lakehouse.model.problems import Problems
 from lakehouse.segments.context import Place, SegmentHandle
 from lakehouse.segments.elements import rows_by_place
 from lakehouse.segments.refs import matching_rows
@@ -20,7 +19,7 @@ from lakehouse.segments.staleness import differing_at, frozen
 from lakehouse.similarity import Corpus, Metric
 from lakehouse.similarity.corpus import Vectors
 from lakehouse.similarity.duplicates import nearest_seed
-from lakehouse.similarity.query import metric_problems, require_same_model
+from lakehouse.similarity.query import check_distance, require_same_model
 from lakehouse.storage import collect
 from lakehouse.types import ElementType
 from lakehouse.versions.snapshot import HasVersions, Snapshot, snapshot_at
@@ -88,7 +87,7 @@ def candidates(
         InvalidInputError: If vectors are of different models, or the source is of
             another project.
     """
-    Problems(metric_problems(metric)).raise_if_any()
+    check_distance(None, metric)
     snapshot = source if isinstance(source, Snapshot) else source.latest()
     place = segment.context.place_of(snapshot)
     kind: ElementType = segment.element_type

@@ -1,18 +1,14 @@
-"""Similarity: what resembles what, by vectors that came with frames and labels.
+"""The vectors of an entry: nearest neighbours, duplicates, leakage; and splits.
 
-    vectors      the vectors of a version in memory, told apart by content
-    distances    exact comparison: fast in single precision, right in double
-    approximate  many vectors, by faiss
-    pairs        all pairs that are near
-    corpus       what is searched
-    query        what is looked for; what cannot be compared is refused
-    search       exact or approximate, in all or in a part
-    duplicates   frames that are there twice
-    leakage      what two sets of frames have in common
-    splits       which frames go to train and which to test, for good
+    corpus      the vectors of a version, or of a filtered part of it
+    index       exact distances, and an index of many vectors by faiss
+    query       a search: what is asked, and its answer
+    duplicates  frames of one image URL, or with near vectors
+    leakage     what two sets of frames have in common
+    splits      which frames go to train and which to test, for good
 
 Vectors are compared within one model only. Answers follow from the version alone;
-what is kept to be quicker, in memory and in a local folder, can go at any time.
+what is cached, in memory and in a local folder, can be deleted at any time.
 """
 
 from lakehouse.similarity.corpus import Corpus

@@ -1,7 +1,7 @@
-"""Leakage: what a model is tested on, and was trained on as well.
+"""Leakage: what a model was trained on and is tested on as well.
 
-Frames of one side are looked for in the other: by their ids, by their images, by
-vectors that are near, and by a group, such as a patient, that both have.
+Frames of one side are searched for in the other: by their ids, by their image URLs,
+by near vectors, and by a group, such as a patient, that both have.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.errors import Problem
 from lakehouse.model.problems import Problems
 from lakehouse.similarity.corpus import Corpus
 from lakehouse.similarity.duplicates import PAIR, near_pairs, same_images
 from lakehouse.similarity.index import Metric
-from lakehouse.similarity.query import distance_problems, require_same_model
+from lakehouse.similarity.query import check_distance, require_same_model
 from lakehouse.storage import collect
 
 _REASONS: Final = ("frame_id", "image_url", "embedding")
@@ -57,20 +56,20 @@ class Leakage:
         return not self.pairs.height and not self.groups.height
 
     def summary(self) -> pl.DataFrame:
-        """How much leaks, and why.
+        """How much leaks, by reason.
 
         Returns:
             A row a reason: `reason` (frame_id, image_url, embedding, group), `pairs`
             (of groups: groups), and how many `frames` and `other_frames` are concerned.
         """
-        held = (
+        conditions = (
             pl.col("same_frame_id"),
             pl.col("same_url"),
             pl.col("distance").is_not_null(),
         )
         rows = [
             _row(reason, self.pairs.filter(condition))
-            for reason, condition in zip(_REASONS, held, strict=True)
+            for reason, condition in zip(_REASONS, conditions, strict=True)
         ]
         sums = {name: self.groups[name].sum() for name in ("frames", "other_frames")}
         rows.append({"reason": "group", "pairs": self.groups.height, **sums})
@@ -87,22 +86,23 @@ class Leakage:
         }
 
     def __repr__(self) -> str:
-        told = ", ".join(
+        reasons = ", ".join(
             f"{row['reason']} {row['pairs']:,}"
             for row in self.summary().iter_rows(named=True)
             if row["pairs"]
         )
-        return f"<Leakage {self.one} → {self.other}: {told or 'none'}>"
+        return f"<Leakage {self.one} → {self.other}: {reasons or 'none'}>"
 
 
 def leakage_between(
     one: Side, other: Side, *, threshold: float | None, by: str | None, metric: Metric
 ) -> Leakage:
     """What two sets of frames have in common; `Snapshot.leakage` has the arguments."""
-    Problems(distance_problems(threshold, metric)).raise_if_any()
-    Problems(
-        [fault for side in (one, other) for fault in _column_faults(side, by)]
-    ).raise_if_any(lead="These frames cannot be compared so.")
+    check_distance(threshold, metric)
+    problems = Problems()
+    for side in (one, other):
+        _check_column(side, by, problems)
+    problems.raise_if_any("These frames cannot be compared.")
     if threshold is not None:
         require_same_model(one.corpus.spec, one.where, other.corpus.spec, other.where)
     columns = ["frame_id", "image_url", *([by] if by else [])]
@@ -152,11 +152,14 @@ def _row(reason: str, pairs: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _column_faults(side: Side, by: str | None) -> list[Problem]:
+def _check_column(side: Side, by: str | None, problems: Problems) -> None:
     known = side.frames.collect_schema().names()
     if by is None or by in known:
-        return []
-    told = f"Frames of {side.where} have no column {by!r}."
+        return
     fields = ", ".join(name for name in known if name.startswith("user__"))
-    hint = f"There are {fields}." if fields else "They have no metadata."
-    return [Problem(None, None, "by", "similarity.column", told, hint)]
+    problems.add(
+        "by",
+        rule="similarity.column",
+        message=f"Frames of {side.where} have no column {by!r}.",
+        hint=f"There are {fields}." if fields else "They have no metadata.",
+    )

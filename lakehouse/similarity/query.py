@@ -1,7 +1,7 @@
-"""What a search asks: which vector, how many neighbours, by which distance.
+"""A search: which vector, how many neighbours, by which distance, and the answer.
 
-All that is wrong with it is told at once. Vectors of different models are never
-compared: where both models are known they must be the same, and the dimension
+All that is wrong with a query is reported at once. Vectors of different models are
+never compared: where both models are known they must be the same, and the dimension
 must be the same in any case.
 """
 
@@ -16,26 +16,50 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.errors import InvalidInputError, NotFoundError, Problem
+from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.ledger.change_log import content
 from lakehouse.merging.types import EmbeddingSpec
 from lakehouse.model.contracts import Kind
 from lakehouse.model.problems import Problems
 from lakehouse.similarity.corpus import Corpus, Floats, Rows
-from lakehouse.similarity.index import Found, Metric, looked_at, nearest, neighbours_of
+from lakehouse.similarity.index import (
+    Metric,
+    Neighbours,
+    index_of,
+    measured_exactly,
+    nearest,
+)
 from lakehouse.storage import collect
 from lakehouse.types import ElementType
 
 VectorLike = Sequence[float] | npt.NDArray[Any]
 """Numbers of one vector."""
 
-_LEAD = "Nothing can be searched so."
-_FEW = 10_000
+NUMBERS_SEARCHED_EXACTLY: Final = 1 << 24
+"""Numbers in all vectors together (64 MB) up to which a search is exact by default:
+three times as many take 45 ms a query, and an index of them 5 to 13 s to make."""
+
+LEAST_INDEXED_DIMENSION: Final = 32
+"""Shorter vectors are compared quickly, and their codes are too coarse."""
+
+_IDS_COMPARED_FOR_A_HINT: Final = 10_000  # difflib compares them one by one
+
+
+class Within(Protocol):
+    """A part of a version that is searched alone, such as a segment."""
+
+    def keys_in(self, corpus: Corpus) -> pl.DataFrame:
+        """The keys of what is searched.
+
+        Raises:
+            InvalidInputError: If it is not in the version as it should be.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for, as the caller gave it."""
+    """What is searched for, as the caller gave it."""
 
     frame_id: str | None
     label_id: str | None
@@ -45,14 +69,14 @@ class Query:
     metric: Metric
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense, whatever is searched."""
-        Problems(
-            [
-                *self._subject_faults(),
-                *self._count_faults(),
-                *metric_problems(self.metric),
-            ]
-        ).raise_if_any(lead=_LEAD)
+        """Refuse what is wrong with any version."""
+        problems = Problems()
+        self._check_subject(problems)
+        k: Any = self.k
+        if not isinstance(k, int) or isinstance(k, bool) or k <= 0:
+            _add(problems, "k", f"{k!r} is no number of neighbours.", "Give 1 or more.")
+        check_metric(self.metric, problems)
+        problems.raise_if_any("This search is not possible.")
 
     def element_type_in(self, kind: Kind) -> ElementType:
         """The type of what is searched for when the caller does not say it."""
@@ -69,18 +93,18 @@ class Query:
                 another dimension or model.
         """
         if self.vector is not None:
-            given = np.asarray(self.vector, dtype=np.float32)
-            said = EmbeddingSpec(len(given), self.model)
-            require_same_model(said, "the vector given", corpus.spec, corpus.where)
-            return given, None
+            vector = np.asarray(self.vector, dtype=np.float32)
+            spec = EmbeddingSpec(len(vector), self.model)
+            require_same_model(spec, "the vector given", corpus.spec, corpus.where)
+            return vector, None
         require_same_model(
             EmbeddingSpec(None, self.model), "the query", corpus.spec, corpus.where
         )
-        named = {"frame_id": self.frame_id, "label_id": self.label_id}
-        keys = {name: value for name, value in named.items() if value is not None}
+        ids = {"frame_id": self.frame_id, "label_id": self.label_id}
+        keys = {name: value for name, value in ids.items() if value is not None}
         rows = corpus.rows_of(pl.DataFrame(keys))
         if not len(rows):
-            raise self._unknown(corpus)
+            raise self._not_found(corpus)
         if len(rows) > 1:
             frames = corpus.vectors().keys[rows]["frame_id"].head(5).to_list()
             raise InvalidInputError(
@@ -90,133 +114,46 @@ class Query:
             )
         return corpus.vectors().matrix[rows[0]], int(rows[0])
 
-    def _subject_faults(self) -> list[Problem]:
+    def _check_subject(self, problems: Problems) -> None:
         by_id = self.frame_id is not None or self.label_id is not None
         if by_id == (self.vector is not None):
-            told = "An id and a vector were given." if by_id else "Nothing was given."
-            return [_fault("query", told, "Give frame_id=, label_id=, or vector=.")]
-        if self.vector is None:
-            return []
-        if not all(_is_finite(number) for number in self.vector):
-            told = "The vector has something that is no finite number."
-            return [_fault("vector", told, "Send finite numbers only.")]
-        return []
+            message = (
+                "An id and a vector were given." if by_id else "Nothing was given."
+            )
+            _add(problems, "query", message, "Give frame_id=, label_id=, or vector=.")
+        elif self.vector is not None and not all(map(_is_finite, self.vector)):
+            message = "The vector has something that is no finite number."
+            _add(problems, "vector", message, "Send finite numbers only.")
 
-    def _count_faults(self) -> list[Problem]:
-        k: Any = self.k
-        if isinstance(k, int) and not isinstance(k, bool) and k > 0:
-            return []
-        return [
-            _fault("k", f"{self.k!r} is no number of neighbours.", "Give 1 or more.")
-        ]
-
-    def _unknown(self, corpus: Corpus) -> NotFoundError:
-        """The element is not there, or has no vector: which of the two, and why."""
+    def _not_found(self, corpus: Corpus) -> NotFoundError:
+        """The element is not there, or has no vector: which of the two, and a hint."""
         own = "frame_id" if self.label_id is None else "label_id"
-        told = f"{corpus.element_type.capitalize()} {self.label_id or self.frame_id!r}"
+        own_id = self.frame_id if self.label_id is None else self.label_id
+        element = f"{corpus.element_type.capitalize()} {own_id!r}"
         table = corpus.table.replace("_embeddings", "s")
         frames = None if self.frame_id is None else pl.Series([self.frame_id])
-        there = collect(
+        existing = collect(
             content(
                 corpus.collection, table, corpus.read_version,
                 keys=frames, columns=corpus.key,
             )
         )  # fmt: skip
-        if there.filter(pl.col(own) == getattr(self, own)).height:
+        if existing.filter(pl.col(own) == own_id).height:
             return NotFoundError(
-                f"{told} in {corpus.where} has no vector. dataset.modify() with a "
+                f"{element} in {corpus.where} has no vector. dataset.modify() with a "
                 "column `embedding` gives it one.",
                 kind="embedding.missing",
             )
-        known = corpus.vectors().keys.get_column(own).head(_FEW).to_list()
-        near = difflib.get_close_matches(str(getattr(self, own)), known, n=1)
+        ids = corpus.vectors().keys.get_column(own).head(_IDS_COMPARED_FOR_A_HINT)
+        near = difflib.get_close_matches(str(own_id), ids.to_list(), n=1)
         hint = f"Did you mean {near[0]!r}?" if near else ""
         return NotFoundError(
-            f"{told} is not in {corpus.where}. {hint}".strip(), kind="element.unknown"
+            f"{element} is not in {corpus.where}. {hint}".strip(),
+            kind="element.unknown",
         )
 
 
-def metric_problems(metric: object) -> list[Problem]:
-    """What is wrong with the name of a distance.
-
-    >>> [str(fault) for fault in metric_problems("cosin")]
-    ["metric: 'cosin' is no distance. It is one of euclidean, cosine."]
-    """
-    known = get_args(Metric)
-    if metric in known:
-        return []
-    hint = f"It is one of {', '.join(known)}."
-    return [_fault("metric", f"{metric!r} is no distance.", hint)]
-
-
-def distance_problems(threshold: Any, metric: object) -> list[Problem]:  # noqa: ANN401 - whatever was passed
-    """What is wrong with a threshold of distances (None for no threshold), and a metric."""
-    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-    if threshold is None or (is_number and math.isfinite(threshold) and threshold >= 0):
-        return metric_problems(metric)
-    message = f"{threshold!r} is no distance."
-    problem = _fault("threshold", message, "Give a number from 0 on, or none.")
-    return [problem, *metric_problems(metric)]
-
-
-def require_same_model(
-    one: EmbeddingSpec, its: str, other: EmbeddingSpec, where: str
-) -> None:
-    """Refuse to compare vectors of different models.
-
-    Args:
-        one: Of some vectors; what is None is not known.
-        its: What they are, in words.
-        other: Of the others.
-        where: Where the others are, in words.
-
-    Raises:
-        InvalidInputError: If the dimensions, or the models that are known, differ.
-    """
-    hint = "Only vectors of one model can be compared."
-    faults = [
-        _fault(
-            "embedding",
-            f"{its} {told} {mine!r}, {where} {told} {theirs!r}.",
-            hint,
-            rule,
-        )
-        for mine, theirs, told, rule in (
-            (one.dimension, other.dimension, "has dimension", "embedding.dimension"),
-            (one.model, other.model, "is of model", "embedding.model"),
-        )
-        if None not in {mine, theirs} and mine != theirs
-    ]
-    Problems(faults).raise_if_any(lead="These vectors cannot be compared.")
-
-
-def _is_finite(number: object) -> bool:
-    return isinstance(number, int | float | np.number) and math.isfinite(float(number))
-
-
-def _fault(
-    path: str, message: str, hint: str, rule: str = "similarity.query"
-) -> Problem:
-    return Problem(None, None, path, rule, message, hint)
-
-
-LARGE: Final = 1 << 24
-"""Numbers in all vectors together up to which a search is exact unless said."""
-
-_LEAST_DIMENSION: Final = 32
-"""Shorter vectors are compared quickly, and their codes are too coarse."""
-
-
-class Within(Protocol):
-    """A part of a version that is searched alone, such as a segment."""
-
-    def keys_in(self, corpus: Corpus) -> pl.DataFrame:
-        """The keys of what is searched.
-
-        Raises:
-            InvalidInputError: If it is not in the version as it should be.
-        """
-        ...
+# ---------------------------------- SEARCH ---------------------------------- #
 
 
 def search(
@@ -226,10 +163,10 @@ def search(
 
     Args:
         corpus: Where to search.
-        query: What is looked for.
+        query: What is searched for.
         within: Only this part of it.
         exact: True compares with every vector; None does so unless there are many
-            and faiss is there; False wants faiss.
+            and faiss is there; False requires faiss.
 
     Returns:
         The key, and `distance`.
@@ -240,42 +177,122 @@ def search(
             should be.
         LakehouseError: If `exact=False` and faiss is not installed.
     """
-    among = _among(corpus, within)
-    vector, own = query.vector_in(corpus)
-    wanted = query.k + (own is not None)
-    found = _found(corpus, query, vector, wanted, among, exact=exact)
-    others = found.rows != (-1 if own is None else own)
-    rows, distances = found.rows[others][: query.k], found.distances[others][: query.k]
+    only = _rows_within(corpus, within)
+    vector, own_row = query.vector_in(corpus)
+    k = query.k + (own_row is not None)
+    neighbours = _neighbours(corpus, vector, k, query.metric, only, exact=exact)
+    is_other = neighbours.rows != (-1 if own_row is None else own_row)
+    rows = neighbours.rows[is_other][: query.k]
+    distances = neighbours.distances[is_other][: query.k]
     keys: pl.DataFrame = corpus.vectors().keys[rows]
     return keys.with_columns(distance=pl.Series(distances, dtype=pl.Float64))
 
 
-def _found(
-    corpus: Corpus, query: Query, vector: Floats, k: int, among: Rows | None, *,
+def _neighbours(
+    corpus: Corpus, vector: Floats, k: int, metric: Metric, only: Rows | None, *,
     exact: bool | None,
-) -> Found:  # fmt: skip
+) -> Neighbours:  # fmt: skip
     vectors = corpus.vectors()
-    is_large = vectors.matrix.size > LARGE and _has_faiss()
-    if not (is_large if exact is None else not exact):
-        return nearest(vectors, vector, k, query.metric, among)
+    is_large = vectors.matrix.size > NUMBERS_SEARCHED_EXACTLY and _has_faiss()
+    is_exact = not is_large if exact is None else exact
     count, dimension = vectors.matrix.shape
+    # An index is of all vectors of a version; a part is searched exactly. So is what
+    # would be measured entirely anyway.
     if (
-        among is not None
-        or dimension < _LEAST_DIMENSION
-        or looked_at(count, k) >= count
+        is_exact
+        or only is not None
+        or dimension < LEAST_INDEXED_DIMENSION
+        or measured_exactly(count, k) >= count
     ):
-        return nearest(vectors, vector, k, query.metric, among)
-    return neighbours_of(vectors, query.metric).nearest(vectors, vector, k)
+        return nearest(vectors, vector, k, metric, only)
+    return index_of(vectors, metric).nearest(vectors, vector, k)
 
 
-def _among(corpus: Corpus, within: Within | None) -> Rows | None:
-    """The rows that are searched; None for all."""
+def _rows_within(corpus: Corpus, within: Within | None) -> Rows | None:
+    """The rows that are searched, ascending; None for all."""
     chosen = corpus.chosen_rows()
     if within is None:
         return chosen
-    mine = corpus.rows_of(within.keys_in(corpus))
-    return mine if chosen is None else np.intersect1d(mine, chosen)
+    rows = corpus.rows_of(within.keys_in(corpus))
+    return rows if chosen is None else np.intersect1d(rows, chosen)
 
 
 def _has_faiss() -> bool:
     return importlib.util.find_spec("faiss") is not None
+
+
+# ---------------------------------- CHECKS ---------------------------------- #
+
+
+def check_metric(metric: object, problems: Problems) -> None:
+    """The name of a distance is known.
+
+    >>> problems = Problems()
+    >>> check_metric("cosin", problems)
+    >>> [str(problem) for problem in problems]
+    ["metric: 'cosin' is no distance. It is one of euclidean, cosine."]
+    """
+    known = get_args(Metric)
+    if metric not in known:
+        hint = f"It is one of {', '.join(known)}."
+        _add(problems, "metric", f"{metric!r} is no distance.", hint)
+
+
+def check_distance(threshold: Any, metric: object) -> None:  # noqa: ANN401 - whatever was passed
+    """A threshold is a distance, or None for no threshold; its metric is known.
+
+    Raises:
+        InvalidInputError: If one of them is not.
+    """
+    problems = Problems()
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    is_valid = is_number and math.isfinite(threshold) and threshold >= 0
+    if threshold is not None and not is_valid:
+        message = f"{threshold!r} is no distance."
+        _add(problems, "threshold", message, "Give a number from 0 on, or none.")
+    check_metric(metric, problems)
+    problems.raise_if_any("These frames cannot be compared.")
+
+
+def require_same_model(
+    one: EmbeddingSpec, one_name: str, other: EmbeddingSpec, other_name: str
+) -> None:
+    """Refuse to compare vectors of different models.
+
+    Args:
+        one: Of some vectors; what is None is not known.
+        one_name: What they are, in words.
+        other: Of the others.
+        other_name: What they are, in words.
+
+    Raises:
+        InvalidInputError: If the dimensions, or the models that are known, differ.
+    """
+    problems = Problems()
+    for value, other_value, verb, rule in (
+        (one.dimension, other.dimension, "has dimension", "embedding.dimension"),
+        (one.model, other.model, "is of model", "embedding.model"),
+    ):
+        if None not in {value, other_value} and value != other_value:
+            _add(
+                problems,
+                "embedding",
+                f"{one_name} {verb} {value!r}, {other_name} {verb} {other_value!r}.",
+                "Only vectors of one model can be compared.",
+                rule,
+            )
+    problems.raise_if_any("These vectors cannot be compared.")
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, int | float | np.number) and math.isfinite(float(number))
+
+
+def _add(
+    problems: Problems,
+    path: str,
+    message: str,
+    hint: str,
+    rule: str = "similarity.query",
+) -> None:
+    problems.add(path, rule=rule, message=message, hint=hint)

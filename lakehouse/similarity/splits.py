@@ -14,12 +14,11 @@ import numpy as np
 import polars as pl
 import polars_hash as plh
 
-from lakehouse.errors import Problem
 from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
 
-_SHOWN: Final = 20
-_RANGE: Final = 2.0**64
+_LISTED_GROUPS: Final = 20  # in the error; a list of all patients would hide the cause
+_HASHES: Final = 2.0**64  # how many there are: xxh3 has 64 bits
 
 
 def splits_of(
@@ -33,23 +32,26 @@ def splits_of(
 
     Args:
         frames: With their metadata.
-        shares: As `assigned` takes them.
+        shares: As `assign` takes them.
         by: The column of groups; None for none.
         field: The column of splits; it may not be there yet.
-        seed: As `assigned` takes it.
+        seed: As `assign` takes it.
 
     Raises:
         InvalidInputError: If columns or shares cannot be used, or groups are torn.
     """
     schema = frames.collect_schema()
-    Problems([*share_faults(shares), *_column_faults(schema, by, field)]).raise_if_any()
+    problems = Problems()
+    check_shares(shares, problems)
+    _check_columns(schema, by, field, problems)
+    problems.raise_if_any("No split was assigned.")
     group = pl.lit(None, pl.String) if by is None else pl.col(by).cast(pl.String)
     split = pl.col(field) if field in schema else pl.lit(None, pl.String)
     rows = collect(frames.select("frame_id", group=group, split=split))
-    return assigned(rows, shares, seed).rename({"split": field})
+    return assign(rows, shares, seed).rename({"split": field})
 
 
-def assigned(
+def assign(
     frames: pl.DataFrame, shares: Mapping[str, float], seed: str
 ) -> pl.DataFrame:
     """The splits of frames that have none.
@@ -72,77 +74,75 @@ def assigned(
         pl.format("group {}", "group")
     )  # fmt: skip
     rows = frames.with_columns(_group=group)
-    homes = rows.drop_nulls("split").group_by("_group").agg(pl.col("split").unique())
+    # The splits that frames of each group have already; more than one is a problem.
+    existing = rows.drop_nulls("split").group_by("_group").agg(pl.col("split").unique())
     waiting = rows.filter(pl.col("split").is_null()).drop("split")
-    waiting = waiting.join(homes, on="_group", how="left")
-    Problems(
-        [
-            Problem(
-                None,
-                None,
-                "by",
-                "split.torn",
-                f"{row['_group']} is in several splits: {sorted(row['split'])}.",
-                "Give its frames one split with modify(), then assign the others.",
-            )
-            for row in waiting.filter(pl.col("split").list.len() > 1)
-            .unique("_group")
-            .sort("_group")
-            .head(_SHOWN)
-            .iter_rows(named=True)
-        ]
-    ).raise_if_any()
-    drawn = _drawn(waiting.get_column("_group"), shares, seed)
+    waiting = waiting.join(existing, on="_group", how="left")
+    torn = waiting.filter(pl.col("split").list.len() > 1).unique("_group")
+    problems = Problems()
+    for row in torn.sort("_group").head(_LISTED_GROUPS).iter_rows(named=True):
+        problems.add(
+            "by",
+            rule="split.torn",
+            message=f"{row['_group']} is in several splits: {sorted(row['split'])}.",
+            hint="Give its frames one split with modify(), then assign the others.",
+        )
+    problems.raise_if_any("No split was assigned.")
+    drawn = _draw(waiting.get_column("_group"), shares, seed)
     chosen = pl.coalesce(pl.col("split").list.first(), pl.lit(drawn))
     return waiting.select("frame_id", split=chosen).sort("frame_id")
 
 
-def share_faults(shares: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with shares: of each split a part above 0, of all together 1.
+def check_shares(shares: Mapping[str, Any], problems: Problems) -> None:
+    """Every share is a part above 0, and all of them make 1.
 
-    >>> share_faults({"train": 0.8, "test": 0.2})
-    []
+    >>> problems = Problems()
+    >>> check_shares({"train": 0.8, "test": 0.3}, problems)
+    >>> [str(problem) for problem in problems]
+    ['shares: The shares sum up to 1.1. They are parts of 1.']
     """
-    faults = [
-        _fault(f"shares[{name!r}]", f"{share!r} is no share.", "Give a part above 0.")
+    bad = {
+        name: share
         for name, share in shares.items()
         if not isinstance(share, int | float)
         or isinstance(share, bool)
         or not (math.isfinite(share) and share > 0)
-    ]
-    if not faults and not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-9):
-        told = f"The shares sum up to {sum(shares.values()):g}."
-        faults.append(_fault("shares", told, "They are parts of 1."))
-    return faults
+    }
+    for name, share in bad.items():
+        message = f"{share!r} is no share."
+        _add(problems, f"shares[{name!r}]", message, "Give a part above 0.")
+    if not bad and not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-9):
+        message = f"The shares sum up to {sum(shares.values()):g}."
+        _add(problems, "shares", message, "They are parts of 1.")
 
 
-def _drawn(groups: pl.Series, shares: Mapping[str, float], seed: str) -> pl.Series:
-    """Where the hash of each group falls among the shares."""
+def _draw(groups: pl.Series, shares: Mapping[str, float], seed: str) -> pl.Series:
+    """The split of each group: where its hash lies on the line of the shares."""
     named = pl.DataFrame({"group": groups}).select(
         pl.concat_str(pl.lit(f"{seed}\0"), "group").alias("group")
     )
     hashes = named.select(plh.col("group").nchash.xxh3_64()).to_series()
-    places = hashes.to_numpy().astype(np.float64) / _RANGE
+    positions = hashes.to_numpy().astype(np.float64) / _HASHES  # 0 to 1
+    # Not the last end: rounded it may be below 1, and a hash beyond it.
     ends = np.cumsum(list(shares.values()))[:-1]
     names = pl.Series(list(shares), dtype=pl.String)
-    return names.gather(np.searchsorted(ends, places, side="right"))
+    return names.gather(np.searchsorted(ends, positions, side="right"))
 
 
-def _column_faults(schema: pl.Schema, by: str | None, field: str) -> list[Problem]:
-    faults: list[Problem] = []
+def _check_columns(
+    schema: pl.Schema, by: str | None, field: str, problems: Problems
+) -> None:
     if by is not None and by not in schema:
         known = ", ".join(name for name in schema if name.startswith("user__"))
-        faults.append(
-            _fault("by", f"Frames have no column {by!r}.", f"They have: {known}.")
-        )
+        message = f"Frames have no column {by!r}."
+        _add(problems, "by", message, f"They have: {known}.")
     if not field.startswith("user__"):
-        told = f"{field!r} is no metadata field."
-        faults.append(_fault("field", told, "Its name begins with user__."))
+        message = f"{field!r} is no metadata field."
+        _add(problems, "field", message, "Its name begins with user__.")
     if schema.get(field, pl.String()) != pl.String:
-        told = f"{field} holds {schema[field]}, and splits are text."
-        faults.append(_fault("field", told, "Name another field."))
-    return faults
+        message = f"{field} holds {schema[field]}, and splits are text."
+        _add(problems, "field", message, "Name another field.")
 
 
-def _fault(path: str, message: str, hint: str) -> Problem:
-    return Problem(None, None, path, "split.shares", message, hint)
+def _add(problems: Problems, path: str, message: str, hint: str) -> None:
+    problems.add(path, rule="split.shares", message=message, hint=hint)

@@ -45,8 +45,8 @@ def model(labelled: lakehouse.Dataset) -> lakehouse.InferenceSet:
 
 
 def summary(metrics: Any) -> dict[str, Any]:
-    found: dict[str, Any] = metrics.to_dict()
-    return found
+    record: dict[str, Any] = metrics.to_dict()
+    return record
 
 
 def forget(dataset: lakehouse.Dataset, name: str = "model_a") -> None:
@@ -118,9 +118,9 @@ def test_better_labels_are_asked_with_at(
     model.repin("latest")
     assert summary(model.metrics()) == summary(mended)
     (move,) = model.pins().to_dicts()
-    told = {row["metric"]: (row["before"], row["after"]) for row in move["metrics"]}
-    assert told["tp"] == (1.0, 2.0)
-    assert told["precision"] == (0.5, 1.0)
+    figures = {row["metric"]: (row["before"], row["after"]) for row in move["metrics"]}
+    assert figures["tp"] == (1.0, 2.0)
+    assert figures["precision"] == (0.5, 1.0)
     (cause,) = (
         at_pin.compare(mended).causes().filter(cause="label class changed").to_dicts()
     )
@@ -248,7 +248,10 @@ def test_a_binary_task_knows_its_negative_class(lake: lakehouse.Lake) -> None:
     truth = {"f0": "fine", "f1": "broken"}
     dataset.add(
         [frame(name) for name in truth],
-        [kind | {"frame_id": name, "class_name": told} for name, told in truth.items()],
+        [
+            kind | {"frame_id": name, "class_name": answer}
+            for name, answer in truth.items()
+        ],
     )
     model = dataset.create_inference_set("model")
     model.add(
@@ -270,11 +273,11 @@ def test_metrics_of_a_segment_are_those_of_its_frames(
     segment.add(labelled, frames=["f0"])
     segment.set_thresholds({"precision": 0.9, "recall": 0.9})
 
-    found = model.metrics(segment=segment)
+    metrics = model.metrics(segment=segment)
 
-    assert (found["tp"], found["fn"], found.counts["frames"]) == (1, 0, 1)
-    assert repr(model.metrics(segment=segment)) == repr(found)
-    assert segment.passes(found)["passed"].all()
+    assert (metrics["tp"], metrics["fn"], metrics.counts["frames"]) == (1, 0, 1)
+    assert repr(model.metrics(segment=segment)) == repr(metrics)
+    assert segment.passes(metrics)["passed"].all()
     assert not segment.passes(model.metrics())["passed"].all()
     segment.add(labelled, frames=["f1", "f2"])
     assert model.metrics(segment=segment)["tp"] == 1

@@ -29,9 +29,9 @@ def pool(project: lakehouse.Project) -> lakehouse.Dataset:
 def test_the_most_alike_come_first(
     rare: lakehouse.Segment, pool: lakehouse.Dataset
 ) -> None:
-    found = rare.candidates(pool, k=3)
+    rows = rare.candidates(pool, k=3)
 
-    assert found.select("frame_id", "distance", "like_frame_id").rows() == [
+    assert rows.select("frame_id", "distance", "like_frame_id").rows() == [
         ("p1", 1.0, "s0"),
         ("p98", 2.0, "s100"),
         ("p90", 10.0, "s100"),
@@ -70,7 +70,7 @@ def test_labels_rank_frames_by_what_a_model_says_of_them(
     labels = project.create_segment("odd", element_type="label")
     labels.add(dataset)
     model = pool.create_inference_set("proposals")
-    said = {"p1": [20.0, 5.0], "p30": [9.5, 5.0]}
+    new_vectors = {"p1": [20.0, 5.0], "p30": [9.5, 5.0]}
     model.add(
         [
             box(
@@ -79,13 +79,13 @@ def test_labels_rank_frames_by_what_a_model_says_of_them(
                 confidence=0.5,
                 embedding=[vector[0] + n, vector[1]],
             )
-            for name, vector in said.items()
+            for name, vector in new_vectors.items()
             for n in range(3)
         ]
     )
 
-    found = labels.candidates(model)
-    assert found.rows() == [
+    rows = labels.candidates(model)
+    assert rows.rows() == [
         ("p30", 0.5, "hela", "s100", "b"),
         ("p1", 11.0, "hela", "s100", "b"),
     ]

@@ -75,11 +75,11 @@ def test_what_is_out_of_date_is_not_searched_for_and_both_ways_out_work(
     assert labels.similar(label_id="c", k=1).height == 1
     with pytest.raises(lakehouse.InvalidInputError) as refusal:
         labels.similar(label_id="a")
-    told = str(refusal.value)
+    message = str(refusal.value)
     assert refusal.value.kind == "segment.out_of_date"
-    assert f"'a' of version {added} (changed)" in told
-    assert "segment.refresh()" in told
-    assert f"dataset.at({added}).similar(" in told
+    assert f"'a' of version {added} (changed)" in message
+    assert "segment.refresh()" in message
+    assert f"dataset.at({added}).similar(" in message
     # Viewing still works, and so does each way out.
     assert labels.elements()["width"].to_list() == [3.0, 3.0]
     assert placed.at(added).similar(frame_id="f0", label_id="a", k=1).rows() == [

@@ -34,9 +34,9 @@ def test_frames_of_one_image_are_duplicates(twins: lakehouse.Dataset) -> None:
 
 
 def test_frames_with_near_vectors_are_too(twins: lakehouse.Dataset) -> None:
-    found = twins.latest().duplicates(1.0).rows()
+    pairs = twins.latest().duplicates(1.0).rows()
 
-    assert found == [("a", "b", True, 1.0), ("b", "c", False, pytest.approx(0.5))]
+    assert pairs == [("a", "b", True, 1.0), ("b", "c", False, pytest.approx(0.5))]
     cosine = twins.latest().duplicates(1e-6, metric="cosine")
     assert cosine.rows() == [("a", "b", True, 0.0)]
 
@@ -84,34 +84,34 @@ def test_what_is_on_both_sides_is_reported_with_its_reasons(
 ) -> None:
     train, test = part(twins, "a", "c", "d"), part(twins, "b", "d", "e")
 
-    found = train.leakage(test, threshold=0.6, by="user__patient")
+    report = train.leakage(test, threshold=0.6, by="user__patient")
 
-    assert not found.is_clean
-    assert found.counts == {"one": 3, "other": 3}
-    assert found.pairs.rows() == [
+    assert not report.is_clean
+    assert report.counts == {"one": 3, "other": 3}
+    assert report.pairs.rows() == [
         ("a", "b", False, True, None),
         ("c", "b", False, False, pytest.approx(0.5)),
         ("d", "d", True, True, 0.0),
     ]
-    assert found.groups.rows() == [("q", 1, 1)]
-    assert found.summary().rows() == [
+    assert report.groups.rows() == [("q", 1, 1)]
+    assert report.summary().rows() == [
         ("frame_id", 1, 1, 1),
         ("image_url", 2, 2, 2),
         ("embedding", 2, 2, 2),
         ("group", 1, 1, 1),
     ]
-    assert "image_url 2" in repr(found)
-    assert json.loads(json.dumps(found.to_dict()))["summary"][3]["pairs"] == 1
+    assert "image_url 2" in repr(report)
+    assert json.loads(json.dumps(report.to_dict()))["summary"][3]["pairs"] == 1
 
 
 def test_sides_with_nothing_in_common_are_clean(twins: lakehouse.Dataset) -> None:
-    found = part(twins, "a", "b", "c").leakage(
+    report = part(twins, "a", "b", "c").leakage(
         part(twins, "d", "e"), threshold=1.0, by="user__patient"
     )
 
-    assert found.is_clean
-    assert found.summary()["pairs"].to_list() == [0] * 4
-    assert repr(found).endswith("none>")
+    assert report.is_clean
+    assert report.summary()["pairs"].to_list() == [0] * 4
+    assert repr(report).endswith("none>")
 
 
 def test_versions_and_datasets_are_compared(
@@ -123,8 +123,8 @@ def test_versions_and_datasets_are_compared(
     other.add([frame("z", image_url="9.png", embedding=[0.0, 2.0])])
 
     assert twins.at("train").leakage(twins.latest()).summary()["pairs"][0] == 5
-    found = twins.at("train").leakage(other.latest(), threshold=0.6)
-    assert found.pairs.rows() == [
+    report = twins.at("train").leakage(other.latest(), threshold=0.6)
+    assert report.pairs.rows() == [
         ("b", "z", False, False, 0.0),
         ("c", "z", False, False, pytest.approx(0.5)),
         ("e", "z", False, True, None),

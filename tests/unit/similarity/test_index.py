@@ -10,7 +10,7 @@ import lakehouse
 from lakehouse.similarity import Metric, duplicates as pairs
 from lakehouse.similarity.corpus import Floats, Vectors
 from lakehouse.similarity.duplicates import close_pairs, nearest_seed
-from lakehouse.similarity.index import Neighbours, between, nearest
+from lakehouse.similarity.index import VectorIndex, distances_of, nearest
 
 METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
 # Ties, zeros, parallel vectors, and squares that single precision cannot hold.
@@ -32,7 +32,7 @@ def drawn(data: st.DataObject, rows: int, dimension: int) -> Floats:
 
 def plainly(one: Floats, other: Floats, metric: Metric) -> npt.NDArray[np.float64]:
     """Every distance, one by one, with Python's own arithmetic."""
-    return np.array([[between(a[None], b, metric)[0] for b in other] for a in one])
+    return np.array([[distances_of(a[None], b, metric)[0] for b in other] for a in one])
 
 
 def noise(rows: int, dimension: int, seed: int = 0) -> Floats:
@@ -48,12 +48,12 @@ def test_exact_search_is_brute_force(
     vectors = vectors_of(drawn(data, data.draw(st.integers(1, 12)), dimension))
     query = drawn(data, 1, dimension)[0]
 
-    found = nearest(vectors, query, k, metric)
+    neighbours = nearest(vectors, query, k, metric)
 
     distances = plainly(vectors.matrix, query[None], metric)[:, 0]
     wanted = np.lexsort((np.arange(len(distances)), distances))[:k]
-    assert found.rows.tolist() == wanted.tolist()
-    assert found.distances.tolist() == distances[wanted].tolist()
+    assert neighbours.rows.tolist() == wanted.tolist()
+    assert neighbours.distances.tolist() == distances[wanted].tolist()
 
 
 @any_metric
@@ -63,33 +63,33 @@ def test_a_part_is_searched_like_a_whole(
 ) -> None:
     vectors = vectors_of(drawn(data, 8, dimension))
     query = drawn(data, 1, dimension)[0]
-    among = np.array(sorted(data.draw(st.sets(st.integers(0, 7)))), np.int64)
+    only = np.array(sorted(data.draw(st.sets(st.integers(0, 7)))), np.int64)
 
-    found = nearest(vectors, query, 3, metric, among)
+    neighbours = nearest(vectors, query, 3, metric, only)
 
-    part = nearest(vectors_of(vectors.matrix[among]), query, 3, metric)
-    assert found.rows.tolist() == among[part.rows].tolist()
-    assert found.distances.tolist() == part.distances.tolist()
+    part = nearest(vectors_of(vectors.matrix[only]), query, 3, metric)
+    assert neighbours.rows.tolist() == only[part.rows].tolist()
+    assert neighbours.distances.tolist() == part.distances.tolist()
 
 
 def test_distances_are_the_textbooks() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0], [-6.0, -8.0]], np.float32)
     query = np.array([3.0, 4.0], np.float32)
 
-    assert between(rows, query, "euclidean").tolist() == [0.0, 5.0, 15.0]
-    assert between(rows, query, "cosine") == pytest.approx([0.0, 1.0, 2.0])
+    assert distances_of(rows, query, "euclidean").tolist() == [0.0, 5.0, 15.0]
+    assert distances_of(rows, query, "cosine") == pytest.approx([0.0, 1.0, 2.0])
 
 
-def test_what_is_far_from_the_origin_is_told_apart() -> None:
+def test_vectors_far_from_the_origin_are_distinguished() -> None:
     # A float32 product of these is right to three digits of the distance at best.
     matrix = 1e4 + 1e-2 * noise(2_000, 16)
     vectors = vectors_of(matrix.astype(np.float32))
 
-    found = nearest(vectors, vectors.matrix[7], 10, "euclidean")
+    neighbours = nearest(vectors, vectors.matrix[7], 10, "euclidean")
 
-    distances = between(vectors.matrix, vectors.matrix[7], "euclidean")
+    distances = distances_of(vectors.matrix, vectors.matrix[7], "euclidean")
     wanted = np.lexsort((np.arange(len(distances)), distances))[:10]
-    assert found.rows.tolist() == wanted.tolist()
+    assert neighbours.rows.tolist() == wanted.tolist()
 
 
 @any_metric
@@ -99,15 +99,15 @@ def test_approximate_search_misses_next_to_nothing(
 ) -> None:
     # Noise is the hardest: all vectors are nearly as far from each other.
     vectors, queries = vectors_of(noise(6_000, dimension)), noise(40, dimension, 1)
-    neighbours = Neighbours.of(vectors, metric)
+    index = VectorIndex.of(vectors, metric)
 
     hits = 0
     for query in queries:
-        found = neighbours.nearest(vectors, query, 10)
+        approximate = index.nearest(vectors, query, 10)
         exact = nearest(vectors, query, 10, metric)
-        hits += len(set(found.rows) & set(exact.rows))
-        true = between(vectors.matrix[found.rows], query, metric)
-        assert found.distances.tolist() == true.tolist()
+        hits += len(set(approximate.rows) & set(exact.rows))
+        true = distances_of(vectors.matrix[approximate.rows], query, metric)
+        assert approximate.distances.tolist() == true.tolist()
     assert hits / (10 * len(queries)) >= 0.99
 
 
@@ -123,13 +123,13 @@ def test_close_pairs_are_those_of_brute_force(
     other = one if alone else drawn(data, 5, dimension)
     threshold = data.draw(st.sampled_from([0.0, 1e-3, 0.3, 1.0, 1.5, 3.0, 1e38]))
 
-    found = close_pairs(
+    close = close_pairs(
         vectors_of(one), None if alone else vectors_of(other), threshold, metric
     )
 
     near = plainly(one, other, metric).reshape(len(one), len(other)) <= threshold
     wanted = np.argwhere(np.triu(near, 1) if alone else near)
-    assert list(zip(found.one, found.other, strict=True)) == [
+    assert list(zip(close.one, close.other, strict=True)) == [
         (row, other) for row, other in wanted
     ]
 

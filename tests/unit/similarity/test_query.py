@@ -16,7 +16,7 @@ from lakehouse.similarity import (
     index as approximate,
     query as search,
 )
-from lakehouse.similarity.index import Neighbours
+from lakehouse.similarity.index import VectorIndex
 from lakehouse.storage.cache import cached
 from tests.rows import box, frame
 
@@ -25,9 +25,9 @@ NOW = timedelta(0)
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Nothing is at hand, in memory or in the folder."""
-    monkeypatch.setattr(vectors, "_at_hand", type(vectors._at_hand)())
-    monkeypatch.setattr(approximate, "_kept", {})
+    """Nothing is cached, in memory or in the folder."""
+    monkeypatch.setattr(vectors, "_cache", type(vectors._cache)())
+    monkeypatch.setattr(approximate, "_in_memory", {})
     monkeypatch.setenv("LAKEHOUSE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -50,8 +50,8 @@ def placed(dataset: lakehouse.Dataset) -> lakehouse.Dataset:
     return dataset
 
 
-def found(rows: pl.DataFrame) -> dict[Any, float]:
-    """What was found, in its order."""
+def distances_by_id(rows: pl.DataFrame) -> dict[Any, float]:
+    """Distances by frame or by frame and label, in the order of the answer."""
     ids = [
         tuple(key) if len(key) > 1 else key[0] for key in rows.drop("distance").rows()
     ]
@@ -67,19 +67,22 @@ def test_frames_and_labels_are_searched_apart(placed: lakehouse.Dataset) -> None
     frames = latest.similar(frame_id="f1", k=2)
     labels = latest.similar(frame_id="f0", label_id="b", k=2)
 
-    assert list(found(frames).items()) == [("f0", 1.0), ("f3", 2.0)]
-    assert list(found(labels).items()) == [(("f1", "a"), 1.0), (("f0", "a"), 2.0)]
-    assert found(latest.similar(label_id="b")) == found(labels)
+    assert list(distances_by_id(frames).items()) == [("f0", 1.0), ("f3", 2.0)]
+    assert list(distances_by_id(labels).items()) == [
+        (("f1", "a"), 1.0),
+        (("f0", "a"), 2.0),
+    ]
+    assert distances_by_id(latest.similar(label_id="b")) == distances_by_id(labels)
 
 
 def test_any_vector_is_searched_with(placed: lakehouse.Dataset) -> None:
     latest = placed.latest()
 
-    assert found(latest.similar(vector=[3.0, 1.0], k=1)) == {"f3": 0.0}
-    found_labels = latest.similar(vector=[12.5, 0, 0], element_type="label", k=2)
-    assert found(found_labels) == {("f0", "b"): 0.5, ("f1", "a"): 0.5}
+    assert distances_by_id(latest.similar(vector=[3.0, 1.0], k=1)) == {"f3": 0.0}
+    labels_near = latest.similar(vector=[12.5, 0, 0], element_type="label", k=2)
+    assert distances_by_id(labels_near) == {("f0", "b"): 0.5, ("f1", "a"): 0.5}
     cosine = latest.similar(vector=np.array([0.0, 5.0]), metric="cosine", k=1)
-    assert found(cosine) == {"f0": pytest.approx(0.0)}
+    assert distances_by_id(cosine) == {"f0": pytest.approx(0.0)}
 
 
 def test_inferences_have_vectors_of_their_own(placed: lakehouse.Dataset) -> None:
@@ -90,7 +93,7 @@ def test_inferences_have_vectors_of_their_own(placed: lakehouse.Dataset) -> None
     ]
     model.add(guesses)
 
-    assert found(model.latest().similar(label_id="x")) == {("f0", "y"): 1.0}
+    assert distances_by_id(model.latest().similar(label_id="x")) == {("f0", "y"): 1.0}
     with pytest.raises(lakehouse.InvalidInputError, match="no labels in version"):
         model.latest().similar(vector=[1.0, 0.0], element_type="label")
     with pytest.raises(lakehouse.NotFoundError, match=r"No frame in .* has a vector"):
@@ -102,10 +105,13 @@ def test_a_filtered_snapshot_is_searched_in_part(placed: lakehouse.Dataset) -> N
     train = latest.filter(frames=pl.col("user__split") == "train")
 
     # The query may be of the other part.
-    assert list(found(train.similar(frame_id="f7"))) == ["f1", "f0"]
-    assert found(train.similar(frame_id="f0")) == {"f1": 1.0}
+    assert list(distances_by_id(train.similar(frame_id="f7"))) == ["f1", "f0"]
+    assert distances_by_id(train.similar(frame_id="f0")) == {"f1": 1.0}
     only_a = latest.filter(labels=pl.col("label_id") == "a")
-    assert list(found(only_a.similar(label_id="b"))) == [("f1", "a"), ("f0", "a")]
+    assert list(distances_by_id(only_a.similar(label_id="b"))) == [
+        ("f1", "a"),
+        ("f0", "a"),
+    ]
     nothing = latest.filter(frames=pl.lit(value=False))
     assert not nothing.similar(frame_id="f0").height
 
@@ -116,10 +122,10 @@ def test_each_version_is_searched_as_it_was(placed: lakehouse.Dataset) -> None:
     placed.delete(["f0"])
     placed.modify(labels=[{"frame_id": "f1", "label_id": "a", "width": 9.0}])
 
-    assert found(placed.latest().similar(frame_id="f1", k=1)) == {"f7": 0.0}
-    assert found(placed.at(first).similar(frame_id="f1", k=1)) == {"f0": 1.0}
+    assert distances_by_id(placed.latest().similar(frame_id="f1", k=1)) == {"f7": 0.0}
+    assert distances_by_id(placed.at(first).similar(frame_id="f1", k=1)) == {"f0": 1.0}
     # The label was edited and kept its vector; those of f0 went with it.
-    assert found(
+    assert distances_by_id(
         placed.latest().similar(vector=[13.0, 0, 0], element_type="label")
     ) == {("f1", "a"): 0.0}
 
@@ -129,7 +135,7 @@ def test_a_collected_version_is_searched_as_before(placed: lakehouse.Dataset) ->
     placed.modify([{"frame_id": "f7", "embedding": [1.0, 1.0]}])
     placed.compact()
     placed.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
-    vectors._at_hand._kept.clear()
+    vectors._cache._by_name.clear()
 
     again = lakehouse.connect(store=placed._collection.store)
     old = again.project("cells").dataset("hela").at(1)
@@ -154,7 +160,7 @@ def test_versions_with_equal_vectors_share_what_was_read(
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({}, "Nothing was given"),
         ({"frame_id": "f0", "vector": [1.0, 2.0]}, "An id and a vector"),
@@ -165,23 +171,27 @@ def test_versions_with_equal_vectors_share_what_was_read(
         ({"label_id": "a"}, r"any of 2 frames .*\['f0', 'f1'\]"),
     ],
 )
-def test_what_cannot_be_asked_is_told(
-    placed: lakehouse.Dataset, asked: dict[str, Any], told: str
+def test_what_cannot_be_asked_is_refused(
+    placed: lakehouse.Dataset, asked: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(lakehouse.InvalidInputError, match=told):
+    with pytest.raises(lakehouse.InvalidInputError, match=message):
         placed.latest().similar(**asked)
 
 
-def test_everything_wrong_is_told_at_once(placed: lakehouse.Dataset) -> None:
+def test_everything_wrong_is_reported_at_once(placed: lakehouse.Dataset) -> None:
     wrong: Any = {"k": -1, "metric": "far"}
     with pytest.raises(lakehouse.InvalidInputError) as refusal:
         placed.latest().similar(**wrong)
 
-    assert [fault.path for fault in refusal.value.problems] == ["query", "k", "metric"]
+    assert [problem.path for problem in refusal.value.problems] == [
+        "query",
+        "k",
+        "metric",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"frame_id": "f11"}, "Frame 'f11' is not in version 1 of cells/hela. Did you"),
         ({"frame_id": "bare"}, "Frame 'bare' in version 1 .* has no vector"),
@@ -192,10 +202,10 @@ def test_everything_wrong_is_told_at_once(placed: lakehouse.Dataset) -> None:
         ({"frame_id": "f7", "label_id": "a"}, "Label 'a' is not in version 1"),
     ],
 )
-def test_what_is_not_there_is_told(
-    placed: lakehouse.Dataset, asked: dict[str, Any], told: str
+def test_what_is_not_there_is_reported(
+    placed: lakehouse.Dataset, asked: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(lakehouse.NotFoundError, match=told):
+    with pytest.raises(lakehouse.NotFoundError, match=message):
         placed.latest().similar(**asked)
 
 
@@ -203,9 +213,9 @@ def test_vectors_of_another_model_are_refused(project: lakehouse.Project) -> Non
     dataset = project.create_dataset("named", frame_embedding_model="clip")
     dataset.add([frame("f", embedding=[1.0, 2.0])])
 
-    assert found(dataset.latest().similar(vector=[1.0, 2.0], model="clip")) == {
-        "f": 0.0
-    }
+    assert distances_by_id(
+        dataset.latest().similar(vector=[1.0, 2.0], model="clip")
+    ) == {"f": 0.0}
     with pytest.raises(
         lakehouse.InvalidInputError, match="'dino', version 1 of cells/named is of"
     ) as refusal:
@@ -234,16 +244,16 @@ def test_many_vectors_are_searched_by_faiss(
     many: lakehouse.Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = many.similar(frame_id="f0007")
-    assert approximate._kept == {}
+    assert approximate._in_memory == {}
 
     assert many.similar(frame_id="f0007", exact=False).equals(exact)
-    assert len(approximate._kept) == 1
-    approximate._kept.clear()
-    monkeypatch.setattr(search, "LARGE", 1_000)
+    assert len(approximate._in_memory) == 1
+    approximate._in_memory.clear()
+    monkeypatch.setattr(search, "NUMBERS_SEARCHED_EXACTLY", 1_000)
     assert many.similar(frame_id="f0007", exact=True).equals(exact)
-    assert approximate._kept == {}
+    assert approximate._in_memory == {}
     assert many.similar(frame_id="f0007").equals(exact)
-    assert len(approximate._kept) == 1
+    assert len(approximate._in_memory) == 1
 
 
 def test_the_codes_serve_another_process(
@@ -252,16 +262,16 @@ def test_the_codes_serve_another_process(
     made = many.similar(frame_id="f0007", exact=False)
     (file,) = fresh.iterdir()
 
-    approximate._kept.clear()
+    approximate._in_memory.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(Neighbours, "of", None)
+        patch.setattr(VectorIndex, "of", None)
         assert many.similar(frame_id="f0007", exact=False).equals(made)
 
     # A damaged file, and one of other vectors, are made anew.
     whole = file.read_bytes()
     for wrong in (whole[:100], b""):
         file.write_bytes(wrong)
-        approximate._kept.clear()
+        approximate._in_memory.clear()
         assert many.similar(frame_id="f0007", exact=False).equals(made)
         assert file.read_bytes() == whole
 
@@ -280,7 +290,7 @@ def test_without_faiss_every_search_is_exact(
     many: lakehouse.Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = many.similar(frame_id="f0007", exact=True)
-    monkeypatch.setattr(search, "LARGE", 1_000)
+    monkeypatch.setattr(search, "NUMBERS_SEARCHED_EXACTLY", 1_000)
     monkeypatch.setattr(search, "_has_faiss", lambda: False)
     monkeypatch.delitem(sys.modules, "lakehouse.similarity.index")
     monkeypatch.setitem(sys.modules, "faiss", None)
@@ -302,4 +312,4 @@ def test_memory_is_bounded(
     for _ in range(2):
         assert latest.similar(frame_id="f1", k=1).height == 1
         assert latest.similar(label_id="b", k=1).height == 1
-    assert sum(one.size for one in vectors._at_hand._kept.values()) <= 40
+    assert sum(one.size for one in vectors._cache._by_name.values()) <= 40

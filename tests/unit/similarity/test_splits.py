@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import lakehouse
-from lakehouse.similarity.splits import assigned
+from lakehouse.similarity.splits import assign
 from tests.rows import frame
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -27,8 +27,8 @@ def splits(dataset: lakehouse.Dataset) -> dict[str, str | None]:
 
 def test_a_name_falls_where_it_always_fell() -> None:
     # Were the hash another one day, new frames of old groups would change sides.
-    rows = assigned(table([(f"f{n}", None, None) for n in range(6)]), SHARES, "")
-    other = assigned(table([(f"f{n}", None, None) for n in range(6)]), SHARES, "7")
+    rows = assign(table([(f"f{n}", None, None) for n in range(6)]), SHARES, "")
+    other = assign(table([(f"f{n}", None, None) for n in range(6)]), SHARES, "7")
 
     assert rows["split"].to_list() == FALLEN
     assert other["split"].to_list() != FALLEN
@@ -48,19 +48,19 @@ def test_a_group_is_never_torn_and_nothing_that_is_there_matters(
     rows: Rows = [(name, *rest) for name, rest in given_rows.items()]
     draw.shuffle(rows)
 
-    found = dict(assigned(table(rows), SHARES, "").iter_rows())
+    assigned = dict(assign(table(rows), SHARES, "").iter_rows())
 
     groups = {name: group for name, group, _ in rows}
     homes = {group: split for _, group, split in rows if group and split}
-    assert set(found) == {name for name, _, split in rows if split is None}
-    for name, split in found.items():
-        alone = assigned(table([(name, groups[name], None)]), SHARES, "")
+    assert set(assigned) == {name for name, _, split in rows if split is None}
+    for name, split in assigned.items():
+        alone = assign(table([(name, groups[name], None)]), SHARES, "")
         own = homes.get(groups[name] or "", alone["split"].item())
         assert split == own
 
 
 def test_shares_are_kept() -> None:
-    rows = assigned(table([(f"f{n}", None, None) for n in range(20_000)]), SHARES, "s")
+    rows = assign(table([(f"f{n}", None, None) for n in range(20_000)]), SHARES, "s")
 
     counts = dict(rows["split"].value_counts().iter_rows())
     for name, share in SHARES.items():
