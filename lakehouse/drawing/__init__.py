@@ -1,1 +1,4 @@
-"""Rows and pictures to pixels; no lake."""
+"""Rows and pictures to pixels, SVG and HTML; no lake.
+
+frames  a picture of a frame with its labels; needs Pillow
+"""

@@ -1,7 +1,8 @@
 """A picture of a frame with its labels drawn.
 
 Needs Pillow: the extra `plot`. Images of 16 bits are stretched to their own
-contrast; an image that cannot be read becomes a plain canvas that says so.
+contrast; for an image that cannot be read there is a black canvas, and its caption
+says so.
 """
 
 import io
@@ -24,10 +25,14 @@ except ImportError as error:  # pragma: no cover - the extra is installed in tes
     ) from error
 
 
-_GREY: Final[Colour] = (160, 160, 160)
-_CANVAS: Final = (640, 480)
-_CAPTION: Final = 22
-_LINE: Final = 2
+UNKNOWN_CLASS: Final[Colour] = (160, 160, 160)  # grey
+CANVAS_WITHOUT_SIZE: Final = (640, 480)  # of a frame whose image cannot be read
+
+_CAPTION_HEIGHT: Final = 22  # pixels: one line of Pillow's own font, with a margin
+_TEXTS_IN_CAPTION: Final = 4  # labels without a shape; more would leave the picture
+_LINE_WIDTH: Final = 2
+_POINT_RADIUS: Final = 3
+_GAP: Final = 8
 
 
 def draw_frame(
@@ -42,52 +47,55 @@ def draw_frame(
 
     Args:
         frame: A row of frames.
-        labels: Its labels.
-        classes: Where colours come from; unknown classes are grey.
-        title: A line above the picture.
-        media: Where images are.
+        labels: The rows of its labels.
+        classes: The colours of classes; unknown classes are grey.
+        title: The first part of the line above the picture.
+        media: Reads the image; by default from where its URL points.
     """
     picture, note = _picture(frame, media or Media())
     pen = ImageDraw.Draw(picture)
-    texts: list[str] = []
+    texts: list[str] = []  # of labels that have no shape
     for label in labels.iter_rows(named=True):
         known = classes.get(str(label["class_name"]))
-        texts += _draw(pen, label, _GREY if known is None else known.color)
-    caption = "  ·  ".join([part for part in (title, note, *texts[:4]) if part])
+        texts += _draw(pen, label, UNKNOWN_CLASS if known is None else known.color)
+    caption = "  ·  ".join(
+        [part for part in (title, note, *texts[:_TEXTS_IN_CAPTION]) if part]
+    )
     return _captioned(picture, caption)
 
 
 def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Pictures beside each other."""
-    width = sum(picture.width for picture in pictures) + 8 * (len(pictures) - 1)
+    """Pictures beside each other, from the left, aligned at the top."""
+    width = sum(picture.width for picture in pictures) + _GAP * (len(pictures) - 1)
     height = max(picture.height for picture in pictures)
     sheet = Image.new("RGB", (width, height), "white")
     left = 0
     for picture in pictures:
         sheet.paste(picture, (left, 0))
-        left += picture.width + 8
+        left += picture.width + _GAP
     return sheet
 
 
 def _draw(
     pen: ImageDraw.ImageDraw, label: Mapping[str, Any], colour: Colour
 ) -> list[str]:
-    """Draw one label; what has no place in the picture is returned as text."""
+    """Draw the shapes of one label; returns a text instead for a label without any."""
     drawn = False
     for polygon in label["polygons"] or []:
         points = [(x, y) for x, y in polygon]
-        pen.line([*points, points[0]], fill=colour, width=_LINE)
+        pen.line([*points, points[0]], fill=colour, width=_LINE_WIDTH)
         drawn = True
     for point in label["keypoints"] or []:
         x, y = point["x"], point["y"]
-        pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+        radius = _POINT_RADIUS
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
         pen.text((x + 5, y - 5), point["name"], fill=colour)
         drawn = True
     if label["x1"] is not None:
         pen.line(
             [(label["x1"], label["y1"]), (label["x2"], label["y2"])],
             fill=colour,
-            width=_LINE,
+            width=_LINE_WIDTH,
         )
         drawn = True
     if label["width"] is not None and label["height"] is not None:
@@ -95,7 +103,7 @@ def _draw(
         pen.rectangle(
             (left, top, left + label["width"], top + label["height"]),
             outline=colour,
-            width=_LINE,
+            width=_LINE_WIDTH,
         )
         drawn = True
     return [] if drawn else [f"{label['label_type']} {label['class_name']}"]
@@ -103,7 +111,10 @@ def _draw(
 
 def _picture(frame: Mapping[str, Any], media: Media) -> tuple[Image.Image, str | None]:
     url = frame["image_url"]
-    size = (frame["width"] or _CANVAS[0], frame["height"] or _CANVAS[1])
+    size = (
+        frame["width"] or CANVAS_WITHOUT_SIZE[0],
+        frame["height"] or CANVAS_WITHOUT_SIZE[1],
+    )
     if url is None:
         return Image.new("RGB", size, "black"), "no image"
     try:
@@ -115,6 +126,8 @@ def _picture(frame: Mapping[str, Any], media: Media) -> tuple[Image.Image, str |
 def _eight_bit(picture: Image.Image) -> Image.Image:
     if picture.mode in {"RGB", "RGBA", "L", "P", "1", "CMYK", "YCbCr"}:
         return picture.convert("RGB")
+    # Microscopes write 12 bits into 16: shown as they are, they would be black. The
+    # half percent at either end is cut, so that one hot pixel does not set the scale.
     values = np.asarray(picture, dtype=np.float64)
     low, high = np.percentile(values, [0.5, 99.5])
     scaled = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
@@ -124,7 +137,7 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 def _captioned(picture: Image.Image, caption: str) -> Image.Image:
     if not caption:
         return picture
-    sheet = Image.new("RGB", (picture.width, picture.height + _CAPTION), "white")
-    sheet.paste(picture, (0, _CAPTION))
+    sheet = Image.new("RGB", (picture.width, picture.height + _CAPTION_HEIGHT), "white")
+    sheet.paste(picture, (0, _CAPTION_HEIGHT))
     ImageDraw.Draw(sheet).text((6, 5), caption, fill="black")
     return sheet

@@ -142,8 +142,9 @@ def close_pairs(
     second = one if other is None else other
     left, right, scale = _lifted(one.matrix, second.matrix, metric)
     limit = -((threshold / scale) ** 2) / 2 if metric == "euclidean" else -threshold
-    # The least product of a near pair: less by the error of the product, and by one step of float32 for its own rounding:
-    # a pair too many is measured and dropped, one too few would be missing.
+    # The least product of a near pair, lowered by the error of products, and by one
+    # step of float32 for its own rounding: a pair too many is measured and dropped,
+    # one too few would be missing.
     least = np.float32(max(limit - _product_error(left, right), -_BEYOND_ALL))
     least = np.nextafter(least, np.float32(-np.inf))
     parts = [Pairs(np.array([], np.int64), np.array([], np.int64), np.array([]))]
