@@ -1,4 +1,4 @@
-"""CSV: `frames.csv` and `labels.csv`, and a `datapackage.json` that tells the types.
+"""CSV: `frames.csv` and `labels.csv`, and a `datapackage.json` with the types.
 
 The description is a Data Package (<https://datapackage.org>). Lists are JSON in
 their cells; an empty cell is null, and an empty text is `""`. Without a description
@@ -13,7 +13,7 @@ import polars as pl
 
 from lakehouse.formats.content import Content, Form, Losses, Row, Source, Target, plain
 from lakehouse.formats.files import Origin, read_json
-from lakehouse.formats.parquet import joined, tables_of
+from lakehouse.formats.parquet import tables_of, with_embeddings
 from lakehouse.storage import collect
 from lakehouse.types import FrameLike
 
@@ -42,12 +42,13 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
         for resource in package["resources"]
     }
     frames, labels = (
-        [] if file is None else _table(file, types.get(file.name, {})) for file in files
+        [] if file is None else _read_table(file, types.get(file.name, {}))
+        for file in files
     )
     return Content(frames, labels, tuple(package.get("classes", ())))
 
 
-def _table(file: Path, types: dict[str, str]) -> FrameLike:
+def _read_table(file: Path, types: dict[str, str]) -> FrameLike:
     """The rows of a file, each column of the type that it was written with."""
     rows = pl.read_csv(file, infer_schema=False)
     rows = rows.with_columns(
@@ -60,16 +61,16 @@ def _table(file: Path, types: dict[str, str]) -> FrameLike:
     nested = [name for name, kind in types.items() if kind == "array"]
     if not nested:
         return rows
-    made: list[Row] = rows.to_dicts()
-    for row in made:
+    parsed: list[Row] = rows.to_dicts()
+    for row in parsed:
         for name in nested:
             row[name] = None if row[name] is None else json.loads(row[name])
-    return made
+    return parsed
 
 
 def write(source: Source, target: Target) -> None:
     """Write both tables and their description."""
-    tables = joined(source)
+    tables = with_embeddings(source)
     resources: list[Row] = []
     for done, (name, lazy) in enumerate(tables.items()):
         rows = collect(lazy)

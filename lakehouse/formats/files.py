@@ -1,7 +1,7 @@
-"""Files as they are found on the way in, and folders as they appear on the way out.
+"""Finding the files of an import, and publishing the folder of an export.
 
-What is written lies in a folder of its own until it is whole; then that folder gets
-its name. So nobody ever sees half an export, and one that fails leaves nothing.
+An export is written into a hidden folder, which gets its name once it is complete.
+So nobody ever sees half an export, and one that fails leaves nothing.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lakehouse.errors import AlreadyExistsError, InvalidInputError, Problem
+from lakehouse.errors import AlreadyExistsError, InvalidInputError
 from lakehouse.formats.content import Row
 from lakehouse.model.problems import Problems
 from lakehouse.storage.media import is_relative
@@ -25,19 +25,19 @@ IMAGE_ENDINGS: Final = frozenset(
 )
 """The endings of files that are images."""
 
-_SHOWN: Final = 10
+_NAMED_IN_MESSAGE: Final = 10  # enough to recognize the folder
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where files come from: where the images are that they name."""
+    """Where an import looks for the images that its files name."""
 
     folders: tuple[Path, ...]
-    """Where they are looked for."""
+    """The folders to look in."""
     prefix: str | None = None
-    """What stands before each name; None: where the image is found, else nothing."""
+    """Folder or URL before each name; None: the folder that has it, else nothing."""
     progress: Progress = silent
-    """Told how far the reading is."""
+    """Called with a stage, how much of it is done, and how much there is."""
 
     def url(self, name: str) -> str:
         """The URL of the image of that name."""
@@ -45,12 +45,12 @@ class Origin:
             return name
         if self.prefix is not None:
             return f"{self.prefix.rstrip('/')}/{name}" if self.prefix else name
-        found = (folder / name for folder in self.folders)
-        there = next((path for path in found if path.is_file()), None)
-        return name if there is None else str(there.absolute())
+        paths = (folder / name for folder in self.folders)
+        path = next((path for path in paths if path.is_file()), None)
+        return name if path is None else str(path.absolute())
 
     def url_of(self, image: Path, root: Path) -> str:
-        """The URL of an image that was found below a folder."""
+        """The URL of an image file below a folder."""
         if self.prefix is None:
             return str(image.absolute())
         return self.url(image.relative_to(root).as_posix())
@@ -61,21 +61,21 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_ENDINGS
 
 
-def the_file(path: Path, pattern: str, title: str) -> Path:
-    """The file itself, or the only one of a folder that fits.
+def only_file(path: Path, pattern: str, title: str) -> Path:
+    """The file itself, or the only one in a folder that matches.
 
     Raises:
         InvalidInputError: If there is none, or more than one.
     """
     if path.is_file():
         return path
-    found = sorted(path.glob(pattern)) or sorted(path.glob(f"*/{pattern}"))
-    if len(found) == 1:
-        return found[0]
-    named = ", ".join(str(one.relative_to(path)) for one in found[:_SHOWN])
-    told = f"has {len(found)}: {named}. Name one of them" if found else "has none"
+    files = sorted(path.glob(pattern)) or sorted(path.glob(f"*/{pattern}"))
+    if len(files) == 1:
+        return files[0]
+    named = ", ".join(str(file.relative_to(path)) for file in files[:_NAMED_IN_MESSAGE])
+    reason = f"has {len(files)}: {named}. Name one of them" if files else "has none"
     raise InvalidInputError(
-        f"{title} is read from one file {pattern}, and {path} {told}.",
+        f"{title} is read from one file {pattern}, and {path} {reason}.",
         kind="import.no_file",
     )
 
@@ -94,60 +94,61 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever is in it
         ) from error
 
 
-def fault(path: str, rule: str, message: str, hint: str) -> Problem:
-    """Something wrong with a file that is read."""
-    return Problem(None, None, path, rule, message, hint)
-
-
 def require_unique(frames: Iterable[Row]) -> None:
-    """Refuse files of the same name, since frames are called by it.
+    """Refuse files of the same name: frames are named after them.
 
     Raises:
         InvalidInputError: If there are any; all are named.
     """
-    counts = Counter(row["frame_id"] for row in frames)
-    hint = "Frames are called like their files: rename some, or import folders apart."
-    Problems([
-            Problem(name, None, f"frames['{name}']", "frame.repeated",
-                    f"{count} images are called so.", hint)
-            for name, count in counts.items()
-            if count > 1
-        ]).raise_if_any("Nothing was written.")  # fmt: skip
+    problems = Problems()
+    for name, count in Counter(row["frame_id"] for row in frames).items():
+        if count > 1:
+            problems.add(
+                f"frames['{name}']",
+                frame_id=name,
+                rule="frame.repeated",
+                message=f"{count} images have this name.",
+                hint="Frames are named after their files: rename some, or import "
+                "folders one by one.",
+            )
+    problems.raise_if_any("Nothing was written.")
 
 
 @contextmanager
-def appearing(path: Path, *, overwrite: bool) -> Generator[Path]:
-    """A folder to write into, which gets its name when the block ends well.
+def new_folder(path: Path, *, overwrite: bool) -> Generator[Path]:
+    """A folder to write into, which is moved to its path when the block ends well.
 
     Raises:
-        AlreadyExistsError: If there is something, and it is not to be overwritten.
+        AlreadyExistsError: If there is something at the path, and no `overwrite`.
     """
     if path.exists() and not overwrite and not _is_empty(path):
         raise AlreadyExistsError(
-            f"There is something at {path} already. Choose another place, or pass "
+            f"There is something at {path} already. Choose another path, or pass "
             "overwrite=True (--overwrite).",
             kind="export.exists",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(4)
-    made = path.parent / f".{path.name}.{token}"
-    made.mkdir()
+    # A sibling of the path, so that the rename stays within one file system.
+    hidden = path.parent / f".{path.name}.{token}"
+    hidden.mkdir()
     try:
-        yield made
-        whole = _only(made, path)
+        yield hidden
+        result = _file_or_folder(hidden, path)
         if path.exists():
+            # A rename does not replace a folder that has files: it steps aside first.
             old = path.parent / f".{path.name}.{token}.old"
             path.rename(old)
-            whole.rename(path)
+            result.rename(path)
             _remove(old)
         else:
-            whole.rename(path)
+            result.rename(path)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _only(folder: Path, path: Path) -> Path:
-    """What gets the name: the folder, or its only file where a file was asked for."""
+def _file_or_folder(folder: Path, path: Path) -> Path:
+    """The folder, or its only file where the path is that of such a file."""
     files = list(folder.iterdir())
     is_file = bool(path.suffix) and [file.suffix for file in files] == [path.suffix]
     return files[0] if is_file else folder

@@ -3,10 +3,11 @@
     metadata.parquet        a row an image: file_name, the frame's columns, objects
     frame_1.png
 
-`objects` has a list for each column of labels, and `bbox` for their boxes. Parquet
-tells the types of columns, which all parts must agree on. On the way in, columns that no frame has become metadata; folders called like parts (train,
-test, validation) become `user__split`; where there is no metadata file, a folder is
-the class of its images.
+`objects` has a list for each column of labels, and `bbox` for their boxes. The file
+is Parquet because it keeps the types of columns, on which all splits must agree. When
+read, columns that frames do not have become metadata; folders named like splits
+(train, test, validation) become `user__split`; where there is no metadata file, a
+folder is the class of its images.
 """
 
 import json
@@ -17,7 +18,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.errors import Problem
 from lakehouse.formats.content import (
     Content,
     Form,
@@ -27,11 +27,11 @@ from lakehouse.formats.content import (
     Target,
     metadata_of,
 )
-from lakehouse.formats.files import Origin, fault, is_image, require_unique
+from lakehouse.formats.files import Origin, is_image, require_unique
 from lakehouse.formats.names import id_of_name
-from lakehouse.formats.parquet import used
-from lakehouse.formats.pictures import FileNames, copied
-from lakehouse.formats.shapes import sides
+from lakehouse.formats.parquet import used_columns
+from lakehouse.formats.pictures import FileNames, copy_images
+from lakehouse.formats.shapes import box_columns
 from lakehouse.model.contracts import contract
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.problems import Problems
@@ -39,9 +39,10 @@ from lakehouse.model.problems import Problems
 FORM: Final = Form("An image folder", media=True)
 
 _BOX: Final = ("left", "top", "width", "height")
+# The names that Hugging Face's `datasets` takes for metadata, and for splits.
 _TABLES: Final = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-_PARTS: Final = frozenset({"train", "test", "validation", "val", "valid", "dev"})
-_NO_IMAGE: Final = "A frame without an image is no file."
+_SPLITS: Final = frozenset({"train", "test", "validation", "val", "valid", "dev"})
+_NO_IMAGE: Final = "A frame without an image has no file."
 
 
 # ---------------------------------- READING --------------------------------- #
@@ -54,25 +55,29 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
         InvalidInputError: If it has no images, or its metadata cannot be read.
     """
     tables = sorted(file for name in _TABLES for file in path.rglob(name))
-    frames, labels, problems = list[Row](), list[Row](), list[Problem]()
-    for frame, its in (
-        _listed(path, tables, origin, losses, problems)
+    frames, labels, problems = list[Row](), list[Row](), Problems()
+    for frame, objects in (
+        _by_metadata(path, tables, origin, losses, problems)
         if tables
-        else _foldered(path, origin)
+        else _by_class_folder(path, origin)
     ):
         frames.append(frame)
-        labels += [{"frame_id": frame["frame_id"]} | label for label in its]
+        labels += [{"frame_id": frame["frame_id"]} | label for label in objects]
     if not frames and not tables:
-        told = "There is no image and no metadata file below it."
-        problems.append(fault(str(path), "imagefolder.empty", told, "Name another."))
-    Problems(problems).raise_if_any("Nothing was written: the folder cannot be read.")
+        problems.add(
+            str(path),
+            rule="imagefolder.empty",
+            message="The folder holds no image and no metadata file.",
+            hint="Name another folder.",
+        )
+    problems.raise_if_any("Nothing was written: the folder cannot be read.")
     require_unique(frames)
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
 
 
-def native(fields: Mapping[str, Any], table: str, losses: Losses) -> Row:
-    """The fields that frames (or labels) have as they are; all others as metadata."""
+def known_fields(fields: Mapping[str, Any], table: str, losses: Losses) -> Row:
+    """Fields whose name is a column of frames (or labels); the others as metadata."""
     known = contract(table).schema()
     row = {
         name: value
@@ -83,30 +88,36 @@ def native(fields: Mapping[str, Any], table: str, losses: Losses) -> Row:
     return row | metadata_of(rest, table, losses)
 
 
-def _listed(
+def _by_metadata(
     root: Path,
     tables: Sequence[Path],
     origin: Origin,
     losses: Losses,
-    problems: list[Problem],
+    problems: Problems,
 ) -> Iterator[tuple[Row, list[Row]]]:
     for file in tables:
         try:
             lines = list(_lines(file))
         except (ValueError, OSError, pl.exceptions.PolarsError) as error:
-            problems.append(
-                fault(file.name, "imagefolder.table", f"{error}.", "Mend it.")
+            problems.add(
+                file.name,
+                rule="imagefolder.table",
+                message=f"The file cannot be read: {error}.",
+                hint="Correct it.",
             )
             continue
         for place, line in enumerate(lines):
             name = line.pop("file_name", None)
             if not isinstance(name, str):
-                told = "The line has no file_name."
-                where = f"{file.name}:{place + 1}"
-                problems.append(fault(where, "imagefolder.line", told, "Add it."))
+                problems.add(
+                    f"{file.name}:{place + 1}",
+                    rule="imagefolder.line",
+                    message="The line has no file_name.",
+                    hint="Add it.",
+                )
                 continue
             objects = line.pop("objects", None) or {}
-            frame = native(line, "frames", losses)
+            frame = known_fields(line, "frames", losses)
             frame = _defaults(root, file.parent / name, origin) | frame
             yield frame, list(_objects(objects, losses))
 
@@ -125,11 +136,11 @@ def _lines(file: Path) -> Iterator[Row]:
 
 
 def _defaults(root: Path, image: Path, origin: Origin) -> Row:
-    """What a file's place tells of its frame."""
+    """The fields of a frame that follow from the path of its image."""
     url = origin.url_of(image, root)
     row: Row = {"frame_id": id_of_name(image.stem), "image_url": url}
     part = image.relative_to(root).parts[0]
-    return row | ({f"{PREFIX}split": part} if part in _PARTS else {})
+    return row | ({f"{PREFIX}split": part} if part in _SPLITS else {})
 
 
 def _objects(objects: Mapping[str, Any], losses: Losses) -> Iterator[Row]:
@@ -140,19 +151,21 @@ def _objects(objects: Mapping[str, Any], losses: Losses) -> Iterator[Row]:
         box = fields.pop("bbox", None)
         names = (fields.pop(name, None) for name in ("category", "categories"))
         kind = next((name for name in names if name is not None), None)
-        row: Row = {"label_id": f"{place:06}"} | ({} if box is None else sides(box))
+        row: Row = {"label_id": f"{place:06}"} | (
+            {} if box is None else box_columns(box)
+        )
         row |= {} if kind is None else {"class_name": str(kind)}
-        yield row | native(fields, "labels", losses)
+        yield row | known_fields(fields, "labels", losses)
 
 
-def _foldered(root: Path, origin: Origin) -> Iterator[tuple[Row, list[Row]]]:
-    """Images whose folder is their class."""
+def _by_class_folder(root: Path, origin: Origin) -> Iterator[tuple[Row, list[Row]]]:
+    """Images, with the name of their folder as their class."""
     for image in sorted(root.rglob("*")):
         if not is_image(image):
             continue
         frame = _defaults(root, image, origin)
         folders = image.relative_to(root).parts[:-1]
-        folders = folders[1:] if folders and folders[0] in _PARTS else folders
+        folders = folders[1:] if folders and folders[0] in _SPLITS else folders
         label = {"label_id": "class", "label_type": "CLASSIFICATION_2D"}
         yield frame, [label | {"class_name": folders[-1]}] if folders else []
 
@@ -163,7 +176,7 @@ def _foldered(root: Path, origin: Origin) -> Iterator[tuple[Row, list[Row]]]:
 def write(source: Source, target: Target) -> None:
     """Write images, and a `metadata.parquet` beside those of each part."""
     schema = _schema(source)
-    names, problems = FileNames(), list[Problem]()
+    names, problems = FileNames(), Problems()
     with ExitStack() as open_files:
         tables: dict[Path, _Metadata] = {}
         for batch in source.batches(target.progress):
@@ -177,18 +190,18 @@ def write(source: Source, target: Target) -> None:
                 folder = target.folder / (target.part_of(frame) or "")
                 name = names.of_frame(frame)
                 pictures.append((frame, folder / name))
-                objects = _lists(labels, schema["objects"])
+                objects = _columns_of(labels, schema["objects"])
                 row = {"file_name": name, **frame, "objects": objects}
                 rows.setdefault(folder, []).append(row)
-            for folder, its in rows.items():
+            for folder, members in rows.items():
                 if folder not in tables:
                     table = _Metadata(folder, schema)
                     tables[folder] = open_files.enter_context(table)
-                tables[folder].write(its)
-            copied(pictures, source.media, problems)
+                tables[folder].write(members)
+            copy_images(pictures, source.media, problems)
         if not tables:
             open_files.enter_context(_Metadata(target.folder, schema)).write([])
-    Problems(problems).raise_if_any("Nothing was exported.")
+    problems.raise_if_any("Nothing was exported.")
 
 
 class _Metadata(AbstractContextManager["_Metadata"]):
@@ -212,12 +225,14 @@ class _Metadata(AbstractContextManager["_Metadata"]):
 
 
 def _schema(source: Source) -> pl.Schema:
-    """The columns of the metadata: those that are used, moments as text."""
+    """The columns of the metadata: those that have values, with dates as text."""
     frames, labels = source.frames.collect_schema(), source.labels.collect_schema()
-    columns = {name: _texts(frames[name]) for name in used(source.frames)}
+    columns = {
+        name: _with_text_dates(frames[name]) for name in used_columns(source.frames)
+    }
     lists: dict[str, pl.DataType] = {
-        name: pl.List(_texts(labels[name]))
-        for name in used(source.labels)
+        name: pl.List(_with_text_dates(labels[name]))
+        for name in used_columns(source.labels)
         if name not in {"frame_id", "class_id"}
     }
     if set(_BOX) <= lists.keys():
@@ -227,24 +242,26 @@ def _schema(source: Source) -> pl.Schema:
     return pl.Schema({"file_name": pl.String(), **columns, "objects": objects})
 
 
-def _texts(dtype: Any) -> Any:  # noqa: ANN401 - types, and classes of types
-    """A type with texts in place of moments, however deep."""
+def _with_text_dates(dtype: Any) -> Any:  # noqa: ANN401 - types, and classes of types
+    """A type with text in place of dates, at every depth."""
     if isinstance(dtype, pl.Datetime):
         return pl.String()
     if isinstance(dtype, pl.List):
-        return pl.List(_texts(dtype.inner))
+        return pl.List(_with_text_dates(dtype.inner))
     if isinstance(dtype, pl.Struct):
-        return pl.Struct({name: _texts(inner) for name, inner in dict(dtype).items()})
+        return pl.Struct(
+            {name: _with_text_dates(inner) for name, inner in dict(dtype).items()}
+        )
     return dtype
 
 
-def _lists(labels: Sequence[Row], objects: pl.DataType) -> Row:
-    """A list for each column of labels; boxes are one."""
+def _columns_of(labels: Sequence[Row], objects: pl.DataType) -> Row:
+    """A list for each column of labels, and one of their boxes."""
     names = dict(objects) if isinstance(objects, pl.Struct) else {}
-    made: Row = {name: [label.get(name) for label in labels] for name in names}
+    lists: Row = {name: [label.get(name) for label in labels] for name in names}
     if "bbox" in names:
-        made["bbox"] = [
+        lists["bbox"] = [
             [label[side] for side in _BOX] if set(_BOX) <= label.keys() else None
             for label in labels
         ]
-    return made
+    return lists

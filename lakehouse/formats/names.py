@@ -1,7 +1,7 @@
-"""From frame ids to file names and back.
+"""Frame ids as file names and back; and the formats by name.
 
-A file is called like its frame. What file names cannot hold is written as `%XX`,
-and what ids cannot hold is kept as `%XX`, so both ways end where they began.
+A file is named after its frame. Characters that file names cannot have are written
+as `%XX`, and those that ids cannot have stay `%XX`, so both ways are exact.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import quote, unquote, urlsplit
 
 from lakehouse.errors import InvalidInputError
@@ -17,8 +17,8 @@ from lakehouse.formats.content import Content, Form, Losses, Source, Target
 from lakehouse.formats.files import Origin
 from lakehouse.model.ids import id_problem
 
-LONGEST: Final = 200
-"""Bytes of a file's name before its ending, at the most."""
+MAX_STEM_BYTES: Final = 200
+"""Bytes of a file's name without its ending: file systems allow 255 for both."""
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f%\\:<>"|/#\[\]?*,]|^\.|[ .]$')
 _ENDING: Final = re.compile(r"\.[A-Za-z0-9]{1,8}")
@@ -26,28 +26,28 @@ _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 def file_name(frame_id: str, ending: str = "") -> str:
-    r"""What the file of a frame is called.
+    r"""The name of a frame's file.
 
     >>> file_name("frame_1", ".png"), file_name("a\tb", ".txt")
     ('frame_1.png', 'a%09b.txt')
     """
-    return _UNSAFE.sub(lambda found: _escaped(found.group()), frame_id) + ending
+    return _UNSAFE.sub(lambda match: _escaped(match.group()), frame_id) + ending
 
 
 def id_of_name(stem: str) -> str:
-    r"""The id of the frame whose file is called so, without its ending.
+    r"""The id of the frame whose file has this name, without its ending.
 
     >>> id_of_name("a%09b"), id_of_name("img[1]")
     ('a\tb', 'img%5B1%5D')
     """
-    plain = _ESCAPED.sub(_plain, stem)
+    plain = _ESCAPED.sub(_unescaped, stem)
     return "".join(
         letter if id_problem(letter) is None else _escaped(letter) for letter in plain
     )
 
 
 def ending_of(url: str) -> str:
-    """The ending of what a URL names, with its dot; none where there is none.
+    """The ending of a URL's file name, with its dot; empty where it has none.
 
     >>> ending_of("s3://bucket/a.b/c.jpg?v=1"), ending_of("frame")
     ('.jpg', '')
@@ -61,12 +61,12 @@ def _escaped(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
 
 
-def _plain(found: re.Match[str]) -> str:
-    """What was escaped, where that is text that an id may have."""
+def _unescaped(match: re.Match[str]) -> str:
+    """The escaped text, where an id may have it."""
     try:
-        text = unquote(found.group(), errors="strict")
+        text = unquote(match.group(), errors="strict")
     except UnicodeDecodeError:
-        return found.group()
+        return match.group()
     return "".join(
         letter if id_problem(letter) is None else quote(letter, safe="")
         for letter in text
@@ -78,9 +78,7 @@ FormatName = Literal[
 ]
 """A format of files that other tools read."""
 
-FORMATS: Final[tuple[FormatName, ...]] = (
-    "coco", "csv", "imagefolder", "parquet", "voc", "webdataset", "yolo",
-)  # fmt: skip
+FORMATS: Final[tuple[FormatName, ...]] = get_args(FormatName)
 """Every format, for reading and writing."""
 
 
@@ -105,5 +103,6 @@ def format_of(name: str) -> Format:
             f"There is no format {name!r}. There are: {', '.join(FORMATS)}.",
             kind="format.unknown",
         )
+    # Imported when asked for: some formats need the extra `formats`.
     module: Any = import_module(f"lakehouse.formats.{name}")
     return Format(name, module.FORM, module.read, module.write)

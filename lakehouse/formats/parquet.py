@@ -39,8 +39,8 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     frames, labels = tables_of(path, "parquet")
     classes: tuple[str, ...] = ()
     if labels is not None:
-        told = pl.read_parquet_metadata(labels).get(_CLASSES)
-        classes = tuple(json.loads(told)) if told else ()
+        names = pl.read_parquet_metadata(labels).get(_CLASSES)
+        classes = tuple(json.loads(names)) if names else ()
     return Content(frames or [], labels or [], classes)
 
 
@@ -64,7 +64,7 @@ def tables_of(path: Path, ending: str) -> tuple[Path | None, Path | None]:
 def write(source: Source, target: Target) -> None:
     """Write both tables, and the README."""
     classes = json.dumps(list(source.classes.ids))
-    tables = joined(source)
+    tables = with_embeddings(source)
     for done, (name, rows) in enumerate(tables.items()):
         path = target.folder / f"{name}.parquet"
         metadata = {_CLASSES: classes}
@@ -73,25 +73,31 @@ def write(source: Source, target: Target) -> None:
     (target.folder / "README.md").write_text(_README, encoding="utf-8")
 
 
-def joined(source: Source) -> dict[str, pl.LazyFrame]:
-    """Frames and labels, sorted, with their vectors, in the columns that are used."""
+def with_embeddings(source: Source) -> dict[str, pl.LazyFrame]:
+    """Frames and labels with their vectors, sorted, in the columns that have values."""
     return {
-        "frames": _joined(source.frames, source.frame_embeddings, ["frame_id"]),
-        "labels": _joined(
+        "frames": _with_embeddings(
+            source.frames, source.frame_embeddings, ["frame_id"]
+        ),
+        "labels": _with_embeddings(
             source.labels, source.label_embeddings, ["frame_id", "label_id"]
         ),
     }
 
 
-def _joined(rows: pl.LazyFrame, vectors: pl.LazyFrame, key: list[str]) -> pl.LazyFrame:
-    names = [column for column in used(rows) if column not in {*key, "class_id"}]
-    told = rows.select(*key, *names)
+def _with_embeddings(
+    rows: pl.LazyFrame, vectors: pl.LazyFrame, key: list[str]
+) -> pl.LazyFrame:
+    names = [
+        column for column in used_columns(rows) if column not in {*key, "class_id"}
+    ]
+    rows = rows.select(*key, *names)
     if collect(vectors.select(pl.len())).item():
-        told = told.join(vectors, on=key, how="left")
-    return told.sort(key)
+        rows = rows.join(vectors, on=key, how="left")
+    return rows.sort(key)
 
 
-def used(rows: pl.LazyFrame) -> list[str]:
+def used_columns(rows: pl.LazyFrame) -> list[str]:
     """The columns that have a value, in their order."""
     counts = collect(rows.select(pl.all().count()))
     return [name for name, count in counts.row(0, named=True).items() if count]

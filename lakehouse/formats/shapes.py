@@ -1,4 +1,4 @@
-"""Boxes as formats write them, and the boxes and areas of other shapes."""
+"""Boxes as formats write them, and the bounding boxes and areas of other shapes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ Box = tuple[float, float, float, float]
 
 
 def box_of(row: Row) -> Box | None:
-    """The box of a label: its own, or that around its polygons or keypoints."""
+    """The box of a label: its own, or the one around its polygons or keypoints."""
     if all(name in row for name in ("left", "top", "width", "height")):
         return row["left"], row["top"], row["width"], row["height"]
-    return extent(points_of(row))
+    return bounding_box(points_of(row))
 
 
 def points_of(row: Row) -> list[tuple[float, float]]:
@@ -22,10 +22,10 @@ def points_of(row: Row) -> list[tuple[float, float]]:
     return corners or [(point["x"], point["y"]) for point in row.get("keypoints", [])]
 
 
-def extent(points: Sequence[tuple[float, float]]) -> Box | None:
+def bounding_box(points: Sequence[tuple[float, float]]) -> Box | None:
     """The box around points; None for none.
 
-    >>> extent([(1, 2), (4, 6)])
+    >>> bounding_box([(1, 2), (4, 6)])
     (1, 2, 3, 4)
     """
     if not points:
@@ -36,7 +36,7 @@ def extent(points: Sequence[tuple[float, float]]) -> Box | None:
 
 
 def area_of(row: Row, box: Box | None) -> float:
-    """What a label covers: its polygons (shoelace formula), else its box."""
+    """The area of a label's polygons (shoelace formula), else of its box."""
     if row.get("polygons"):
         return sum(_shoelace(polygon) for polygon in row["polygons"])
     return 0.0 if box is None else box[2] * box[3]
@@ -49,7 +49,7 @@ def _shoelace(polygon: Iterable[Sequence[float]]) -> float:
     return abs(sum(x * v - u * y for (x, y), (u, v) in pairs)) / 2
 
 
-def sides(box: Box) -> Row:
+def box_columns(box: Box) -> Row:
     """A box in the columns of labels."""
     left, top, width, height = map(float, box)
     return {"top": top, "left": left, "width": width, "height": height}
@@ -61,10 +61,10 @@ def corners_of(box: Box) -> Box:
     return left, top, left + width, top + height
 
 
-def number(value: float) -> Any:  # noqa: ANN401 - int or float
-    """A float without a fraction as a whole number, as people write it.
+def short_number(value: float) -> Any:  # noqa: ANN401 - int or float
+    """A float without a fraction as a whole short_number, as people write it.
 
-    >>> number(3.0), number(3.5)
+    >>> short_number(3.0), short_number(3.5)
     (3, 3.5)
     """
     return int(value) if float(value).is_integer() else value

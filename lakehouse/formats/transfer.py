@@ -1,23 +1,26 @@
-"""From the rows of a snapshot to files of a format, and a report of what is lost."""
+"""Export of a snapshot to files of a format, and import of such files."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
-from lakehouse.formats.content import Content, Losses, Source, Target, losses_of
-from lakehouse.formats.files import Origin, appearing
+from lakehouse.formats.content import Content, Losses, Source, Target, count_losses
+from lakehouse.formats.files import Origin, new_folder
 from lakehouse.formats.names import format_of
 from lakehouse.model.metadata import PREFIX
 from lakehouse.storage import collect_all
 from lakehouse.types import Progress, silent
 
+_IMAGE_FOLDERS: Final = ("", "images", "JPEGImages", "../images", "../JPEGImages")
+"""Where images usually are, from an annotation file or folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What `snapshot.export()` wrote."""
+    """The report of `snapshot.export()`."""
 
     format: str
     path: Path
@@ -31,7 +34,7 @@ class Export:
     bytes: int
     """Their size in all."""
     losses: pl.DataFrame
-    """What did not go along: table, field, rows that lose it, and the reason."""
+    """What was not written: table, field, rows that lose it, and the reason."""
 
     @property
     def is_lossless(self) -> bool:
@@ -39,11 +42,11 @@ class Export:
         return not self.losses.height
 
     def to_frame(self) -> pl.DataFrame:
-        """The losses, a row each."""
+        """A row for each loss."""
         return self.losses
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it."""
+        """The report as JSON has it."""
         return {
             "format": self.format,
             "path": str(self.path),
@@ -57,14 +60,14 @@ class Export:
     def __repr__(self) -> str:
         return (
             f"<Export {self.format}: {self.frames} frames, {self.labels} labels; "
-            f"{told_losses(self.losses)}>"
+            f"{describe_losses(self.losses)}>"
         )
 
 
-def told_losses(losses: pl.DataFrame) -> str:
-    """Losses in a few words.
+def describe_losses(losses: pl.DataFrame) -> str:
+    """The fields that are lost, as text.
 
-    >>> told_losses(pl.DataFrame())
+    >>> describe_losses(pl.DataFrame())
     'nothing lost'
     """
     if not losses.height:
@@ -89,12 +92,12 @@ def export(
 
     Args:
         source: The rows.
-        path: The folder to make; for COCO also the `.json` file.
+        path: The folder to create; for COCO also the `.json` file.
         format_name: One of `FORMATS`.
         media: Whether to write images too; None: where the format needs them.
         split: The metadata field of frames that names the part of each.
         overwrite: Replace what is at `path`.
-        progress: Told how far it is.
+        progress: Called with a stage, how much of it is done, and how much there is.
 
     Raises:
         InvalidInputError: If there is no such format or field, or images cannot be
@@ -108,10 +111,10 @@ def export(
     counts = collect_all(
         [source.frames.select(pl.len()), source.labels.select(pl.len())]
     )
-    fitting = losses_of(kind.form, source, losses)
-    with appearing(path, overwrite=overwrite) as folder:
-        wanted = kind.form.media if media is None else media
-        kind.write(fitting, Target(folder, losses, progress, wanted, split))
+    fitting = count_losses(kind.form, source, losses)
+    with new_folder(path, overwrite=overwrite) as folder:
+        with_media = kind.form.media if media is None else media
+        kind.write(fitting, Target(folder, losses, progress, with_media, split))
         written = [file for file in folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in written)
     frames, labels = (count.item() for count in counts)
@@ -132,10 +135,6 @@ def _check_split(source: Source, split: str | None) -> None:
     )
 
 
-_BESIDE = ("", "images", "JPEGImages", "../images", "../JPEGImages")
-"""Where images usually are, from an annotation file or folder."""
-
-
 def read_files(
     path: Path,
     *,
@@ -149,19 +148,19 @@ def read_files(
     Args:
         path: The folder, or a file.
         format_name: One of `FORMATS`.
-        images: What stands before the names of images; None: the folder in which
-            they are found, else nothing.
-        losses: Where what has no column is told.
-        progress: Told how far it is.
+        images: Folder or URL before the names of images; None: the folder that has
+            them, else nothing.
+        losses: Where values without a column are counted.
+        progress: Called with a stage, how much of it is done, and how much there is.
 
     Raises:
         InvalidInputError: If there is no such format, or files cannot be read: all
-            faults are listed.
+            problems are listed.
     """
     kind = format_of(format_name)
     if not path.exists():
         raise InvalidInputError(f"There is nothing at {path}.", kind="import.no_file")
     base = path.parent if path.is_file() else path
-    folders = tuple((base / name).resolve() for name in _BESIDE)
+    folders = tuple((base / name).resolve() for name in _IMAGE_FOLDERS)
     origin = Origin(folders, images, progress)
     return kind.read(path, origin, losses)

@@ -1,9 +1,9 @@
 """Pascal VOC: an XML file an image, with boxes.
 
 The elements are those of the challenge's development kit; width is xmax − xmin, as
-annotation tools have it. Whatever else a row has lies in its element `lakehouse`,
-as JSON, so nothing of a box is lost on the way back. Labels have no ids in VOC:
-they are numbered in the order they stand in.
+annotation tools have it. Whatever else a row has is in its element `lakehouse`, as
+JSON, so that nothing of a box is lost on the way back. VOC has no ids of labels: they
+are numbered in the order of the file.
 """
 
 import json
@@ -13,36 +13,36 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
-from lakehouse.errors import Problem
 from lakehouse.formats.content import (
-    BESIDE,
+    EXTRA,
     Content,
     Form,
     Losses,
     Row,
     Source,
     Target,
-    beside,
-    completed,
+    extra_fields,
+    with_extra,
 )
-from lakehouse.formats.files import Origin, fault, require_unique
+from lakehouse.formats.files import Origin, require_unique
 from lakehouse.formats.names import id_of_name
-from lakehouse.formats.pictures import FileNames, copied
-from lakehouse.formats.shapes import corners_of, number, sides
+from lakehouse.formats.pictures import FileNames, copy_images
+from lakehouse.formats.shapes import box_columns, corners_of, short_number
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.problems import Problems
 
 FORM: Final = Form("Pascal VOC", labels={"BBOX_2D": None})
 
-_OURS: Final = "lakehouse"
+_DATABASE: Final = "lakehouse"
 _CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
 _FLAGS: Final = ("truncated", "occluded", "difficult")
 _POSE: Final = "Unspecified"
 _SHAPES: Final = ("polygon", "robndbox", "part")
+# All but the characters of XML 1.0, https://www.w3.org/TR/xml/#charsets.
 _FORBIDDEN: Final = re.compile(
     "[^\\t\\n\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
 )
-_HINT: Final = "Mend the file, or leave it out."
+_HINT: Final = "Correct the file, or leave it out."
 
 
 # ---------------------------------- READING --------------------------------- #
@@ -55,21 +55,26 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
         InvalidInputError: If there is none, or any cannot be read; all are named.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*.xml"))
-    frames, labels, problems = list[Row](), list[Row](), list[Problem]()
+    frames, labels, problems = list[Row](), list[Row](), Problems()
     for place, file in enumerate(files):
         origin.progress("files", place, len(files))
         try:
             root = ET.parse(file).getroot()  # noqa: S314 - expat bounds entities
-            frame, its = _frame(root, file, origin), list(_objects(root, losses))
+            frame, objects = _frame(root, file, origin), list(_objects(root, losses))
         except (ET.ParseError, ValueError, OSError) as error:
-            problems.append(fault(file.name, "voc.file", f"{error}.", _HINT))
+            message = f"The file cannot be read: {error}."
+            problems.add(file.name, rule="voc.file", message=message, hint=_HINT)
             continue
         frames.append(frame)
-        labels += [{"frame_id": frame["frame_id"]} | label for label in its]
+        labels += [{"frame_id": frame["frame_id"]} | label for label in objects]
     if not files:
-        told = "There is no .xml file below it."
-        problems.append(fault(str(path), "voc.file", told, "Name a folder with some."))
-    Problems(problems).raise_if_any("Nothing was written: files cannot be read.")
+        problems.add(
+            str(path),
+            rule="voc.file",
+            message="The folder holds no .xml file.",
+            hint="Name another folder.",
+        )
+    problems.raise_if_any("Nothing was written: files cannot be read.")
     require_unique(frames)
     classes = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(classes))
@@ -78,32 +83,37 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
 def _frame(root: ET.Element, file: Path, origin: Origin) -> Row:
     row: Row = {"frame_id": id_of_name(file.stem)}
     name, path = root.findtext("filename"), root.findtext("path")
-    if root.findtext("source/database") == _OURS and path:
+    # In files of other tools `path` is a path on the annotator's own disk.
+    if root.findtext("source/database") == _DATABASE and path:
         row["image_url"] = path
     elif name:
         row["image_url"] = origin.url(name)
     for side in ("width", "height"):
         if pixels := int(float(root.findtext(f"size/{side}") or 0)):
             row[side] = pixels
-    return completed(row, _beside(root))
+    return with_extra(row, _extra_of(root))
 
 
 def _objects(root: ET.Element, losses: Losses) -> Iterator[Row]:
     for place, element in enumerate(root.iter("object")):
         corners = [element.findtext(f"bndbox/{name}") for name in _CORNERS]
         if None in corners or not element.findtext("name"):
-            raise ValueError(f"Object {place} lacks its name or a corner of its bndbox")
+            raise ValueError(
+                f"Object {place} has no name, or its bndbox misses a corner"
+            )
         row = _label(element, [float(text) for text in corners if text], place)
         for shape in _SHAPES:
             reason = "Only the bndbox of an object is read."
             losses.add("labels", shape, element.find(shape) is not None, reason)
-        yield completed(row, _beside(element))
+        yield with_extra(row, _extra_of(element))
 
 
 def _label(element: ET.Element, corners: list[float], place: int) -> Row:
     left, top, right, bottom = corners
     row: Row = {"label_id": f"{place:06}", "class_name": element.findtext("name")}
-    row |= {"label_type": "BBOX_2D"} | sides((left, top, right - left, bottom - top))
+    row |= {"label_type": "BBOX_2D"} | box_columns(
+        (left, top, right - left, bottom - top)
+    )
     for flag in _FLAGS:
         if (element.findtext(flag) or "0").strip() == "1":
             row[PREFIX + flag] = 1
@@ -113,8 +123,8 @@ def _label(element: ET.Element, corners: list[float], place: int) -> Row:
     return row
 
 
-def _beside(element: ET.Element) -> Row | None:
-    text = element.findtext(BESIDE)
+def _extra_of(element: ET.Element) -> Row | None:
+    text = element.findtext(EXTRA)
     return json.loads(text) if text else None
 
 
@@ -123,7 +133,7 @@ def _beside(element: ET.Element) -> Row | None:
 
 def write(source: Source, target: Target) -> None:
     """Write `Annotations/`, and `JPEGImages/` where images are asked for."""
-    names, problems = FileNames(), list[Problem]()
+    names, problems = FileNames(), Problems()
     folder = target.folder / "Annotations"
     folder.mkdir()
     for batch in source.batches(target.progress):
@@ -137,8 +147,8 @@ def write(source: Source, target: Target) -> None:
             ET.ElementTree(root).write(folder / f"{name}.xml", encoding="utf-8")
             pictures.append((frame, target.folder / "JPEGImages" / image))
         if target.media:
-            copied(pictures, source.media, problems)
-    Problems(problems).raise_if_any("Nothing was exported.")
+            copy_images(pictures, source.media, problems)
+    problems.raise_if_any("Nothing was exported.")
 
 
 def _annotation(frame: Row, image: str, name: str) -> ET.Element:
@@ -147,14 +157,14 @@ def _annotation(frame: Row, image: str, name: str) -> ET.Element:
     _text(root, "filename", image)
     if "image_url" in frame:
         _text(root, "path", frame["image_url"])
-    _text(ET.SubElement(root, "source"), "database", _OURS)
+    _text(ET.SubElement(root, "source"), "database", _DATABASE)
     size = ET.SubElement(root, "size")
     for side in ("width", "height"):
         _text(size, side, frame.get(side, 0))
     _text(size, "depth", 3)
     _text(root, "segmented", 0)
     back = _frame(root, Path(f"{name}.xml"), Origin(()))
-    _keep(root, beside(frame, back))
+    _add_extra(root, extra_fields(frame, back))
     return root
 
 
@@ -167,18 +177,18 @@ def _object(label: Row, place: int) -> ET.Element:
     corners = corners_of((label["left"], label["top"], label["width"], label["height"]))
     box = ET.SubElement(element, "bndbox")
     for name, value in zip(_CORNERS, corners, strict=True):
-        _text(box, name, number(value))
+        _text(box, name, short_number(value))
     row = {name: value for name, value in label.items() if name != "frame_id"}
-    _keep(element, beside(row, _label(element, list(corners), place)))
+    _add_extra(element, extra_fields(row, _label(element, list(corners), place)))
     return element
 
 
-def _keep(element: ET.Element, extra: Row) -> None:
-    """Note as JSON what VOC has no element for; no character of it is forbidden."""
+def _add_extra(element: ET.Element, extra: Row) -> None:
+    """Add as JSON what VOC has no element for; ASCII, so XML can hold all of it."""
     if extra:
-        _text(element, BESIDE, json.dumps(extra))
+        _text(element, EXTRA, json.dumps(extra))
 
 
 def _text(parent: ET.Element, name: str, value: Any) -> None:  # noqa: ANN401
-    # What XML cannot hold is told beside, since it is then read back differently.
+    # A text that lost characters is read back differently, so it is in the extra.
     ET.SubElement(parent, name).text = _FORBIDDEN.sub("", str(value))

@@ -2,9 +2,9 @@
 
     shard-000000.tar        000000000.png  000000000.json  000000001.png  …
 
-The JSON of a sample is its frame, with `labels`. On the way in, fields that no frame
-has become metadata; `.cls` is the class of the image, by its place among the
-project's or by name, and `.txt` becomes `user__text`.
+The JSON of a sample is its frame, with `labels`. When read, fields that frames do not
+have become metadata; `.cls` is the class of the image, by its number in the project
+or by its name, and `.txt` becomes `user__text`.
 """
 
 import io
@@ -15,19 +15,26 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from lakehouse.errors import Problem
-from lakehouse.formats.content import Content, Form, Losses, Row, Source, Target, dumped
-from lakehouse.formats.files import IMAGE_ENDINGS, Origin, fault, require_unique
-from lakehouse.formats.imagefolder import native
+from lakehouse.formats.content import (
+    Content,
+    Form,
+    Losses,
+    Row,
+    Source,
+    Target,
+    to_json,
+)
+from lakehouse.formats.files import IMAGE_ENDINGS, Origin, require_unique
+from lakehouse.formats.imagefolder import known_fields
 from lakehouse.formats.names import ending_of, id_of_name
-from lakehouse.formats.pictures import fetched
+from lakehouse.formats.pictures import fetch_images
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.problems import Problems
 
 FORM: Final = Form("WebDataset", media=True)
 
 SHARD_BYTES: Final = 512 * 1024**2
-"""A shard is closed once it is so large."""
+"""A shard of this size or more is closed, and the next one begun."""
 
 
 # ---------------------------------- READING --------------------------------- #
@@ -40,20 +47,28 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
         InvalidInputError: If there is none, or one cannot be read; all are named.
     """
     shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
-    frames, labels, problems = list[Row](), list[Row](), list[Problem]()
+    frames, labels, problems = list[Row](), list[Row](), Problems()
     for place, shard in enumerate(shards):
         origin.progress("shards", place, len(shards))
         try:
-            for frame, its in _samples(shard, origin, losses):
+            for frame, members in _samples(shard, origin, losses):
                 frames.append(frame)
-                labels += [{"frame_id": frame["frame_id"]} | label for label in its]
+                labels += [{"frame_id": frame["frame_id"]} | one for one in members]
         except (tarfile.TarError, ValueError, OSError) as error:
-            told = f"The shard cannot be read: {error}."
-            problems.append(fault(shard.name, "webdataset.shard", told, "Mend it."))
+            problems.add(
+                shard.name,
+                rule="webdataset.shard",
+                message=f"The shard cannot be read: {error}.",
+                hint="Correct it, or leave it out.",
+            )
     if not shards:
-        told = "There is no .tar file below it."
-        problems.append(fault(str(path), "webdataset.shard", told, "Name another."))
-    Problems(problems).raise_if_any("Nothing was written: files cannot be read.")
+        problems.add(
+            str(path),
+            rule="webdataset.shard",
+            message="The folder holds no .tar file.",
+            hint="Name another folder.",
+        )
+    problems.raise_if_any("Nothing was written: files cannot be read.")
     require_unique(frames)
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
@@ -64,24 +79,25 @@ def _samples(
 ) -> Iterator[tuple[Row, list[Row]]]:
     with tarfile.open(shard) as tar:
         files = (member for member in tar if member.isfile())
+        # Readers stream: the files of a sample stand one after the other.
         for key, members in groupby(files, key=lambda member: _key(member.name)):
             parts = {_ending(member.name): member for member in members}
             fields = _json(tar, parts.get(".json"))
             labels = fields.pop("labels", None) or []
             if not isinstance(labels, list):
-                raise ValueError(f"labels of {key} are no list")  # noqa: TRY004
+                raise ValueError(f"labels of {key} are not a list")  # noqa: TRY004
             frame: Row = {"frame_id": id_of_name(PurePosixPath(key).name)}
             image = next((parts[end] for end in parts if end in IMAGE_ENDINGS), None)
             if image is not None:
                 frame["image_url"] = _url(shard, image.name, origin)
             if text := _text(tar, parts.get(".txt")):
                 frame[f"{PREFIX}text"] = text
-            frame |= native(fields, "frames", losses)
-            its = [native(label, "labels", losses) for label in labels]
+            frame |= known_fields(fields, "frames", losses)
+            rows = [known_fields(label, "labels", losses) for label in labels]
             if kind := _text(tar, parts.get(".cls")):
                 label = {"label_id": "class", "label_type": "CLASSIFICATION_2D"}
-                its.append(label | {"class_name": kind.strip()})
-            yield frame, its
+                rows.append(label | {"class_name": kind.strip()})
+            yield frame, rows
 
 
 def _url(shard: Path, name: str, origin: Origin) -> str:
@@ -92,7 +108,7 @@ def _url(shard: Path, name: str, origin: Origin) -> str:
 
 
 def _key(name: str) -> str:
-    """What a sample's files have in common: all before the name's first dot."""
+    """The key of a sample: its files share all before the first dot of their name."""
     folder, _, last = name.rpartition("/")
     return f"{folder}/{last.partition('.')[0]}".lstrip("/")
 
@@ -102,10 +118,10 @@ def _ending(name: str) -> str:
 
 
 def _json(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, Any]:
-    found = json.loads(_text(tar, member) or "{}")
-    if not isinstance(found, dict):
-        raise ValueError("the JSON of a sample is no object")  # noqa: TRY004
-    return found
+    fields = json.loads(_text(tar, member) or "{}")
+    if not isinstance(fields, dict):
+        raise ValueError("the JSON of a sample is not an object")  # noqa: TRY004
+    return fields
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> str:
@@ -119,12 +135,14 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> str:
 def write(source: Source, target: Target) -> None:
     """Write shards, those of each part in a folder of its own."""
     shards: dict[str, _Shards] = {}
-    problems = list[Problem]()
+    problems = Problems()
     place = 0
     try:
         for batch in source.batches(target.progress):
             frames = [frame for frame, _ in batch]
-            images = fetched(frames, source.media, problems) if target.media else ()
+            images = (
+                fetch_images(frames, source.media, problems) if target.media else ()
+            )
             data = list(images) or [None] * len(frames)
             for (frame, labels), image in zip(batch, data, strict=True):
                 part = target.part_of(frame) or ""
@@ -135,7 +153,7 @@ def write(source: Source, target: Target) -> None:
     finally:
         for tar in shards.values():
             tar.close()
-    Problems(problems).raise_if_any("Nothing was exported.")
+    problems.raise_if_any("Nothing was exported.")
 
 
 class _Shards:
@@ -151,8 +169,11 @@ class _Shards:
         self, key: str, frame: Row, labels: list[Row], ending: str, image: bytes | None
     ) -> None:
         """Add a sample."""
-        its = [_without(label, "frame_id") for label in labels]
-        text = dumped(frame | {"labels": its}).encode()
+        members = [
+            {name: value for name, value in label.items() if name != "frame_id"}
+            for label in labels
+        ]
+        text = to_json(frame | {"labels": members}).encode()
         tar = self._open()
         if image is not None:
             self._put(tar, key + ending, image)
@@ -178,7 +199,3 @@ class _Shards:
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
         self._bytes += len(data)
-
-
-def _without(row: Row, name: str) -> Row:
-    return {field: value for field, value in row.items() if field != name}

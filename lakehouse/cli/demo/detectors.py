@@ -1,13 +1,12 @@
 """Two cell detectors that run offline: a plain one and a better one.
 
-Neither is trained, so a model of version 1 and one of version 2 can be compared
-anywhere, and both find the same cells each time. They need scikit-image: the
-extra `demo`.
+Neither is trained, so they run anywhere and detect the same cells each time. They
+need scikit-image: the extra `demo`.
 
-* `otsu`: smooth, one threshold for the frame (Otsu), connected parts. Cells that
-  touch are one, dim cells are lost.
-* `watershed`: smooth, a threshold for each place, then parts are split where
-  they are thin (watershed of the distance to the edge).
+* `otsu`: smooth, then one threshold for the whole frame (Otsu), then connected
+  parts. Cells that touch become one, dim cells are missed.
+* `watershed`: smooth, then a threshold for each neighbourhood, then parts are split
+  where they are thin (watershed of the distance to the edge).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,11 +18,12 @@ import numpy.typing as npt
 
 from lakehouse.cli.demo.data import extra
 
-_SMOOTH: Final = 1.0
-_LEAST_AREA: Final = 40
-_NEIGHBOURHOOD: Final = 101
-_ABOVE: Final = 10
-_APART: Final = 10
+# By eye, on these frames: a cell is 15 to 30 pixels wide.
+_SMOOTHING_SIGMA: Final = 1.0
+_MIN_CELL_PIXELS: Final = 40
+_NEIGHBOURHOOD_PIXELS: Final = 101
+_ABOVE_NEIGHBOURHOOD: Final = 10
+_MIN_DISTANCE_PIXELS: Final = 10
 
 Picture = npt.NDArray[Any]
 Instances = npt.NDArray[np.int64]
@@ -39,12 +39,12 @@ def otsu(picture: Picture) -> Instances:
         `int64[height, width]`: the number of the cell at each pixel, 0 for none.
     """
     filters, measure = extra("skimage.filters"), extra("skimage.measure")
-    smooth = filters.gaussian(picture, sigma=_SMOOTH, preserve_range=True)
+    smooth = filters.gaussian(picture, sigma=_SMOOTHING_SIGMA, preserve_range=True)
     return _large_enough(measure.label(smooth > filters.threshold_otsu(smooth)))
 
 
 def watershed(picture: Picture) -> Instances:
-    """Cells by a threshold for each place, split where they are thin.
+    """Cells by a threshold for each neighbourhood, split where they are thin.
 
     Args:
         picture: `uint16[height, width]`.
@@ -54,12 +54,16 @@ def watershed(picture: Picture) -> Instances:
     """
     filters, measure = extra("skimage.filters"), extra("skimage.measure")
     feature, segmentation = extra("skimage.feature"), extra("skimage.segmentation")
-    smooth = filters.gaussian(picture, sigma=_SMOOTH, preserve_range=True)
-    local = filters.threshold_local(smooth, _NEIGHBOURHOOD, offset=-_ABOVE)
+    smooth = filters.gaussian(picture, sigma=_SMOOTHING_SIGMA, preserve_range=True)
+    local = filters.threshold_local(
+        smooth, _NEIGHBOURHOOD_PIXELS, offset=-_ABOVE_NEIGHBOURHOOD
+    )
     bright = smooth > local
     depth = extra("scipy.ndimage").distance_transform_edt(bright)
     parts = measure.label(bright)
-    middles = feature.peak_local_max(depth, min_distance=_APART, labels=parts)
+    middles = feature.peak_local_max(
+        depth, min_distance=_MIN_DISTANCE_PIXELS, labels=parts
+    )
     markers = np.zeros(bright.shape, np.int64)
     markers[tuple(middles.T)] = np.arange(1, len(middles) + 1)
     return _large_enough(segmentation.watershed(-depth, markers, mask=bright))
@@ -71,18 +75,18 @@ DETECTORS: Final[Mapping[str, Callable[[Picture], Instances]]] = MappingProxyTyp
 """Name to detector, the plain one first."""
 
 
-def detected(name: str, pictures: Mapping[str, Picture]) -> list[dict[str, Any]]:
-    """The inferences of a detector: a box round each cell.
+def detect(name: str, pictures: Mapping[str, Picture]) -> list[dict[str, Any]]:
+    """The inferences of a detector: a box around each cell.
 
-    Its confidence is its solidity: the share of its convex hull that it fills. Cells
-    that were taken for one have dents.
+    The confidence is the cell's solidity: the share of its convex hull that it fills.
+    Cells that were detected as one have dents.
 
     Args:
         name: One of DETECTORS.
         pictures: Frame id to `uint16[height, width]`.
 
     Returns:
-        Rows of inferences; `label_id` counts in each frame.
+        Rows of inferences; the label ids are numbered in each frame.
 
     Raises:
         LakehouseError: If scikit-image is not installed.
@@ -108,6 +112,6 @@ def detected(name: str, pictures: Mapping[str, Picture]) -> list[dict[str, Any]]
 
 
 def _large_enough(cells: Instances) -> Instances:
-    """The cells of 40 pixels or more; the others are background."""
+    """The cells without the small ones, which become background."""
     pixels = np.bincount(cells.ravel())
-    return np.where(pixels[cells] >= _LEAST_AREA, cells, 0)
+    return np.where(pixels[cells] >= _MIN_CELL_PIXELS, cells, 0)

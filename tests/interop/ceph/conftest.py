@@ -27,9 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -61,17 +61,17 @@ def proxy(gateway: str) -> Iterator[str]:
 
 @pytest.fixture
 def fail(proxy: str) -> Iterator[Fail]:
-    def told(method: str, data: bytes | None = None) -> None:
+    def send(method: str, data: bytes | None = None) -> None:
         request = urllib.request.Request(f"{proxy}/__fault__", data=data, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             answer.read()
 
     def add(method: str, key: str, action: str) -> None:
         rule = {"method": method, "key": key, "action": action, "times": 1}
-        told("POST", json.dumps(rule).encode())
+        send("POST", json.dumps(rule).encode())
 
     yield add
-    told("DELETE")
+    send("DELETE")
 
 
 @pytest.fixture

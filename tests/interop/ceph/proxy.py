@@ -65,7 +65,7 @@ async def forward(request: web.Request) -> web.StreamResponse:
         request.method, url, data=body, headers=headers, allow_redirects=False
     ) as answer:
         data = await answer.read()
-        told = {
+        answer_headers = {
             name: value
             for name, value in answer.headers.items()
             if name.lower() not in HOP_BY_HOP
@@ -73,15 +73,15 @@ async def forward(request: web.Request) -> web.StreamResponse:
         if action == "lost":
             return cut(request)
         if action == "cut":
-            told["Content-Length"] = str(len(data))
-            half = web.StreamResponse(status=answer.status, headers=told)
+            answer_headers["Content-Length"] = str(len(data))
+            half = web.StreamResponse(status=answer.status, headers=answer_headers)
             await half.prepare(request)
             await half.write(data[: len(data) // 2])
             cut(request)
             return half
         if request.method == "HEAD":
-            told["Content-Length"] = answer.headers.get("Content-Length", "0")
-        return web.Response(status=answer.status, body=data, headers=told)
+            answer_headers["Content-Length"] = answer.headers.get("Content-Length", "0")
+        return web.Response(status=answer.status, body=data, headers=answer_headers)
 
 
 def cut(request: web.Request) -> web.Response:

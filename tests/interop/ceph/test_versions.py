@@ -72,16 +72,16 @@ def test_f04_restore_and_revert(changed: lakehouse.Dataset) -> None:
 def test_every_version_is_read_after_garbage_collection(
     changed: lakehouse.Dataset,
 ) -> None:
-    told = {v: changed.at(v).fingerprint for v in changed.versions()["version"]}
+    fingerprints = {v: changed.at(v).fingerprint for v in changed.versions()["version"]}
 
-    found = changed.collect_garbage(
+    garbage = changed.collect_garbage(
         retention=timedelta(0), grace=WHOLE_SECONDS, dry_run=False
     )
 
-    assert found.files > 0
-    assert not found.damaged
-    assert {v: changed.at(v).fingerprint for v in told} == told
-    for version in told:
+    assert garbage.files > 0
+    assert not garbage.damaged
+    assert {v: changed.at(v).fingerprint for v in fingerprints} == fingerprints
+    for version in fingerprints:
         assert_sound(changed.at(version))
         assert_plain_engine_agrees(changed.at(version))
 
@@ -114,10 +114,10 @@ def test_writers_race_and_every_upload_lands_once(
     ceph_root: str, ceph_options: dict[str, str], dataset: lakehouse.Dataset
 ) -> None:
     def write(writer: int) -> None:
-        mine = opened(ceph_root, ceph_options)
+        own = opened(ceph_root, ceph_options)
         for number in range(4):
             name = f"w{writer}_{number}"
-            mine.add([frame(name)], [box(name, "a")])
+            own.add([frame(name)], [box(name, "a")])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))

@@ -80,11 +80,11 @@ def by_spark(spark: Any) -> ReadAll:
     def read(place: Place) -> pl.DataFrame:
         uri, version = place
         rows = spark.read.format("delta").option("versionAsOf", version).load(uri)
-        found = rows.toArrow()
+        table = rows.toArrow()
         # Spark leaves out the offsets of empty lists of lists, and Polars reads
         # none such; taking every row makes them anew.
         return pl.DataFrame(
-            found.take(pl.int_range(found.num_rows, eager=True).to_arrow())
+            table.take(pl.int_range(table.num_rows, eager=True).to_arrow())
         )
 
     def read_all(places: Iterable[Place]) -> dict[Place, pl.DataFrame]:

@@ -15,13 +15,13 @@ def test_sql_finds_a_checkpoint_and_reads_it(
     dataset.compact()
     folder = dataset._collection.store.uri(dataset._collection.path)
 
-    (found,) = spark.sql(
+    (row,) = spark.sql(
         f"SELECT version FROM delta.`{folder}/tags` WHERE name = 'baseline'"
     ).collect()
     rows = spark.sql(
         f"SELECT label_id, width FROM delta.`{folder}/labels` "
-        f"VERSION AS OF {found.version} ORDER BY label_id"
+        f"VERSION AS OF {row.version} ORDER BY label_id"
     ).collect()
 
-    assert found.version == 1
+    assert row.version == 1
     assert [tuple(row) for row in rows] == [("a", 3.0), ("b", 3.0)]

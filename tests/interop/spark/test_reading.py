@@ -102,10 +102,10 @@ def test_live_tables_after_each_kind_of_commit(
     assert versions
 
     uris = {name: at.uri for name, at in dataset.latest().tables.items()}
-    found = by_spark((uri, version) for uri in uris.values() for version in versions)
+    read = by_spark((uri, version) for uri in uris.values() for version in versions)
     for version, (table, uri) in product(versions, uris.items()):
         ours = getattr(dataset.at(version), table)().collect()
-        assert_equal(found[uri, version], ours, contract(table).key)
+        assert_equal(read[uri, version], ours, contract(table).key)
 
 
 @pytest.mark.parametrize("table", LIVE_TABLES)
@@ -116,10 +116,10 @@ def test_change_logs_at_every_version(
     collection = dataset._collection
     log = f"{table}_changes"
     uri = collection.store.uri(collection.table_path(log))
-    found = by_spark((uri, n) for n in range(collection.head().version + 1))
-    for (_, version), theirs in found.items():
+    read = by_spark((uri, n) for n in range(collection.head().version + 1))
+    for (_, version), rows in read.items():
         ours = collection.scan(log, version).collect()
-        assert_equal(theirs, ours, (*contract(table).key, "upload_id"))
+        assert_equal(rows, ours, (*contract(table).key, "upload_id"))
 
 
 def test_a_checkpoint_was_written(story: Story) -> None:
@@ -130,7 +130,7 @@ def test_a_checkpoint_was_written(story: Story) -> None:
 
 
 def assert_equal(
-    found: pl.DataFrame, wanted: pl.DataFrame, key: tuple[str, ...]
+    read: pl.DataFrame, expected: pl.DataFrame, key: tuple[str, ...]
 ) -> None:
-    found = found.select(pl.col(name).cast(t) for name, t in wanted.schema.items())
-    assert found.sort(key).equals(wanted.sort(key))
+    read = read.select(pl.col(name).cast(t) for name, t in expected.schema.items())
+    assert read.sort(key).equals(expected.sort(key))

@@ -23,8 +23,6 @@ def test_every_version_of_a_sequence(
     dataset = steps.dataset
     snapshots = [dataset.at(version) for version in steps.expected]
 
-    found = by_spark(
-        (at.uri, at.version) for s in snapshots for at in s.tables.values()
-    )
+    read = by_spark((at.uri, at.version) for s in snapshots for at in s.tables.values())
 
-    assert_read_by(lambda uri, version: found[uri, version], steps)
+    assert_read_by(lambda uri, version: read[uri, version], steps)

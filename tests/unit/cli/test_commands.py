@@ -15,10 +15,10 @@ from tests.rows import box, frame
 
 @pytest.fixture
 def root(tmp_path: Path) -> str:
-    found = str(tmp_path / "lake")
-    assert run(found, "project", "create", "cells", "--class", "cell").exit_code == 0
-    assert run(found, "dataset", "create", "cells/hela").exit_code == 0
-    return found
+    path = str(tmp_path / "lake")
+    assert run(path, "project", "create", "cells", "--class", "cell").exit_code == 0
+    assert run(path, "dataset", "create", "cells/hela").exit_code == 0
+    return path
 
 
 def run(root: str, *arguments: str) -> Result:
@@ -52,23 +52,25 @@ def commands(
     if not hasattr(command, "commands"):
         return [(path, command)]
     return [
-        found
+        leaf
         for name, inner in command.commands.items()
-        for found in commands(inner, (*path, name))
+        for leaf in commands(inner, (*path, name))
     ]
 
 
 def test_every_command_has_help() -> None:
-    found = commands(typer.main.get_command(app))
+    leaves = commands(typer.main.get_command(app))
 
-    assert len(found) > 15
-    for path, command in found:
+    assert len(leaves) > 15
+    for path, command in leaves:
         assert command.help, path
         result = CliRunner().invoke(app, [*path, "--help"])
         assert result.exit_code == 0, path
 
 
-def test_a_partly_rejected_upload_exits_with_3_and_is_told(loaded: str) -> None:
+def test_a_partly_rejected_upload_exits_with_3_and_lists_its_errors(
+    loaded: str,
+) -> None:
     (upload,) = as_json(loaded, "uploads", "cells/hela")
 
     assert upload["status"] == "PARTIAL"
@@ -134,28 +136,28 @@ def moved(loaded: str, tmp_path: Path) -> str:
     return loaded
 
 
-def test_a_diff_is_told_to_people_and_to_machines(moved: str) -> None:
-    told = run(moved, "diff", "cells/hela@1", "--rows").stdout
-    said = as_json(moved, "diff", "cells/hela@2", "cells/hela@1", "--rows")
+def test_a_diff_is_printed_for_people_and_for_machines(moved: str) -> None:
+    shown = run(moved, "diff", "cells/hela@1", "--rows").stdout
+    facts = as_json(moved, "diff", "cells/hela@2", "cells/hela@1", "--rows")
 
-    assert "version 1 → 2" in told
-    assert "width: 3.0 → 6.0" in told
-    assert (said["from"], said["to"]) == (2, 1)
-    assert said["counts"]["labels"] == {"added": 0, "removed": 0, "changed": 1}
-    assert said["labels"][0]["iou"] == 0.5
-    assert said["frames"] == []
+    assert "version 1 → 2" in shown
+    assert "width: 3.0 → 6.0" in shown
+    assert (facts["from"], facts["to"]) == (2, 1)
+    assert facts["counts"]["labels"] == {"added": 0, "removed": 0, "changed": 1}
+    assert facts["labels"][0]["iou"] == 0.5
+    assert facts["frames"] == []
     assert "labels" not in as_json(moved, "diff", "cells/hela@1")
 
 
 def test_an_uploads_diff_is_its_own(moved: str) -> None:
     newest, first = as_json(moved, "uploads", "cells/hela")
 
-    said = as_json(moved, "upload", "diff", "cells/hela", newest["upload_id"])
-    assert said["counts"]["labels"]["changed"] == 1
-    told = run(
+    facts = as_json(moved, "upload", "diff", "cells/hela", newest["upload_id"])
+    assert facts["counts"]["labels"]["changed"] == 1
+    shown = run(
         moved, "upload", "diff", "cells/hela", first["upload_id"], "--rows", "--limit=1"
     ).stdout
-    assert "version 1" in told
+    assert "version 1" in shown
 
 
 def test_diffs_of_different_datasets_are_wrong_use(moved: str) -> None:
@@ -232,15 +234,15 @@ def test_sql_asks_a_version(loaded: str) -> None:
     assert run(loaded, "sql", query, "cells/hela", "--format", "x").exit_code == 2
 
 
-def test_garbage_is_told_before_it_is_removed(loaded: str) -> None:
+def test_garbage_is_listed_before_it_is_removed(loaded: str) -> None:
     now = ["run", "collect-garbage", "cells/hela", "--retention", "0", "--grace", "0"]
     run(loaded, "restore", "cells/hela@0")
     run(loaded, "run", "compact")
 
-    told = as_json(loaded, *now)
-    assert sum(row["files"] for row in told) > 0
-    assert as_json(loaded, *now) == told
-    assert as_json(loaded, *now, "--remove") == told
+    shown = as_json(loaded, *now)
+    assert sum(row["files"] for row in shown) > 0
+    assert as_json(loaded, *now) == shown
+    assert as_json(loaded, *now, "--remove") == shown
     assert as_json(loaded, *now) == []
     assert as_json(loaded, "show", "cells/hela@1")["frames"] == 1
     assert as_json(loaded, "run", "collect-garbage") == []
@@ -276,14 +278,14 @@ def test_models_are_measured_and_compared(loaded: str, tmp_path: Path) -> None:
         run(loaded, "inference-set", "add", path, "--inferences", rows)
     curve, matrix = tmp_path / "curve.svg", tmp_path / "matrix.png"
 
-    told = as_json(
+    shown = as_json(
         loaded,
         *("metrics", "cells/hela/good", "--by", "device_id"),
         *("--precision-recall", str(curve), "--confusion", str(matrix)),
     )
 
-    assert (told["summary"]["tp"], told["summary"]["fp"]) == (1, 0)
-    assert [row["frames"] for row in told["slices"]] == [1]
+    assert (shown["summary"]["tp"], shown["summary"]["fp"]) == (1, 0)
+    assert [row["frames"] for row in shown["slices"]] == [1]
     assert curve.read_bytes().startswith(b"<?xml")
     assert matrix.read_bytes().startswith(b"\x89PNG")
     compared = as_json(loaded, "compare", "cells/hela/good", "cells/hela/bad", "--rows")
@@ -307,7 +309,7 @@ def test_targets_must_name_what_a_command_is_about(loaded: str) -> None:
     assert run(loaded, "show", "cells/hela/m/x").exit_code == 2
 
 
-def test_a_load_is_made_in_parts_and_gone_on_with(root: str, tmp_path: Path) -> None:
+def test_a_load_is_sent_in_parts_and_continued(root: str, tmp_path: Path) -> None:
     frames = written(tmp_path / "f.jsonl", [frame(f"f{n:03}") for n in range(50)])
     boxes = [box(f"f{n:03}", "a") for n in range(50)] + [box("f007", "b", width=-1.0)]
     labels = written(tmp_path / "l.jsonl", boxes)
@@ -318,6 +320,6 @@ def test_a_load_is_made_in_parts_and_gone_on_with(root: str, tmp_path: Path) -> 
     assert (made["status"], made["created"], made["rejected"]) == ("PARTIAL", 49, 1)
     again = as_json(root, *sent, "--load-id", made["id"])
     assert (again["known"], again["version"]) == (1, made["version"])
-    told = run(root, *sent, "--load-id", made["id"])
-    assert told.exit_code == 3
-    assert "1 frames" in told.stdout
+    shown = run(root, *sent, "--load-id", made["id"])
+    assert shown.exit_code == 3
+    assert "1 frames" in shown.stdout

@@ -12,7 +12,7 @@ from rich.console import Console
 import lakehouse
 from lakehouse.cli.demo import run_demo
 from lakehouse.cli.demo.data import boxes_of
-from lakehouse.cli.demo.story import tell
+from lakehouse.cli.demo.story import run_story
 
 
 def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
@@ -34,13 +34,13 @@ def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
         mask = np.zeros((40, 60), np.int64)
         mask[5:15, 5:20], mask[20:30, 30:40] = 1, 2
         boxes += boxes_of(f"hela_{number:02}", mask)
-    told = io.StringIO()
-    console = Console(file=told, width=120)
+    screen = io.StringIO()
+    console = Console(file=screen, width=120)
     pictures = {
         row["frame_id"]: picture for row, picture in zip(frames, seen, strict=True)
     }
 
-    dataset = tell(console, tmp_path, frames, boxes, pictures)
+    dataset = run_story(console, tmp_path, frames, boxes, pictures)
 
     assert dataset.latest().counts == {"frames": 11, "labels": 20}
     assert dataset.uploads()["status"].to_list().count("PARTIAL") == 1
@@ -50,7 +50,7 @@ def test_the_story_ends_as_it_says(tmp_path: Path) -> None:
     # Each picture shows one of the two cells that are labelled; one more is odd.
     assert (otsu.metrics()["tp"], otsu.metrics()["fn"]) == (10, 11)
     assert otsu.pin == dataset.get_checkpoint("baseline").version < dataset.version
-    assert "have not moved" in told.getvalue()
+    assert "have not moved" in screen.getvalue()
     assert_loose_boxes_are_kept(tmp_path, dataset)
 
 

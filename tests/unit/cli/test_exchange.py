@@ -10,26 +10,26 @@ from tests.unit.cli.test_commands import as_json, run
 
 @pytest.fixture
 def root(tmp_path: Path, trees: Path) -> str:
-    found = str(tmp_path / "lake")
-    run(found, "project", "create", "trees", "--class", "Tree")
-    run(found, "dataset", "create", "trees/a")
+    path = str(tmp_path / "lake")
+    run(path, "project", "create", "trees", "--class", "Tree")
+    run(path, "dataset", "create", "trees/a")
     made = as_json(
-        found, "import", "trees/a", str(trees), "--format", "voc", "--add-classes"
+        path, "import", "trees/a", str(trees), "--format", "voc", "--add-classes"
     )
     assert (made["status"], made["frames"], made["labels"]) == ("DONE", 4, 951)
     assert made["classes_added"] == ["Dead", "Alive"]
-    return found
+    return path
 
 
 def test_a_version_is_exported_in_part(root: str, tmp_path: Path) -> None:
     out = tmp_path / "dead.json"
 
-    told = as_json(
+    facts = as_json(
         root, "export", "trees/a@1", str(out), "--format", "coco",
         "--labels", "class_name = 'Dead'", "--frames", "width > 0",
     )  # fmt: skip
 
-    assert (told["labels"], told["losses"]) == (28, [])
+    assert (facts["labels"], facts["losses"]) == (28, [])
     assert len(json.loads(out.read_text())["annotations"]) == 28
 
 

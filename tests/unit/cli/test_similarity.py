@@ -49,10 +49,10 @@ def test_duplicates_are_printed(root: str) -> None:
 def test_leakage_is_printed(root: str) -> None:
     sides = ("--where", "frame_id = 'f1'", "--other-where", "frame_id != 'f1'")
 
-    found = ran(root, "leakage", "cells/hela", *sides, "--by", "user__patient")
+    result = ran(root, "leakage", "cells/hela", *sides, "--by", "user__patient")
 
-    assert not found["is_clean"]
-    assert found["groups"] == [{"group": "p1", "frames": 1, "other_frames": 1}]
+    assert not result["is_clean"]
+    assert result["groups"] == [{"group": "p1", "frames": 1, "other_frames": 1}]
 
 
 def test_splits_are_assigned(root: str) -> None:
@@ -66,8 +66,8 @@ def test_candidates_are_printed(root: str, project: lakehouse.Project) -> None:
     pool = project.create_dataset("pool")
     pool.add([frame("p", embedding=[4.0, 0.0])])
 
-    (found,) = ran(root, "segment", "candidates", "cells", "blurred", "cells/pool")
-    assert (found["frame_id"], found["like_frame_id"]) == ("p", "f3")
+    (result,) = ran(root, "segment", "candidates", "cells", "blurred", "cells/pool")
+    assert (result["frame_id"], result["like_frame_id"]) == ("p", "f3")
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def test_people_see_streams_and_batches_in_lists_of_their_own(
 ) -> None:
     batch = project.create_dataset("fixed", mode="BATCH").add([frame("f1")])
 
-    told = run(lake, "uploads", "cells").stdout
+    shown = run(lake, "uploads", "cells").stdout
 
-    streams, batches = told.split("Batch uploads to cells")
+    streams, batches = shown.split("Batch uploads to cells")
     assert partial.id in streams
     assert batch.id not in streams
     assert batch.id in batches
@@ -51,7 +51,7 @@ def test_people_see_streams_and_batches_in_lists_of_their_own(
 
 
 @pytest.mark.parametrize(
-    ("options", "found"),
+    ("options", "statuses"),
     [
         ([], ["DONE", "PARTIAL"]),
         (["--status", "partial"], ["PARTIAL"]),
@@ -64,13 +64,13 @@ def test_lists_are_narrowed(
     project: lakehouse.Project,
     partial: lakehouse.Upload,
     options: list[str],
-    found: list[str],
+    statuses: list[str],
 ) -> None:
     project.create_dataset("fixed", mode="BATCH").add([frame("f1")])
 
     rows = as_json(lake, "uploads", "cells", *options)
 
-    assert [row["status"] for row in rows] == found
+    assert [row["status"] for row in rows] == statuses
     of_dataset = as_json(lake, "uploads", "cells/hela", *options)
     assert of_dataset == [row for row in rows if row["target"] == "cells/hela"]
 
@@ -78,12 +78,12 @@ def test_lists_are_narrowed(
 def test_an_option_that_cannot_be_names_those_that_can(
     lake: lakehouse.Lake, partial: lakehouse.Upload
 ) -> None:
-    for options, told in (
+    for options, shown in (
         (["--status", "good"], "'pending', 'done', 'partial', 'failed'"),
         (["--mode", "fast"], "'streaming', 'batch'"),
     ):
         result = run(lake, "uploads", "cells", *options)
-        assert (result.exit_code, told in result.output) == (2, True), result.output
+        assert (result.exit_code, shown in result.output) == (2, True), result.output
 
 
 def test_a_watched_list_follows_until_ctrl_c(
@@ -134,14 +134,14 @@ def test_an_upload_is_shown_with_its_retries(
 ) -> None:
     mended = partial.retry([frame("f2")], [box("f2", "b")], message="mended")
 
-    told = as_json(lake, "upload", "show", "cells/hela", partial.id)
-    assert (told["status"], told["mode"], told["author"]) == (
+    shown = as_json(lake, "upload", "show", "cells/hela", partial.id)
+    assert (shown["status"], shown["mode"], shown["author"]) == (
         "PARTIAL",
         "STREAMING",
         "mira",
     )
-    assert (told["frames"]["created"], told["frames"]["rejected"]) == (1, 1)
-    assert (told["problems"], told["retried_by"]) == (2, [mended.id])
+    assert (shown["frames"]["created"], shown["frames"]["rejected"]) == (1, 1)
+    assert (shown["problems"], shown["retried_by"]) == (2, [mended.id])
     again = as_json(lake, "upload", "show", "cells/hela", mended.id)
     assert (again["retry_of"], again["message"]) == (partial.id, "mended")
 
@@ -166,9 +166,9 @@ def test_errors_are_downloaded_with_their_values(
 ) -> None:
     out = tmp_path / f"errors.{ending}"
 
-    told = as_json(lake, "upload", "errors", "cells/hela", partial.id, "-o", str(out))
+    shown = as_json(lake, "upload", "errors", "cells/hela", partial.id, "-o", str(out))
 
-    assert told == {"written": str(out), "rows": 2}
+    assert shown == {"written": str(out), "rows": 2}
     rows = getattr(pl, "read_ndjson" if ending == "jsonl" else f"read_{ending}")(out)
     assert rows["path"].to_list() == ["frames['f2'].latitude", "labels['b'].class_name"]
     assert rows["value"].cast(pl.String).to_list() == ["91.0", '"celery"']
@@ -191,16 +191,16 @@ def test_a_download_that_cannot_be_is_wrong_use(
 def test_lists_of_datasets_and_a_version_tell_that_something_waits(
     lake: lakehouse.Lake, dataset: lakehouse.Dataset
 ) -> None:
-    def told() -> list[bool]:
+    def processing() -> list[bool]:
         (listed,) = as_json(lake, "dataset", "list", "cells")
         return [listed["processing"], as_json(lake, "show", "cells/hela")["processing"]]
 
     later = lakehouse.connect(lake.root, merge="deferred").project("cells")
     later.dataset("hela").add([frame("f1")])
 
-    assert told() == [True, True]
+    assert processing() == [True, True]
     dataset.merge_pending()
-    assert told() == [False, False]
+    assert processing() == [False, False]
 
 
 def test_a_terminal_sees_a_bar_and_a_pipe_does_not(dataset: lakehouse.Dataset) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 import lakehouse
 from lakehouse.errors import AlreadyExistsError, InvalidInputError
+from lakehouse.formats.pictures import FileNames
 from tests.conftest import Made
 from tests.rows import box, frame
 
@@ -110,7 +111,7 @@ def test_what_is_no_coco_file_is_refused(
 def test_images_of_the_same_name_are_refused(made: Made, tmp_path: Path) -> None:
     images = [{"id": 1, "file_name": "x/a.png"}, {"id": 2, "file_name": "y/a.png"}]
 
-    with pytest.raises(InvalidInputError, match="2 images are called so"):
+    with pytest.raises(InvalidInputError, match="2 images have this name"):
         made("hela").import_from(
             written(tmp_path / "coco.json", COCO | {"images": images}), "coco"
         )
@@ -185,8 +186,8 @@ def test_folders_are_classes_where_nothing_else_is_told(
 
     dataset.import_from(tmp_path, "imagefolder")
 
-    found = [(row["frame_id"], row["class_name"]) for row in labels_of(dataset)]
-    assert found == [("a", "cell"), ("b", "debris"), ("c", "cell")]
+    content = [(row["frame_id"], row["class_name"]) for row in labels_of(dataset)]
+    assert content == [("a", "cell"), ("b", "debris"), ("c", "cell")]
     splits = dataset.latest().frames().sort("frame_id").collect()["user__split"]
     assert splits.to_list() == ["train", "train", "test"]
 
@@ -226,8 +227,8 @@ def test_a_filtered_snapshot_exports_its_part(made: Made, tmp_path: Path) -> Non
     export = part.export(tmp_path / "out", "coco")
 
     assert (export.frames, export.labels) == (1, 1)
-    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
-    assert len(found["annotations"]) == 1
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert len(content["annotations"]) == 1
 
 
 def test_an_old_version_is_exported_as_it_was(made: Made, tmp_path: Path) -> None:
@@ -301,8 +302,8 @@ def test_parts_lie_apart(made: Made, tmp_path: Path) -> None:
     again.import_from(tmp_path / "out", "yolo")
 
     assert (tmp_path / "out/images/train/f1.png").is_file()
-    found = again.latest().frames().sort("frame_id").collect()
-    assert found["user__split"].to_list() == ["train", "val"]
+    content = again.latest().frames().sort("frame_id").collect()
+    assert content["user__split"].to_list() == ["train", "val"]
     with pytest.raises(InvalidInputError, match="no metadata field 'part'"):
         dataset.latest().export(tmp_path / "other", "yolo", split="part")
 
@@ -318,8 +319,8 @@ def test_renamed_classes_are_exported_under_their_new_name(
     export = dataset.latest().export(tmp_path / "out", "coco")
 
     assert export.losses["field"].to_list() == ["class_name"]
-    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
-    assert [one["name"] for one in found["categories"]] == ["cell"]
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [one["name"] for one in content["categories"]] == ["cell"]
 
 
 def test_inferences_are_exported_with_their_scores(made: Made, tmp_path: Path) -> None:
@@ -331,8 +332,8 @@ def test_inferences_are_exported_with_their_scores(made: Made, tmp_path: Path) -
     export = model.latest().export(tmp_path / "out", "coco")
 
     assert export.is_lossless
-    found = json.loads((tmp_path / "out" / "annotations.json").read_text())
-    assert [one["score"] for one in found["annotations"]] == [0.75]
+    content = json.loads((tmp_path / "out" / "annotations.json").read_text())
+    assert [one["score"] for one in content["annotations"]] == [0.75]
 
 
 def test_an_unknown_format_is_told_with_those_there_are(
@@ -340,3 +341,11 @@ def test_an_unknown_format_is_told_with_those_there_are(
 ) -> None:
     with pytest.raises(InvalidInputError, match="coco, csv"):
         made("hela").latest().export(tmp_path / "out", "cocoa")  # type: ignore[arg-type]
+
+
+def test_a_name_taken_by_an_image_is_not_given_to_a_frame() -> None:
+    names = FileNames()
+    first = names.of_image({"frame_id": "x", "image_url": "s3://a/Frame.jpg"})
+    second = names.of_image({"frame_id": "Frame", "image_url": "s3://b/Frame.jpg"})
+
+    assert (first, second) == ("Frame.jpg", "Frame~2.jpg")

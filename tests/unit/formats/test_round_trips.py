@@ -21,7 +21,7 @@ from tests.unit.formats.round_trip import rows_of, unexplained
 KEEPING_ALL: tuple[FormatName, ...] = (
     "coco", "csv", "imagefolder", "parquet", "voc", "webdataset",
 )  # fmt: skip
-"""Formats that carry boxes with everything that is said of them."""
+"""Formats that carry boxes with all their columns."""
 
 
 Upload = tuple[list[Sent], list[Sent]]
@@ -122,11 +122,11 @@ def test_yolo_brings_back_every_box_and_polygon_that_it_can_hold(
     back = after.import_from(place / "yolo", "yolo")
 
     assert back.upload.status == "DONE"
-    told = Counter({row["field"]: row["rows"] for row in export.losses.to_dicts()})
-    wanted, found = shapes_of(before.latest(), parts=True), shapes_of(after.latest())
-    assert sorted(found) == sorted(wanted)
-    wrong = [frame for frame in wanted if found[frame] != wanted[frame]]
-    assert len(wrong) <= told["geometry"]
+    losses = Counter({row["field"]: row["rows"] for row in export.losses.to_dicts()})
+    expected, actual = shapes_of(before.latest(), parts=True), shapes_of(after.latest())
+    assert sorted(actual) == sorted(expected)
+    wrong = [frame for frame in expected if actual[frame] != expected[frame]]
+    assert len(wrong) <= losses["geometry"]
 
 
 def shapes_of(snapshot: lakehouse.Snapshot, *, parts: bool = False) -> dict[str, list]:  # type: ignore[type-arg]

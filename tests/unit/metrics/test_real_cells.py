@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from lakehouse.cli.demo.data import hela_frames, hela_pictures
-from lakehouse.cli.demo.detectors import DETECTORS, detected
+from lakehouse.cli.demo.detectors import DETECTORS, detect
 from lakehouse.metrics import Metrics, evaluate
 
 FIGURES = {"otsu": (2436, 471, 835), "watershed": (3150, 572, 121)}
@@ -21,7 +21,7 @@ def test_the_detectors_come_to_their_figures(tmp_path: Path) -> None:
     for name in DETECTORS:
         by_detector[name] = evaluate(
             pl.DataFrame(boxes),
-            pl.DataFrame(detected(name, pictures)),
+            pl.DataFrame(detect(name, pictures)),
             pl.DataFrame(frames),
             task="2D_OBJECT_DETECTION",
             max_detections=300,
