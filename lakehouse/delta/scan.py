@@ -55,6 +55,7 @@ def scan_placed(
     """
     paths = [f"{table_path}/{file.path}" for file in files]
     rows = store.scan(paths, schema, row_index=PLACE)
+    # Without dead rows there is no filter to run over every row.
     if not any(file.dead_rows for file in files):
         return rows
     return rows.filter(~pl.col(PLACE).is_in(_dead(files).implode()))
@@ -62,6 +63,8 @@ def scan_placed(
 
 def _dead(files: Sequence[DataFile]) -> pl.Series:
     """The dead rows of several files, by their places in all of them together."""
+    # The scan counts places through all files in their order: a file's first row has
+    # the number of rows, dead ones included, of the files before it.
     offsets = np.cumsum([0, *(file.rows for file in files)], dtype=np.uint64)
     dead = [
         file.dead.astype(np.uint64) + offset

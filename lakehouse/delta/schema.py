@@ -38,6 +38,7 @@ def schema_string(
     for name, dtype in schema.items():
         column = contract.column(name)
         facts: dict[str, object] = {}
+        # Metadata columns are in no contract, and have the facts stored with them alone.
         if column is not None:
             facts["comment"] = column.comment + (
                 f" [{column.unit}]" if column.unit else ""
@@ -99,4 +100,5 @@ def _polars_type(delta: str | dict[str, Any]) -> pl.DataType:
 
 
 def _instance(dtype: PolarsDataType) -> pl.DataType:
+    # Polars hands out inner types as classes where they have no parameters.
     return dtype if isinstance(dtype, pl.DataType) else dtype()

@@ -47,6 +47,7 @@ def rows_of(data: TableLike) -> list[dict[str, Any]]:
     >>> rows_of([{"a": 1}, {"a": [2], "b": None}])
     [{'a': 1}, {'a': [2], 'b': None}]
     """
+    # Not through columns: those would give every row the fields of all.
     if isinstance(data, list | tuple) and all(isinstance(row, Mapping) for row in data):
         return [dict(row) for row in data]
     table = table_of(data)
@@ -119,6 +120,7 @@ def _series(values: list[Any], *, exact: bool) -> Values:
 
     Whole numbers among floats are floats, but not if types are to be exact.
     """
+    # Types, not isinstance: True and 1 in one column are two types, and stay values.
     kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pl.Series([None] * len(values), dtype=pl.Null)

@@ -108,6 +108,7 @@ class Media:
         return f"{algorithm}:{hasher.hexdigest()}"
 
     def _options(self, url: str) -> dict[str, Any]:
+        # Settings are for S3 alone; other file systems would refuse them as unknown.
         if not url.startswith("s3://") or not self.options:
             return {}
         option = self.options.get
@@ -139,6 +140,7 @@ def checksum_problem(value: object) -> str | None:
     "is 'crc:00': a checksum is md5:…, sha1:…, sha256:… or xxh3:…, in hexadecimal"
     """
     algorithm, _, digits = str(value).partition(":")
+    # -1 digits match no text, which an unknown algorithm must not.
     length = CHECKSUMS[algorithm]().digest_size * 2 if algorithm in CHECKSUMS else -1
     if isinstance(value, str) and re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", digits):
         return None
