@@ -1,7 +1,8 @@
-"""`Diff`: what differs between two versions, as users meet it.
+"""`Diff`: the difference between two versions, or of one upload.
 
-Keys and kinds of change are known when it is made; rows are read when they are
-first asked for.
+The keys that differ are known when it is made; rows are read when they are first asked
+for. The change log names the keys that the versions in between touched, and only these
+are looked up on both sides: the cost follows the changes, not the tables.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,8 +25,8 @@ from lakehouse.versions.diff_tables import (
     CHANGES,
     MovedBoxes,
     TableDiff,
-    compared_by_log,
-    compared_wholly,
+    compare_all,
+    compare_by_log,
     field_counts,
     fields_of,
     moved_boxes,
@@ -36,116 +37,18 @@ from lakehouse.versions.snapshot import Snapshot, collection_of, snapshot_at
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SHOWN: Final = 6
-_ALWAYS: Final = ("frames", "labels")
+_SHOWN_ITEMS: Final = 6
+"""Classes or fields on one line of a summary: about what a terminal line holds."""
 
-
-def title_of(diff: "Diff") -> str:
-    """Which versions, or which upload, it is about."""
-    if diff.upload_id is not None:
-        return f"upload {diff.upload_id}, version {diff.end.version}"
-    return f"version {diff.start.version} → {diff.end.version}"
-
-
-def as_text(diff: "Diff") -> str:
-    """The summary as lines of text."""
-    if diff.is_empty:
-        return f"{title_of(diff)}: nothing differs"
-    counts = dict(_counts(diff))
-    width = max(map(len, counts))
-    rows = [
-        f"{name:<{width}}" + "".join(f"{cell:>9}" for cell in cells)
-        for name, cells in {"": CHANGES, **counts}.items()
-    ]
-    facts = [f"{name}: {told}" for name, told in _facts(diff)]
-    return "\n".join([title_of(diff), *rows, *facts])
-
-
-def as_rich(diff: "Diff") -> RenderableType:
-    """The summary for a terminal."""
-    if diff.is_empty:
-        return Text(as_text(diff))
-    table = Table("")
-    for change, colour in zip(CHANGES, ("green", "red", "yellow"), strict=True):
-        table.add_column(change, justify="right", style=colour)
-    for name, cells in _counts(diff):
-        table.add_row(name, *cells)
-    facts = [
-        Text.assemble((name, "bold"), "  ", told, overflow="fold")
-        for name, told in _facts(diff)
-    ]
-    return Group(Text(title_of(diff), style="bold"), table, *facts)
-
-
-def as_html(diff: "Diff") -> str:
-    """The summary for a notebook."""
-    if diff.is_empty:
-        return f"<p>{escape(as_text(diff))}</p>"
-    head = "".join(f"<th>{change}</th>" for change in ("", *CHANGES))
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th>"
-        + "".join(f"<td>{count}</td>" for count in cells)
-        + "</tr>"
-        for name, cells in _counts(diff)
-    )
-    facts = "".join(
-        f"<p><b>{escape(name)}</b> {escape(told)}</p>" for name, told in _facts(diff)
-    )
-    return (
-        f"<p><b>{escape(title_of(diff))}</b></p>"
-        f"<table><tr>{head}</tr>{rows}</table>{facts}"
-    )
-
-
-def _counts(diff: "Diff") -> Iterator[tuple[str, list[str]]]:
-    """Tables by their names in prose; those of vectors only if they differ."""
-    for table, counts in diff.counts.items():
-        if table in _ALWAYS or any(counts.values()):
-            yield table.replace("_", " "), [f"{counts[name]:,}" for name in CHANGES]
-
-
-def _facts(diff: "Diff") -> Iterator[tuple[str, str]]:
-    """What else is worth a line."""
-    moves = sorted(diff.classes().iter_rows(), key=lambda row: None in row[:2])
-    classes = [_class_move(row) for row in moves]
-    if classes:
-        yield "classes", _list(classes)
-    for table in _ALWAYS:
-        fields = diff.fields(table)
-        if fields:
-            told = [
-                f"{name} {count:,}"
-                for name, count in fields.items()
-                if name != "class_id" or "class_name" not in fields
-            ]
-            yield f"{table} changed in", _list(told)
-    moved = diff.moved_boxes()
-    if moved.count:
-        median, least = f"{moved.median:.2f}", f"{moved.least:.2f}"
-        far = f"{moved.under_half:,} under 0.5"
-        yield (
-            "moved boxes",
-            f"{moved.count:,}, IoU median {median}, least {least}, {far}",
-        )
-
-
-def _class_move(row: tuple[str | None, str | None, int]) -> str:
-    before, after, count = row
-    if before is None:
-        return f"+{after} {count:,}"
-    return f"−{before} {count:,}" if after is None else f"{before} → {after} {count:,}"
-
-
-def _list(parts: list[str]) -> str:
-    more = len(parts) - _SHOWN
-    return ", ".join(parts[:_SHOWN]) + (f" … and {more} more" if more > 0 else "")
+_ALWAYS_COUNTED: Final = ("frames", "labels")
+"""Tables that summaries show when nothing of them differs, too."""
 
 
 class Diff:
-    """What differs from one version to another, or what one upload changed.
+    """The difference from one version to another, or the changes of one upload.
 
     Made by `dataset.diff(a, b)` and `upload.diff()`; `start` and `end` are its
-    snapshots. Rows changed and changed back in between are no difference.
+    snapshots. Rows that were changed and changed back in between do not differ.
 
         diff = dataset.diff(1, "latest")
         print(diff)                    counts, classes, fields, moved boxes
@@ -208,7 +111,7 @@ class Diff:
         """In how many of the changed rows each field differs, the most frequent first.
 
         Args:
-            table: Whose rows.
+            table: A live table.
         """
         return field_counts(*self._changed(table))
 
@@ -225,7 +128,7 @@ class Diff:
             `frame_id`; `change`: added, removed or changed; and `fields`: what
             differs, with the JSON of the values before and after.
         """
-        return self._told("frames")
+        return self._with_fields("frames")
 
     def labels(self) -> pl.DataFrame:
         """The labels that differ, sorted by frame and id.
@@ -237,21 +140,21 @@ class Diff:
             null if the label is not a box on both sides.
         """
         before, after = self._tables["labels"].sides
-        return self._told("labels").with_columns(iou=overlaps(before, after))
+        return self._with_fields("labels").with_columns(iou=overlaps(before, after))
 
     def before(self, table: LiveTable = "labels") -> pl.DataFrame:
-        """The rows removed or changed, whole, as they are at `start`.
+        """The rows removed or changed, with all columns, as they are at `start`.
 
         Args:
-            table: Whose rows; sorted by its key.
+            table: A live table; rows are sorted by its key.
         """
         return self._tables[table].before
 
     def after(self, table: LiveTable = "labels") -> pl.DataFrame:
-        """The rows added or changed, whole, as they are at `end`.
+        """The rows added or changed, with all columns, as they are at `end`.
 
         Args:
-            table: Whose rows; sorted by its key.
+            table: A live table; rows are sorted by its key.
         """
         return self._tables[table].after
 
@@ -267,24 +170,25 @@ class Diff:
         for side in (self.start, self.end):
             with suppress(NotFoundError):
                 pictures.append(side.plot(frame_id))
-        # Where neither has the frame, this tells so.
+        # If neither has the frame, the end raises the error that says so.
         return side_by_side(pictures) if pictures else self.end.plot(frame_id)
 
-    def _told(self, table: str) -> pl.DataFrame:
-        one = self._tables[table]
-        return one.keys.with_columns(fields_of(*one.sides).alias("fields"))
+    def _with_fields(self, table: str) -> pl.DataFrame:
+        differing = self._tables[table]
+        fields = fields_of(*differing.sides)
+        return differing.keys.with_columns(fields.alias("fields"))
 
     def _changed(self, table: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Both sides of the rows that are on both."""
-        one = self._tables[table]
-        is_changed = one.keys.get_column("change") == "changed"
-        before, after = one.sides
+        differing = self._tables[table]
+        is_changed = differing.keys.get_column("change") == "changed"
+        before, after = differing.sides
         return before.filter(is_changed), after.filter(is_changed)
 
     # ---------------------------------- TEXT -------------------------------- #
 
     def to_dict(self) -> dict[str, Any]:
-        """What a summary says, as JSON can hold it; rows are left out."""
+        """The summary as JSON can hold it, without rows."""
         return {
             "from": self.start.version,
             "to": self.end.version,
@@ -296,30 +200,30 @@ class Diff:
         }
 
     def __repr__(self) -> str:
-        told = [
+        changes = [
             f"{table.replace('_', ' ')} "
             f"+{counts['added']:,} −{counts['removed']:,} ~{counts['changed']:,}"
             for table, counts in self.counts.items()
             if any(counts.values())
         ]
-        return f"<Diff {title_of(self)}: {', '.join(told) or 'nothing differs'}>"
+        return f"<Diff {_title(self)}: {', '.join(changes) or 'nothing differs'}>"
 
     def __str__(self) -> str:
-        return as_text(self)
+        return _as_text(self)
 
     def __rich__(self) -> "RenderableType":
-        return as_rich(self)
+        return _as_rich(self)
 
     def _repr_html_(self) -> str:
-        return as_html(self)
+        return _as_html(self)
 
 
 def diff_between(start: Snapshot, end: Snapshot) -> Diff:
-    """What differs between two snapshots of one collection.
+    """The difference between two snapshots of one collection.
 
-    Only the keys that the versions in between touched are looked at. Filtered
-    snapshots are compared wholly: a row that comes to meet a condition is added,
-    whether it changed itself or not.
+    Only the keys that the versions in between touched are compared. Of filtered
+    snapshots all rows are: a row that begins to meet a condition is added, whether it
+    changed itself or only its frame did.
 
     Raises:
         InvalidInputError: If the snapshots are of different collections.
@@ -332,37 +236,38 @@ def diff_between(start: Snapshot, end: Snapshot) -> Diff:
             kind="diff.datasets",
         )
     if start.is_filtered or end.is_filtered:
-        wholly = {table: compared_wholly(table, start, end) for table in LIVE_TABLES}
-        return Diff(start, end, wholly)
+        tables = {table: compare_all(table, start, end) for table in LIVE_TABLES}
+        return Diff(start, end, tables)
     after, until = sorted((start.version, end.version))
     uploads = uploads_between(first, after, until)
     return Diff(start, end, _tables(start, end, uploads))
 
 
 def diff_of_upload(collection: Collection, upload_id: str, version: int) -> Diff:
-    """What one upload changed: its own rows, before and after its version.
+    """The rows that one upload changed, before and after its version.
 
     Args:
-        collection: Where it went.
-        upload_id: The upload.
+        collection: The target of the upload.
+        upload_id: The id of the upload.
         version: The version that settled it.
     """
+    # The entry before may be a compaction: its content version is the one before.
     entry = collection.ledger.read(max(0, version - 1))
     start = snapshot_at(collection, entry.content_version)
     end = snapshot_at(collection, version)
-    mine = pl.DataFrame({"upload_id": [upload_id], "version": [version]})
-    return Diff(start, end, _tables(start, end, mine), upload_id=upload_id)
+    upload = pl.DataFrame({"upload_id": [upload_id], "version": [version]})
+    return Diff(start, end, _tables(start, end, upload), upload_id=upload_id)
 
 
 def _tables(
     start: Snapshot, end: Snapshot, uploads: pl.DataFrame
 ) -> dict[str, TableDiff]:
-    """Each table's difference; equal fingerprints tell that there is none."""
+    """The difference of each table; none where fingerprints are equal."""
     ledger = collection_of(start).ledger
     before = ledger.read(start.version).fingerprint
     after = ledger.read(end.version).fingerprint
     return {
-        table: compared_by_log(
+        table: compare_by_log(
             table,
             start,
             end,
@@ -370,3 +275,109 @@ def _tables(
         )
         for table in LIVE_TABLES
     }
+
+
+# ----------------------------------- TEXT ----------------------------------- #
+
+
+def _title(diff: "Diff") -> str:
+    """The two versions, or the upload and its version."""
+    if diff.upload_id is not None:
+        return f"upload {diff.upload_id}, version {diff.end.version}"
+    return f"version {diff.start.version} → {diff.end.version}"
+
+
+def _as_text(diff: "Diff") -> str:
+    """The summary as lines of text."""
+    if diff.is_empty:
+        return f"{_title(diff)}: nothing differs"
+    counts = dict(_counts(diff))
+    width = max(map(len, counts))
+    rows = [
+        f"{name:<{width}}" + "".join(f"{cell:>9}" for cell in cells)
+        for name, cells in {"": CHANGES, **counts}.items()
+    ]
+    facts = [f"{name}: {text}" for name, text in _facts(diff)]
+    return "\n".join([_title(diff), *rows, *facts])
+
+
+def _as_rich(diff: "Diff") -> RenderableType:
+    """The summary for a terminal."""
+    if diff.is_empty:
+        return Text(_as_text(diff))
+    table = Table("")
+    for change, colour in zip(CHANGES, ("green", "red", "yellow"), strict=True):
+        table.add_column(change, justify="right", style=colour)
+    for name, cells in _counts(diff):
+        table.add_row(name, *cells)
+    facts = [
+        Text.assemble((name, "bold"), "  ", text, overflow="fold")
+        for name, text in _facts(diff)
+    ]
+    return Group(Text(_title(diff), style="bold"), table, *facts)
+
+
+def _as_html(diff: "Diff") -> str:
+    """The summary for a notebook."""
+    if diff.is_empty:
+        return f"<p>{escape(_as_text(diff))}</p>"
+    head = "".join(f"<th>{change}</th>" for change in ("", *CHANGES))
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(f"<td>{count}</td>" for count in cells)
+        + "</tr>"
+        for name, cells in _counts(diff)
+    )
+    facts = "".join(
+        f"<p><b>{escape(name)}</b> {escape(text)}</p>" for name, text in _facts(diff)
+    )
+    return (
+        f"<p><b>{escape(_title(diff))}</b></p>"
+        f"<table><tr>{head}</tr>{rows}</table>{facts}"
+    )
+
+
+def _counts(diff: "Diff") -> Iterator[tuple[str, list[str]]]:
+    """The counts of each table as text; tables of vectors only if they differ."""
+    for table, counts in diff.counts.items():
+        if table in _ALWAYS_COUNTED or any(counts.values()):
+            yield table.replace("_", " "), [f"{counts[name]:,}" for name in CHANGES]
+
+
+def _facts(diff: "Diff") -> Iterator[tuple[str, str]]:
+    """The other lines of a summary: classes, fields and moved boxes, if there are any."""
+    # Labels that were added or removed come behind those that changed their class.
+    moves = sorted(diff.classes().iter_rows(), key=lambda row: None in row[:2])
+    classes = [_class_move(row) for row in moves]
+    if classes:
+        yield "classes", _list(classes)
+    for table in _ALWAYS_COUNTED:
+        fields = diff.fields(table)
+        if fields:
+            # The id of a class changes with its name, so it is not counted twice.
+            counts = [
+                f"{name} {count:,}"
+                for name, count in fields.items()
+                if name != "class_id" or "class_name" not in fields
+            ]
+            yield f"{table} changed in", _list(counts)
+    moved = diff.moved_boxes()
+    if moved.count:
+        median, least = f"{moved.median:.2f}", f"{moved.least:.2f}"
+        far = f"{moved.under_half:,} under 0.5"
+        yield (
+            "moved boxes",
+            f"{moved.count:,}, IoU median {median}, least {least}, {far}",
+        )
+
+
+def _class_move(row: tuple[str | None, str | None, int]) -> str:
+    before, after, count = row
+    if before is None:
+        return f"+{after} {count:,}"
+    return f"−{before} {count:,}" if after is None else f"{before} → {after} {count:,}"
+
+
+def _list(parts: list[str]) -> str:
+    more = len(parts) - _SHOWN_ITEMS
+    return ", ".join(parts[:_SHOWN_ITEMS]) + (f" … and {more} more" if more > 0 else "")

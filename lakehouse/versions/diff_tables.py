@@ -1,7 +1,7 @@
-"""The rows of one table that differ between two snapshots.
+"""The difference of one table between two snapshots: its keys, rows, fields and boxes.
 
-Rows differ if their hashes do, so rows that were changed and changed back are
-no difference, whatever lies between.
+Rows differ if their hashes differ, so rows that were changed and changed back in between
+are no difference.
 """
 
 from dataclasses import dataclass, field
@@ -27,20 +27,32 @@ from lakehouse.storage import collect
 from lakehouse.versions.history import as_json
 from lakehouse.versions.snapshot import Snapshot, collection_of, read_version_of
 
+CHANGES: Final = ("added", "removed", "changed")
+"""The kinds of change of a row."""
+
+FIELDS: Final = pl.List(
+    pl.Struct({"field": pl.String, "before": pl.String, "after": pl.String})
+)
+"""Fields with the JSON of their values before and after; null for no value."""
+
 _HASH: Final = "row_hash"
+_HIDDEN: Final = (_HASH, "upload_id")
+_LOW_IOU: Final = 0.5
+_BOX_COLUMNS: Final = ("label_type", "coordinate_frame", *BOX)
+_ROW: Final = pl.get_index_type()
 
 
 class Side(Protocol):
-    """Where rows are read."""
+    """One of the two states that are compared."""
 
     def rows(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """The full rows of keys that are there, in no promised order."""
+        """The full rows of those keys that exist, in any order."""
         ...
 
 
 @dataclass(frozen=True)
 class InLog:
-    """The state that some uploads led to, of the keys that they changed."""
+    """The state after some uploads, of the keys that they changed: read from the log."""
 
     snapshot: Snapshot
     table: str
@@ -48,8 +60,8 @@ class InLog:
     """`upload_id` and `version`."""
 
     @cached_property
-    def images(self) -> pl.DataFrame:
-        """Every key that was changed, sorted: `row_hash`, null if gone, and upload."""
+    def changes(self) -> pl.DataFrame:
+        """Each changed key, sorted, with its last `row_hash` (null: deleted) and upload."""
         if not self.uploads.height:
             shape = contract(self.table)
             empty = shape.schema().to_frame()
@@ -60,9 +72,9 @@ class InLog:
         """The full rows of keys that are there, in no promised order."""
         collection = collection_of(self.snapshot)
         state = collection.state(self.table, read_version_of(self.snapshot))
-        images = self.images.join(keys, on=keys.columns, how="semi")
+        changes = self.changes.join(keys, on=keys.columns, how="semi")
         names = state.schema.names()
-        return rows_of_changes(collection, self.table, images, names)
+        return rows_of_changes(collection, self.table, changes, names)
 
 
 @dataclass(slots=True)
@@ -71,11 +83,11 @@ class AtVersion:
 
     snapshot: Snapshot
     table: str
-    _found: tuple[int, Lookup, pl.DataFrame] | None = field(default=None, repr=False)
-    """Where keys were found, at which entry; not pickled."""
+    _located: tuple[int, Lookup, pl.DataFrame] | None = field(default=None, repr=False)
+    """The entry that was searched, its lookup, and the places of keys; not pickled."""
 
     def hashes(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """Those of some keys that are there, and their `row_hash`."""
+        """Those of some keys that exist, with their `row_hash`."""
         collection, version = collection_of(self.snapshot), self.snapshot.version
         key = list(contract(self.table).key)
         if not keys.height:
@@ -85,30 +97,24 @@ class AtVersion:
             columns = [*key, _HASH]
             return replayed_at(collection, self.table, version, keys, columns)
         lookup = collection.lookup(self.table, place)
-        found = lookup.keys(keys)
-        self._found = place, lookup, found
-        return found.select(*key, pl.col(OLD_HASH).alias(_HASH))
+        located = lookup.keys(keys)
+        self._located = place, lookup, located
+        return located.select(*key, pl.col(OLD_HASH).alias(_HASH))
 
     def rows(self, keys: pl.DataFrame) -> pl.DataFrame:
         """The full rows of keys that are there, in no promised order."""
         collection, version = collection_of(self.snapshot), self.snapshot.version
-        # Files found long ago may have been collected since.
-        if self._found is None or place_of(collection, version) != self._found[0]:
+        # Files that were searched long ago may have been collected since.
+        if self._located is None or place_of(collection, version) != self._located[0]:
             return rows_at(collection, self.table, version, keys)
-        _, lookup, found = self._found
-        if keys.height < found.height:
+        _, lookup, located = self._located
+        if keys.height < located.height:
             key = list(contract(self.table).key)
-            found = found.join(keys, on=key, how="semi")
-        return lookup.rows(found)
+            located = located.join(keys, on=key, how="semi")
+        return lookup.rows(located)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AtVersion, (self.snapshot, self.table)
-
-
-CHANGES: Final = ("added", "removed", "changed")
-"""What can have happened to a row."""
-
-_HIDDEN: Final = ("row_hash", "upload_id")
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,8 @@ class TableDiff:
     @cached_property
     def counts(self) -> dict[str, int]:
         """Rows added, removed and changed."""
-        found = dict(self.keys.get_column("change").value_counts().iter_rows())
-        return {change: int(found.get(change, 0)) for change in CHANGES}
+        counts = dict(self.keys.get_column("change").value_counts().iter_rows())
+        return {change: int(counts.get(change, 0)) for change in CHANGES}
 
     @cached_property
     def before(self) -> pl.DataFrame:
@@ -138,14 +144,14 @@ class TableDiff:
         return self._rows(self.end, "removed")
 
     def _rows(self, side: Side, absent: str) -> pl.DataFrame:
-        there = self.keys.filter(pl.col("change") != absent).drop("change")
-        return sort_rows(side.rows(there).drop(_HIDDEN), contract(self.table))
+        keys = self.keys.filter(pl.col("change") != absent).drop("change")
+        return sort_rows(side.rows(keys).drop(_HIDDEN), contract(self.table))
 
     @cached_property
     def sides(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The values on both sides, with a row for each key; null where there is none.
+        """The values on both sides, a row for each key; null where a side has no row.
 
-        Both have the same columns: all but the key that either side has.
+        Both have the same columns: those of either side, without the key.
         """
         change = self.keys.get_column("change")
         before = _spread(self.before, change != "added")
@@ -157,9 +163,10 @@ class TableDiff:
 
 
 def _spread(rows: pl.DataFrame, present: pl.Series) -> pl.DataFrame:
-    """The rows where they are present, and nulls between them."""
+    """The rows at the places where they are present, and rows of nulls elsewhere."""
     if rows.height == len(present):
         return rows
+    # The n-th present place takes row n; a null place gathers nulls.
     places = pl.select(pl.when(present).then(present.cum_sum() - 1)).to_series()
     return rows.select(pl.all().gather(places))
 
@@ -175,24 +182,25 @@ def _with_all(
     )
 
 
-def compared_by_log(
+def compare_by_log(
     table: str, start: Snapshot, end: Snapshot, uploads: pl.DataFrame
 ) -> TableDiff:
-    """What differs among the keys that some uploads changed.
+    """The difference among the keys that some uploads changed.
 
     Args:
         table: A live table.
-        start: One side.
-        end: The other: the later of the two is what the uploads led to.
+        start: The start; it may be the later version of the two.
+        end: The end.
         uploads: `upload_id` and `version`.
     """
     forward = start.version <= end.version
     earlier, later = (start, end) if forward else (end, start)
     logged, held = InLog(later, table, uploads), AtVersion(earlier, table)
     key = list(contract(table).key)
-    new = logged.images.drop("upload_id")
+    new = logged.changes.drop("upload_id")
     old = held.hashes(new.select(key))
-    # The left side has every key, sorted.
+    # A left join: the log has every key that may differ, sorted; the older side has
+    # no row of those that were added.
     both = new.join(old, on=key, how="left", maintain_order="left", suffix="_earlier")
     names = ("row_hash_earlier", "row_hash")
     before, after = names if forward else reversed(names)
@@ -203,17 +211,17 @@ def compared_by_log(
     return TableDiff(table, logged, held, differing)
 
 
-def compared_wholly(table: str, start: Snapshot, end: Snapshot) -> TableDiff:
-    """What differs between filtered snapshots: all that they hold is compared."""
+def compare_all(table: str, start: Snapshot, end: Snapshot) -> TableDiff:
+    """The difference between filtered snapshots: all their rows are compared."""
     key = list(contract(table).key)
-    old = _chosen(start, table).rename({"row_hash": "before"})
-    new = _chosen(end, table).rename({"row_hash": "after"})
+    old = _hashes(start, table).rename({"row_hash": "before"})
+    new = _hashes(end, table).rename({"row_hash": "after"})
     both = old.join(new, on=key, how="full", coalesce=True)
     keys = collect(_differing(both).sort(key))
     return TableDiff(table, AtVersion(start, table), AtVersion(end, table), keys)
 
 
-def _chosen(snapshot: Snapshot, table: str) -> pl.LazyFrame:
+def _hashes(snapshot: Snapshot, table: str) -> pl.LazyFrame:
     """The keys and hashes of the rows that a filtered snapshot holds."""
     key = list(contract(table).key)
     rows: pl.LazyFrame = getattr(snapshot, table)()
@@ -234,10 +242,6 @@ def _differing(hashes: pl.LazyFrame) -> pl.LazyFrame:
     )
     rows = hashes.filter(before.ne_missing(after))
     return rows.select(pl.exclude("before", "after"), change.alias("change"))
-
-
-_FAR: Final = 0.5
-_SIDE: Final = ("label_type", "coordinate_frame", *BOX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +275,13 @@ def overlaps(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
     area = pl.col("width") * pl.col("height")
     area_after = pl.col("width_after") * pl.col("height_after")
     iou = (shared / (area + area_after - shared)).clip(0.0, 1.0)
-    told = (
+    # Boxes that did not move have an IoU of 1, those without an area included.
+    overlap = (
         pl.when(_are_boxes())
         .then(pl.when(_moved()).then(iou.fill_nan(None)).otherwise(1.0))
         .alias("iou")
     )
-    return _beside(before, after).select(told).to_series()
+    return _beside(before, after).select(overlap).to_series()
 
 
 def moved_boxes(before: pl.DataFrame, after: pl.DataFrame) -> MovedBoxes:
@@ -293,13 +298,14 @@ def moved_boxes(before: pl.DataFrame, after: pl.DataFrame) -> MovedBoxes:
         count=len(iou),
         median=median if isinstance(median, float) else None,
         least=least if isinstance(least, float) else None,
-        under_half=int((iou < _FAR).sum()),
+        under_half=int((iou < _LOW_IOU).sum()),
     )
 
 
 def _beside(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    there = before.select(_SIDE)
-    return there.hstack(after.select(pl.col(_SIDE).name.suffix("_after")))
+    return before.select(_BOX_COLUMNS).hstack(
+        after.select(pl.col(_BOX_COLUMNS).name.suffix("_after"))
+    )
 
 
 def _are_boxes() -> pl.Expr:
@@ -319,22 +325,13 @@ def _moved() -> pl.Expr:
 
 
 def _overlap(start: str, length: str) -> pl.Expr:
-    """How much of an edge both boxes share, in pixels."""
+    """The length of an edge that both boxes share, in pixels."""
     ends = pl.min_horizontal(
         pl.col(start) + pl.col(length),
         pl.col(f"{start}_after") + pl.col(f"{length}_after"),
     )
     starts = pl.max_horizontal(pl.col(start), pl.col(f"{start}_after"))
     return (ends - starts).clip(lower_bound=0.0)
-
-
-FIELDS: Final = pl.List(
-    pl.Struct({"field": pl.String, "before": pl.String, "after": pl.String})
-)
-"""Fields with the JSON of their values before and after; null for no value."""
-
-
-_ROW: Final = pl.get_index_type()
 
 
 def fields_of(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
@@ -365,19 +362,19 @@ def fields_of(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
         .agg(pl.struct("field", "before", "after").alias("fields"))
     )
     every = pl.DataFrame({"row": pl.arange(before.height, dtype=_ROW, eager=True)})
-    told = every.join(listed, on="row", how="left", maintain_order="left")
-    return told.get_column("fields").fill_null(pl.Series([[]], dtype=FIELDS))
+    differing = every.join(listed, on="row", how="left", maintain_order="left")
+    return differing.get_column("fields").fill_null(pl.Series([[]], dtype=FIELDS))
 
 
 def field_counts(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
     """In how many rows each field differs, the most frequent first."""
     counts = {name: int(differs(before, after, name).sum()) for name in before.columns}
-    found = [(name, count) for name, count in counts.items() if count]
-    return dict(sorted(found, key=lambda pair: -pair[1]))
+    differing = [(name, count) for name, count in counts.items() if count]
+    return dict(sorted(differing, key=lambda pair: -pair[1]))
 
 
 def differs(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
-    """For each row, whether a field differs."""
+    """Whether a field differs, for each row."""
     was, now = before.get_column(name), after.get_column(name)
     if was.null_count() == now.null_count() == len(was):
         return pl.repeat(value=False, n=len(was), dtype=pl.Boolean, eager=True)
@@ -392,7 +389,7 @@ def _texts(values: pl.Series) -> pl.Series:
         # Polars writes most of them as Python does, in a twentieth of the time.
         is_plain = values.abs().is_between(1e-4, 1e16, closed="left") | (values == 0)
         odd = (~is_plain).fill_null(value=False).arg_true()
-        told = [as_json(value) for value in values.gather(odd).to_list()]
-        return values.cast(pl.String).scatter(odd, told)
+        odd_texts = [as_json(value) for value in values.gather(odd).to_list()]
+        return values.cast(pl.String).scatter(odd, odd_texts)
     texts = [None if value is None else as_json(value) for value in values.to_list()]
     return pl.Series(values.name, texts, dtype=pl.String)
