@@ -65,7 +65,7 @@ def rows_of(snapshot: lakehouse.Snapshot) -> list[pl.DataFrame]:
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, "latest"])
-def test_a_clone_begins_with_exactly_what_was_cloned(
+def test_a_clone_begins_with_the_content_of_the_cloned_version(
     source: lakehouse.Dataset, at: int | str
 ) -> None:
     clone = source.clone("copy", at).wait()

@@ -105,7 +105,9 @@ def test_every_version_is_read_as_before(changed: lakehouse.Dataset) -> None:
     assert_all_read(fresh.project("cells").dataset("hela"), before_collection)
 
 
-def test_plain_engines_are_told_that_files_went(changed: lakehouse.Dataset) -> None:
+def test_reading_tables_of_a_collected_version_names_restore(
+    changed: lakehouse.Dataset,
+) -> None:
     closed = collect(changed).closed[0]
 
     with pytest.raises(lakehouse.NotFoundError, match=f"restore\\({closed}\\)"):

@@ -23,15 +23,15 @@ def test_versions_of_inferences_are_collected_and_read_from_the_change_log(
         model.add([box(name, "x", confidence=run / 4) for name in FRAMES])
         model.compact()
     versions = model.versions()["version"].to_list()[1:]
-    told = {version: model.at(version).fingerprint for version in versions}
+    before = {version: model.at(version).fingerprint for version in versions}
     figures = model.metrics(cached=False).to_dict()["summary"]
 
-    found = model.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
+    garbage = model.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    assert found.closed == tuple(versions[:3])
-    assert "inferences" in {one.folder for one in found.folders}
-    assert not found.damaged
-    for run, (version, fingerprint) in enumerate(told.items()):
+    assert garbage.closed == tuple(versions[:3])
+    assert "inferences" in {one.folder for one in garbage.folders}
+    assert not garbage.damaged
+    for run, (version, fingerprint) in enumerate(before.items()):
         assert model.at(version).fingerprint == fingerprint
         assert_sound(model.at(version))
         confidence = model.at(version).inferences().collect()["confidence"]

@@ -33,28 +33,31 @@ def worked(project: lakehouse.Project, dataset: lakehouse.Dataset) -> lakehouse.
 
 
 def files(store: Store, folder: str) -> set[str]:
-    found = store.files(folder)
-    return {file.path for file in found if file.path.endswith(".parquet")}
+    files = store.files(folder)
+    return {file.path for file in files if file.path.endswith(".parquet")}
 
 
 def named(lake: lakehouse.Lake, table: str) -> set[str]:
     """The files of the newest state, as deltalake sees them."""
     import deltalake  # noqa: PLC0415
 
-    found = deltalake.DeltaTable(f"{lake.root}/{table}").file_uris()
-    return {uri.removeprefix(f"{lake.root}/").removeprefix("file://") for uri in found}
+    uris = deltalake.DeltaTable(f"{lake.root}/{table}").file_uris()
+    return {uri.removeprefix(f"{lake.root}/").removeprefix("file://") for uri in uris}
 
 
 def test_only_what_is_named_is_left(
     lake: lakehouse.Lake, worked: lakehouse.Segment
 ) -> None:
     before = worked.tracking(), worked.elements(), worked.to_dict()
-    told = lake.collect_garbage(retention=NOW, grace=NOW)
+    planned = lake.collect_garbage(retention=NOW, grace=NOW)
 
-    found = lake.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
+    removed = lake.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    assert told.to_frame().equals(found.to_frame())
-    assert {one.folder for one in found.folders} >= {"cells/segments", "cells/registry"}
+    assert planned.to_frame().equals(removed.to_frame())
+    assert {one.folder for one in removed.folders} >= {
+        "cells/segments",
+        "cells/registry",
+    }
     for table in ("segments", "segment_elements", "registry"):
         left = {
             path for path in files(lake.store, f"cells/{table}") if "_delta" not in path

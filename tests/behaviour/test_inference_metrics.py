@@ -190,7 +190,7 @@ def test_metrics_are_computed_once_for_each_question(
     assert kept(model).height == 5
 
 
-def test_what_is_remembered_says_all_that_was_computed(
+def test_cached_metrics_have_everything_that_was_computed(
     model: lakehouse.InferenceSet,
 ) -> None:
     fresh = model.metrics(cached=False)

@@ -48,7 +48,7 @@ def test_f12_f13_inferences_land_and_more_are_added(
     assert model.at(1).counts == {"frames": 1, "labels": 1}
 
 
-def test_f47_what_a_model_said_of_a_frame_is_replaced(
+def test_f47_adding_a_frame_again_replaces_the_inferences_on_it(
     model: lakehouse.InferenceSet,
 ) -> None:
     model.add([guess("f1", "x"), guess("f1", "y")])
@@ -69,7 +69,7 @@ def test_f21_frames_and_single_inferences_are_deleted(
     assert model.latest().counts["frames"] == 1
 
 
-def test_fields_are_modified_and_told_in_the_history(
+def test_modified_fields_are_in_the_history(
     model: lakehouse.InferenceSet,
 ) -> None:
     model.add([guess("f1", "x")])
@@ -245,9 +245,9 @@ def test_garbage_collection_honours_the_pin(
         )
         labelled.compact()
 
-    found = labelled.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
+    garbage = labelled.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    assert found.closed
+    assert garbage.closed
     assert not labelled._collection.is_closed(1)
     assert_plain_engine_agrees(model.ground_truth())
     assert_sound(model.latest())
@@ -265,11 +265,11 @@ def test_a_set_has_every_operation_that_versions_have(
     model.compact()
     model.restore(1)
     model.revert(1)
-    told = {v: model.at(v).fingerprint for v in model.versions()["version"]}
+    before = {v: model.at(v).fingerprint for v in model.versions()["version"]}
     model.collect_garbage(retention=NOW, grace=NOW, dry_run=False)
 
-    assert {v: model.at(v).fingerprint for v in told} == told
-    for version in told:
+    assert {v: model.at(v).fingerprint for v in before} == before
+    for version in before:
         assert_sound(model.at(version))
         assert_plain_engine_agrees(model.at(version))
     assert_ledger_linear(model)
@@ -284,7 +284,7 @@ def test_a_snapshot_of_a_set_is_pickled(model: lakehouse.InferenceSet) -> None:
     assert again.inferences().collect().equals(model.latest().inferences().collect())
 
 
-def test_sets_are_created_once_found_and_archived(
+def test_sets_are_created_once_opened_and_archived(
     labelled: lakehouse.Dataset, model: lakehouse.InferenceSet
 ) -> None:
     with pytest.raises(lakehouse.AlreadyExistsError):

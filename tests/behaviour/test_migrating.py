@@ -116,8 +116,8 @@ def test_a_batch_dataset_is_created_once(client: al.Client, verb: str) -> None:
 
 def listed(client: al.Client, *keys: str) -> dict[str, list[Any]]:
     """Of every dataset in the list, what it tells under these keys."""
-    found = client.get_datasets("cells", include_archived=False)
-    return {one["id"]: [one[key] for key in keys] for one in found}
+    datasets = client.get_datasets("cells", include_archived=False)
+    return {one["id"]: [one[key] for key in keys] for one in datasets}
 
 
 def test_a_list_tells_which_datasets_are_fixed_and_what_their_clones_are(
@@ -153,15 +153,15 @@ def test_a_clone_in_the_making_is_listed_as_pending(
     later = al.Client(api_endpoint=client.lake.root, merge="deferred")
     later.lake.project("cells").dataset(OLD).clone_as_mutable()
 
-    def told() -> list[Any]:
+    def processing() -> list[Any]:
         return [
             *listed(client, "version", "frames", "labels", "processing")[NEW],
             client.is_dataset_processed("cells", NEW),
             client.current_dataset_process_state("cells", NEW),
         ]
 
-    before = told()
+    before = processing()
     client.lake.project("cells").finish_clones()
 
     assert before == [None, None, None, True, False, ("PENDING", 0.0)]
-    assert told() == [0, 1, 1, False, True, ("DONE", 100.0)]
+    assert processing() == [0, 1, 1, False, True, ("DONE", 100.0)]

@@ -70,7 +70,7 @@ def test_f05_f06_history_tells_every_change_with_values(
         changed.history("f9")
 
 
-def test_f17_versions_tell_when_who_and_why(changed: lakehouse.Dataset) -> None:
+def test_f17_versions_have_time_author_and_message(changed: lakehouse.Dataset) -> None:
     versions = changed.versions()
 
     assert versions["version"].to_list() == [0, 1, 2, 3]
@@ -90,9 +90,9 @@ def test_a_snapshot_is_valid_in_another_process(
     )
     command = [sys.executable, "-c", code, str(tmp_path / "snapshot")]
 
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    assert said.split() == ["1", "2", changed.at(1).fingerprint]
+    assert printed.split() == ["1", "2", changed.at(1).fingerprint]
 
 
 def test_what_a_snapshot_returns_can_be_written_again(

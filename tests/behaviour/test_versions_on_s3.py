@@ -36,7 +36,7 @@ def test_f03_f17_f24_f29_versions_are_read_by_number_and_time(
         assert_sound(changed.at(version))
 
 
-def test_f05_f06_f41_histories_tell_old_and_new_labels(
+def test_f05_f06_f41_histories_have_old_and_new_labels(
     changed: lakehouse.Dataset,
 ) -> None:
     history = changed.history("f1").filter(table="labels")
@@ -66,7 +66,7 @@ def test_f04_f74_what_was_undone_is_no_difference(changed: lakehouse.Dataset) ->
 def test_garbage_goes_and_the_rest_is_sound(changed: lakehouse.Dataset) -> None:
     changed.compact()
 
-    told = changed.collect_garbage(retention=timedelta(0), grace=timedelta(0))
+    garbage = changed.collect_garbage(retention=timedelta(0), grace=timedelta(0))
 
-    assert told.dry_run
+    assert garbage.dry_run
     assert changed.verify(full=True).is_sound

@@ -81,7 +81,7 @@ def test_all_problems_are_listed_at_once(dataset: lakehouse.Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "labels", "told"),
+    ("frames", "labels", "message"),
     [
         ([{"frame_id": "f", "image_urll": "x"}], None, "image_url"),
         ([{"frame_id": ""}], None, "is empty"),
@@ -92,9 +92,9 @@ def test_all_problems_are_listed_at_once(dataset: lakehouse.Dataset) -> None:
     ],
 )
 def test_unreadable_rows_are_refused_before_anything_is_written(
-    dataset: lakehouse.Dataset, frames: object, labels: object, told: str
+    dataset: lakehouse.Dataset, frames: object, labels: object, message: str
 ) -> None:
-    with pytest.raises(lakehouse.InvalidInputError, match=told) as caught:
+    with pytest.raises(lakehouse.InvalidInputError, match=message) as caught:
         dataset.add(frames, labels)  # type: ignore[arg-type]
 
     assert caught.value.problems
@@ -197,14 +197,17 @@ def test_every_label_type_comes_back_as_sent(dataset: lakehouse.Dataset) -> None
     upload = dataset.add([frame("f")], [common | label for label in labels])
 
     assert upload.status == "DONE", upload.errors()["message"].to_list()
-    found = {
+    outcomes = {
         row["label_id"]: row for row in dataset.latest().labels().collect().to_dicts()
     }
-    assert found["polygon"]["polygons"] == [[[0.0, 0.0], [4.0, 0.0], [4.0, 4.0]]]
-    assert found["points"]["keypoints"] == [{"x": 1.0, "y": 2.0, "name": "tip"}]
-    assert (found["mask"]["class_name"], found["mask"]["class_id"]) == ("__mask", None)
-    assert found["class2"]["secondary_labels"] == '{"night": true}'
-    kinds = {row["label_type"] for row in found.values()}
+    assert outcomes["polygon"]["polygons"] == [[[0.0, 0.0], [4.0, 0.0], [4.0, 4.0]]]
+    assert outcomes["points"]["keypoints"] == [{"x": 1.0, "y": 2.0, "name": "tip"}]
+    assert (outcomes["mask"]["class_name"], outcomes["mask"]["class_id"]) == (
+        "__mask",
+        None,
+    )
+    assert outcomes["class2"]["secondary_labels"] == '{"night": true}'
+    kinds = {row["label_type"] for row in outcomes.values()}
     assert len(kinds) == 10
     missing = dataset.upsert_labels(
         [{**common, "label_id": "x", "label_type": "CUBOID_3D"}]

@@ -16,7 +16,7 @@ README = ROOT / "README.md"
 
 
 def python_examples() -> list[CodeExample]:
-    return [found for found in find_examples(README) if found.prefix == "python"]
+    return [example for example in find_examples(README) if example.prefix == "python"]
 
 
 def test_the_python_examples_print_what_they_say(

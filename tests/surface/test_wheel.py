@@ -43,11 +43,11 @@ def test_the_wheel_runs_in_an_empty_environment(tmp_path: Path) -> None:
     run(uv, "venv", environment, "--python", sys.executable)
     run(uv, "pip", "install", "--python", python, wheel)
 
-    found = json.loads(run(python, "-I", "-c", PROBE))
-    assert sorted(found["tables"]) == sorted(
+    probe = json.loads(run(python, "-I", "-c", PROBE))
+    assert sorted(probe["tables"]) == sorted(
         path.stem for path in TABLES.glob("*.toml")
     )
-    assert sorted(found["jobs"]) == sorted(path.stem for path in JOBS.glob("[!_]*.py"))
-    assert found["typed"]
-    assert not found["taken"]
+    assert sorted(probe["jobs"]) == sorted(path.stem for path in JOBS.glob("[!_]*.py"))
+    assert probe["typed"]
+    assert not probe["taken"]
     assert "history" in run(environment / "bin" / "lakehouse", "--help")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Final, Literal
 
-from tests.stateful.sequences.model import CLASSES, Key, Model, Row, Sending
+from tests.stateful.sequences.latest_rows import CLASSES, Key, LatestRows, Row, Sending
 
 __all__ = ["LARGEST", "PAIRS", "Operation", "Pattern", "draw_size", "draw_upload"]
 
@@ -47,7 +47,10 @@ def draw_size(draw: random.Random, largest: int) -> int:
 
 
 def draw_upload(
-    draw: random.Random, model: Model, pair: tuple[Operation, Pattern], largest: int
+    draw: random.Random,
+    model: LatestRows,
+    pair: tuple[Operation, Pattern],
+    largest: int,
 ) -> Sending:
     """An upload of that operation whose keys follow that pattern."""
     operation, pattern = pair
@@ -79,7 +82,7 @@ def draw_upload(
 
 def _of_labels(
     draw: random.Random,
-    model: Model,
+    model: LatestRows,
     pair: tuple[Operation, Pattern],
     largest: int,
     fields: "_Fields",
@@ -106,7 +109,7 @@ def _of_labels(
 
 
 def _keys(
-    draw: random.Random, model: Model, table: str, pattern: Pattern, largest: int
+    draw: random.Random, model: LatestRows, table: str, pattern: Pattern, largest: int
 ) -> list[Key]:
     """Keys of frames or labels, none twice."""
     size = draw_size(draw, largest)
@@ -124,7 +127,9 @@ def _keys(
     return draw.sample(there, size)
 
 
-def _new_keys(draw: random.Random, model: Model, table: str, size: int) -> list[Key]:
+def _new_keys(
+    draw: random.Random, model: LatestRows, table: str, size: int
+) -> list[Key]:
     ids = _new_ids(draw, size)
     if table == "frames":
         return [(frame_id,) for frame_id in ids]
@@ -144,25 +149,27 @@ def _new_ids(draw: random.Random, count: int, pattern: Pattern = "random") -> li
     return [f"f{number:08}" for number in draw.sample(range(_SPACE), count)]
 
 
-def _labels_of(model: Model, ids: list[str]) -> list[Key]:
+def _labels_of(model: LatestRows, ids: list[str]) -> list[Key]:
     wanted = set(ids)
     return [key for key in model.tables["labels"] if key[0] in wanted]
 
 
-def _as_they_are(model: Model, table: str, keys: list[str] | list[Key]) -> list[Row]:
+def _as_they_are(
+    model: LatestRows, table: str, keys: list[str] | list[Key]
+) -> list[Row]:
     """Rows as a snapshot returns them, with their vectors."""
     rows, vectors = (
         model.tables[table],
         model.tables[f"{table.removesuffix('s')}_embeddings"],
     )
-    found: list[Row] = []
+    complete: list[Row] = []
     for key in keys:
         place = (key,) if isinstance(key, str) else key
         vector = vectors.get(place)
-        found.append(
+        complete.append(
             rows[place] | ({"embedding": vector["embedding"]} if vector else {})
         )
-    return found
+    return complete
 
 
 # ----------------------------------- VALUES --------------------------------- #

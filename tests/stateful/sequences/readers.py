@@ -15,8 +15,8 @@ Reader = Callable[[str, int], pl.DataFrame]
 
 def by_deltalake(uri: str, version: int) -> pl.DataFrame:
     table = DeltaTable(uri, version=version)
-    found = QueryBuilder().register("t", table).execute("select * from t")
-    return pl.DataFrame(found)
+    result = QueryBuilder().register("t", table).execute("select * from t")
+    return pl.DataFrame(result)
 
 
 def by_duckdb(uri: str, version: int) -> pl.DataFrame:

@@ -15,9 +15,9 @@ import lakehouse
 from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.testing.invariants import assert_verified
 from lakehouse.transactions.background import finish
-from tests.stateful.sequences.model import (
+from tests.stateful.sequences.latest_rows import (
     CLASSES,
-    Model,
+    LatestRows,
     Row,
     Sending,
     Tables,
@@ -48,7 +48,7 @@ class Steps:
             "cells", classes=list(CLASSES)
         )
         self.dataset = project.create_dataset("hela")
-        self.model = Model()
+        self.model = LatestRows()
         self.expected: dict[int, Tables] = {}
         self._is_long = seed % _LONG_ONES == 7
         # Most sequences stay small: each has its own largest upload.
@@ -169,8 +169,8 @@ class Steps:
 
 def assert_snapshot(snapshot: lakehouse.Snapshot, wanted: Tables) -> None:
     for table in LIVE_TABLES:
-        found = getattr(snapshot, table)().collect()
-        assert_rows(found, wanted[table], table)
+        rows = getattr(snapshot, table)().collect()
+        assert_rows(rows, wanted[table], table)
 
 
 def assert_read_by(read: Reader, steps: Steps) -> None:

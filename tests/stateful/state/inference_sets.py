@@ -22,7 +22,7 @@ from lakehouse.testing.model import ModelDataset
 from lakehouse.testing.strategies import FRAME_IDS
 from tests.rows import box
 
-Said = dict[str, dict[str, float]]
+Confidences = dict[str, dict[str, float]]
 """Frame id to inference id to confidence."""
 
 NAMES = ("model_a", "model_b")
@@ -33,12 +33,12 @@ class Known:
     """What is known of an inference set."""
 
     pin: int
-    versions: dict[int, Said]
+    versions: dict[int, Confidences]
     figures: Any = field(default=None)
     """The summary as it was computed when the set or its pin changed last."""
 
     @property
-    def latest(self) -> Said:
+    def latest(self) -> Confidences:
         """What the newest version holds."""
         return self.versions[max(self.versions)]
 
@@ -82,7 +82,7 @@ class ModelRules(RuleBasedStateMachine):
     ) -> None:
         """What is said of a frame is replaced; unknown frames are rejected."""
         self.settle()
-        found, known = self.some(data)
+        inference_set, known = self.some(data)
         class_name = data.draw(st.sampled_from(sorted(self.model.classes)), "class")
         ids = data.draw(st.sets(st.sampled_from("xyz"), max_size=2), "ids")
         rows = [
@@ -90,18 +90,18 @@ class ModelRules(RuleBasedStateMachine):
             for name in sorted(frames)
             for one in sorted(ids)
         ]
-        upload = found.add(rows, frames=sorted(frames))
+        upload = inference_set.add(rows, frames=sorted(frames))
 
         ever = {key[0] for state in self.model.versions for key in state.frames}
         there = self.model.versions[self.expected[known.pin]].frames
-        told = upload.errors()
-        errors = told.filter(severity="error")["frame_id"]
-        warned = told.filter(severity="warning")["frame_id"]
-        assert set(errors) == frames - ever
+        problems = upload.errors()
+        rejected = problems.filter(severity="error")["frame_id"]
+        warned = problems.filter(severity="warning")["frame_id"]
+        assert set(rejected) == frames - ever
         assert set(warned) == {one for one in frames & ever if (one,) not in there}
         after = copy.deepcopy(known.latest)
         after |= {name: dict.fromkeys(ids, confidence) for name in frames & ever}
-        self.took(found, known, upload, after)
+        self.took(inference_set, known, upload, after)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), frame_id=st.sampled_from(FRAME_IDS), whole=st.booleans())
@@ -109,86 +109,88 @@ class ModelRules(RuleBasedStateMachine):
         self, data: st.DataObject, frame_id: str, *, whole: bool
     ) -> None:
         """A frame with all that was said of it, or one inference."""
-        found, known = self.some(data)
+        inference_set, known = self.some(data)
         after = copy.deepcopy(known.latest)
         if whole:
-            upload = found.delete([frame_id])
+            upload = inference_set.delete([frame_id])
             after.pop(frame_id, None)
         else:
-            upload = found.delete(inferences=[{"frame_id": frame_id, "label_id": "x"}])
+            upload = inference_set.delete(
+                inferences=[{"frame_id": frame_id, "label_id": "x"}]
+            )
             after.get(frame_id, {}).pop("x", None)
-        self.took(found, known, upload, after)
+        self.took(inference_set, known, upload, after)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), reverts=st.booleans())
     def undo_inferences(self, data: st.DataObject, *, reverts: bool) -> None:
         """An earlier version as a new one, or the newest one undone."""
-        found, known = self.some(data)
+        inference_set, known = self.some(data)
         earlier = sorted(known.versions)
         if not reverts:
             version = data.draw(st.sampled_from(earlier), "version")
-            upload = found.restore(version)
+            upload = inference_set.restore(version)
         elif len(earlier) > 1 and known.latest != known.versions[earlier[-2]]:
             version = earlier[-2]
-            upload = found.revert(earlier[-1])
+            upload = inference_set.revert(earlier[-1])
         else:
             return
-        self.took(found, known, upload, copy.deepcopy(known.versions[version]))
+        self.took(inference_set, known, upload, copy.deepcopy(known.versions[version]))
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def repin(self, data: st.DataObject) -> None:
         """Only this moves a pin, and it is told."""
         self.settle()
-        found, known = self.some(data)
+        inference_set, known = self.some(data)
         version = data.draw(st.sampled_from(sorted(self.expected)), "pin")
-        moves = found.pins().height
-        assert found.repin(version) == version
-        assert found.pins().height == moves + (version != known.pin)
+        moves = inference_set.pins().height
+        assert inference_set.repin(version) == version
+        assert inference_set.pins().height == moves + (version != known.pin)
         known.pin = version
-        self.noted(found, known)
+        self.noted(inference_set, known)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def keep_house(self, data: st.DataObject) -> None:
         """Compaction changes nothing."""
-        found, known = self.some(data)
-        found.compact()
-        self.hold(found, known)
+        inference_set, known = self.some(data)
+        inference_set.compact()
+        self.hold(inference_set, known)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def look_at_inferences(self, data: st.DataObject) -> None:
         """The pin's labels, any version's inferences, and figures that stay."""
-        found, known = self.some(data)
-        self.hold(found, known)
+        inference_set, known = self.some(data)
+        self.hold(inference_set, known)
         version = data.draw(st.sampled_from(sorted(known.versions)), "version")
-        assert said(found.at(version)) == known.versions[version]
-        assert figures(found) == known.figures
+        assert confidences(inference_set.at(version)) == known.versions[version]
+        assert figures(inference_set) == known.figures
 
     def took(
         self,
-        found: lakehouse.InferenceSet,
+        inference_set: lakehouse.InferenceSet,
         known: Known,
         upload: lakehouse.Upload,
-        after: Said,
+        after: Confidences,
     ) -> None:
         """An upload made a version with this content."""
         assert upload.version is not None
         known.versions[upload.version] = after
-        self.noted(found, known)
+        self.noted(inference_set, known)
 
-    def noted(self, found: lakehouse.InferenceSet, known: Known) -> None:
+    def noted(self, inference_set: lakehouse.InferenceSet, known: Known) -> None:
         """The set changed: its figures may have."""
-        known.figures = figures(found)
-        self.hold(found, known)
+        known.figures = figures(inference_set)
+        self.hold(inference_set, known)
 
-    def hold(self, found: lakehouse.InferenceSet, known: Known) -> None:
+    def hold(self, inference_set: lakehouse.InferenceSet, known: Known) -> None:
         """The set and its pin are as they should be."""
-        assert found.version == max(known.versions)
-        assert said(found.latest()) == known.latest
-        assert found.pin == known.pin
-        truth = found.ground_truth()
+        assert inference_set.version == max(known.versions)
+        assert confidences(inference_set.latest()) == known.latest
+        assert inference_set.pin == known.pin
+        truth = inference_set.ground_truth()
         assert_equals_model(truth, self.model.versions[self.expected[known.pin]])
         # Its files stay, so that plain engines read it too.
         assert not truth._collection.is_closed(truth.version)
@@ -197,30 +199,32 @@ class ModelRules(RuleBasedStateMachine):
     def hold_all(self, dataset: lakehouse.Dataset) -> None:
         """All sets, in a lake opened afresh."""
         for name, known in self.known.items():
-            found = dataset.inference_set(name)
-            self.hold(found, known)
-            assert figures(found) == known.figures
-            assert_ledger_linear(found)
-            assert_log_replays(found)
-            assert_verified(found)
+            inference_set = dataset.inference_set(name)
+            self.hold(inference_set, known)
+            assert figures(inference_set) == known.figures
+            assert_ledger_linear(inference_set)
+            assert_log_replays(inference_set)
+            assert_verified(inference_set)
             for version, content in known.versions.items():
-                assert said(found.at(version)) == content
-                assert_sound(found.at(version))
+                assert confidences(inference_set.at(version)) == content
+                assert_sound(inference_set.at(version))
         with pytest.raises(lakehouse.NotFoundError):
             dataset.inference_set("model_c")
 
 
-def said(snapshot: lakehouse.Snapshot) -> Said:
+def confidences(snapshot: lakehouse.Snapshot) -> Confidences:
     """What a version of an inference set holds."""
-    found: Said = {name: {} for name in snapshot.frames().collect()["frame_id"]}
+    by_frame: Confidences = {
+        name: {} for name in snapshot.frames().collect()["frame_id"]
+    }
     for row in snapshot.inferences().collect().iter_rows(named=True):
-        found[row["frame_id"]][row["label_id"]] = row["confidence"]
-    return found
+        by_frame[row["frame_id"]][row["label_id"]] = row["confidence"]
+    return by_frame
 
 
-def figures(found: lakehouse.InferenceSet) -> Any:
+def figures(model: lakehouse.InferenceSet) -> Any:
     """The summary, computed anew; or why there is none."""
     try:
-        return repr(found.metrics(cached=False).to_dict()["summary"])
+        return repr(model.metrics(cached=False).to_dict()["summary"])
     except InvalidInputError as error:
         return error.kind

@@ -261,11 +261,11 @@ class DatasetMachine(ModelRules, SegmentRules):
             path = self.dataset._collection.path
             shutil.rmtree(f"{self.root}/{path}/leases", ignore_errors=True)
         retention = timedelta(days=1) if keep else timedelta(0)
-        found = self.dataset.collect_garbage(
+        garbage = self.dataset.collect_garbage(
             retention=retention, grace=timedelta(0), dry_run=False
         )
-        assert not found.damaged
-        assert not (found.closed and keep)
+        assert not garbage.damaged
+        assert not (garbage.closed and keep)
         assert self.dataset.version == max(self.expected)
 
     @rule()

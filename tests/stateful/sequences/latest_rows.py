@@ -1,8 +1,9 @@
-"""What a dataset holds, in dicts of rows: quick enough for thousands of rows.
+"""The rows of the latest version, in dicts: quick enough for thousands of rows.
 
-It knows less than `lakehouse.testing.ModelDataset`: the rows that sequences
-draw are right in themselves, so that a frame is rejected only when it, or the
-frame of a label, is not there.
+This is no second model: `lakehouse.testing.ModelDataset` has every version, every rule
+and every result, and a test holds that both come to the same rows. Rows that sequences
+draw are valid in themselves, so that a frame is rejected only when it, or the frame of
+a label, does not exist.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ import polars as pl
 
 from lakehouse.model.contracts import LIVE_TABLES, contract
 
-__all__ = ["CLASSES", "Key", "Model", "Row", "Sending", "Tables", "assert_rows"]
+__all__ = ["CLASSES", "Key", "LatestRows", "Row", "Sending", "Tables", "assert_rows"]
 
 Row = dict[str, Any]
 Key = tuple[str, ...]
@@ -40,7 +41,7 @@ class Sending:
 
 
 @dataclass
-class Model:
+class LatestRows:
     """The latest version; what a version was is kept as tables by whoever asks."""
 
     tables: dict[str, dict[Key, Row]] = field(
@@ -127,21 +128,21 @@ class Model:
         return made
 
 
-def assert_rows(found: pl.DataFrame, wanted: pl.DataFrame, table: str) -> None:
+def assert_rows(rows: pl.DataFrame, wanted: pl.DataFrame, table: str) -> None:
     """The rows are those, in any order; columns besides are empty, or provenance."""
-    told = set(contract(table).provenance)
-    there = found.select(wanted.columns).sort(contract(table).key)
-    there = there.cast(wanted.schema)
-    if not there.equals(wanted):
+    provenance = set(contract(table).provenance)
+    actual = rows.select(wanted.columns).sort(contract(table).key)
+    actual = actual.cast(wanted.schema)
+    if not actual.equals(wanted):
         keys = list(contract(table).key)
-        missing = wanted.join(there, on=keys, how="anti").height
-        extra = there.join(wanted, on=keys, how="anti").height
-        pair = zip(there.iter_rows(), wanted.iter_rows(), strict=False)
+        missing = wanted.join(actual, on=keys, how="anti").height
+        extra = actual.join(wanted, on=keys, how="anti").height
+        pair = zip(actual.iter_rows(), wanted.iter_rows(), strict=False)
         first = next((both for both in pair if both[0] != both[1]), None)
         raise AssertionError(
-            f"{table}: {there.height} rows for {wanted.height}, {missing} missing, "
+            f"{table}: {actual.height} rows for {wanted.height}, {missing} missing, "
             f"{extra} too many; first that differ: {first}"
         )
-    rest = set(found.columns) - set(wanted.columns) - told
-    filled = [name for name in rest if found[name].null_count() < found.height]
+    rest = set(rows.columns) - set(wanted.columns) - provenance
+    filled = [name for name in rest if rows[name].null_count() < rows.height]
     assert not filled, (table, filled)
