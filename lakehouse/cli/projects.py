@@ -121,6 +121,7 @@ def list_datasets(
         {"name": one.name, "mode": one.mode, **_status(one)}
         for one in session.lake().project(name).datasets(mode=modes.get(batch))
     ]
+    # All rows are looked at: the first may be a clone, whose columns are all null.
     session.output.table(
         pl.DataFrame(rows, infer_schema_length=None), f"Datasets of {name}"
     )

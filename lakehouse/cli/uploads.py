@@ -148,6 +148,7 @@ def load(
     """
     session = session_of(context)
     dataset = session.dataset(target)
+    # Printed before the load begins: whoever is interrupted needs it to continue.
     chosen_id = load_id or new_upload_id()
     session.output.say(
         f"Load {chosen_id}. If it is interrupted, repeat with --load-id {chosen_id}"
@@ -226,6 +227,7 @@ def uploads(
 def _listed(
     session: Session, target: str, mode: Mode | None, status: Status | None
 ) -> pl.DataFrame:
+    # A project lists the uploads to all of its datasets and inference sets.
     if "/" not in target:
         return session.lake().project(target).uploads(mode=mode, status=status)
     rows = session.collection(target).uploads(status=status)

@@ -52,7 +52,7 @@ class FaultyStore:
 
     @property
     def at_once(self) -> int:
-        """One, so that calls can be counted."""
+        """One: calls side by side would be numbered differently in every run."""
         return 1
 
     def _call(self, name: str, call: Callable[[], T]) -> T:
@@ -67,6 +67,7 @@ class FaultyStore:
                 call()
             finally:  # the call may raise too: nothing is at the path
                 os.kill(os.getpid(), signal.SIGKILL)
+        # The worst a network does: the call is applied, and its caller never knows.
         if self._fault == "lost":
             call()
         raise StorageError(

@@ -47,6 +47,7 @@ def assert_sound(snapshot: Snapshot) -> None:
         assert not rows.select(pl.struct(shape.key).is_duplicated().any()).item()
         assert rows.height == entry.rows[table]
         columns = logical_columns(shape, shape.extras(rows.schema))
+        # Computed from the rows as read: the stored hashes are what is tested.
         hashes = row_hash(rows, list(columns))
         assert hashes.equals(rows.get_column("row_hash"))
         assert Fingerprint.of(hashes).text == entry.fingerprint[table]
@@ -109,6 +110,8 @@ def assert_log_replays(dataset: Versioned) -> None:
     for table in LIVE_TABLES:
         key = list(contract(table).key)
         after_images = dataset.changes(table=table).collect().sort("version")
+        # One change of a key in a version: otherwise "the last one" would be a matter
+        # of the order in a file.
         twice = after_images.select(pl.struct(*key, "version").is_duplicated().any())
         assert not twice.item()
         for version in dataset.versions()["version"]:

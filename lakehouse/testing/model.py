@@ -82,6 +82,7 @@ class ModelDataset:
                 and _misfits(one.row, types[table], lengths[table])
             }
         rejected |= set(self._broken_rules(frames, labels))
+        # An aborted upload rejects the frames without a problem as well.
         if rejected and on_error == "abort":
             rejected = touched
         state = self._apply(frames, labels, rejected, types)
@@ -284,6 +285,7 @@ def _misfits(row: Row, types: Mapping[str, str], length: int | None) -> bool:
 
 
 def _fits(kind: str | None, wanted: str) -> bool:
+    # Whole numbers fit fields of floats; a float never fits a field of whole numbers.
     widened = {"float": "int", "list[float]": "list[int]"}.get(wanted)
     is_empty = kind == "list[]" and wanted.startswith("list[")
     return kind in {wanted, widened} or is_empty

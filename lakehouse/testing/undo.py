@@ -45,6 +45,7 @@ def reverted(
             exact(state.table(change.table).get(change.key))
             for state in (before, after, now)
         )
+        # Somebody else has undone it already: nothing is left to do, nothing conflicts.
         if current == old:
             continue
         if current != new and conflicts == "keep":
@@ -70,6 +71,7 @@ def _delete_dependents(plan: Plan, now: State) -> None:
 def _keep_owners(plan: Plan, now: State) -> set[tuple[str, Key]]:
     """Take deletions out of the plan that would leave dependents; their keys."""
     not_undone: set[tuple[str, Key]] = set()
+    # Dependents first: a label that stays because of its vector keeps its frame too.
     for table in reversed(_DEPENDENT_TABLES):
         owner_table = _OWNER[table]
         deleted = set(_deleted(plan[table]))

@@ -68,7 +68,7 @@ def test_every_command_has_help() -> None:
         assert result.exit_code == 0, path
 
 
-def test_a_partly_rejected_upload_exits_with_3_and_lists_its_errors(
+def test_a_partly_rejected_upload_exits_with_3_and_lists_errors(
     loaded: str,
 ) -> None:
     (upload,) = as_json(loaded, "uploads", "cells/hela")
@@ -149,7 +149,7 @@ def test_a_diff_is_printed_for_people_and_for_machines(moved: str) -> None:
     assert "labels" not in as_json(moved, "diff", "cells/hela@1")
 
 
-def test_an_uploads_diff_is_its_own(moved: str) -> None:
+def test_the_diff_of_an_upload_is_of_that_upload_alone(moved: str) -> None:
     newest, first = as_json(moved, "uploads", "cells/hela")
 
     facts = as_json(moved, "upload", "diff", "cells/hela", newest["upload_id"])

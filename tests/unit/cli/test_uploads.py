@@ -129,7 +129,7 @@ def test_ctrl_c_ends_a_watched_list_with_success(
     assert run(lake, "--json", "uploads", "cells", "--watch").exit_code == 2
 
 
-def test_an_upload_is_shown_with_its_retries(
+def test_an_upload_is_shown_with_the_retries_of_it(
     lake: lakehouse.Lake, partial: lakehouse.Upload
 ) -> None:
     mended = partial.retry([frame("f2")], [box("f2", "b")], message="mended")
@@ -188,7 +188,7 @@ def test_a_download_that_cannot_be_is_wrong_use(
     assert list(tmp_path.glob("errors*")) == []
 
 
-def test_lists_of_datasets_and_a_version_tell_that_something_waits(
+def test_lists_of_datasets_and_a_version_show_that_uploads_wait(
     lake: lakehouse.Lake, dataset: lakehouse.Dataset
 ) -> None:
     def processing() -> list[bool]:

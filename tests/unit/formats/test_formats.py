@@ -86,7 +86,9 @@ def test_annotations_keep_what_labels_have_columns_for(
     assert done.losses.filter(table="labels")["field"].to_list() == lost
 
 
-def test_every_fault_of_a_coco_file_is_told_at_once(made: Made, tmp_path: Path) -> None:
+def test_every_problem_of_a_coco_file_is_named_at_once(
+    made: Made, tmp_path: Path
+) -> None:
     dataset = made("hela")
     bad = [BOX | {"image_id": 9}, BOX | {"category_id": 9}, BOX | {"bbox": [1, 2]}]
     coco = COCO | {"annotations": bad}
@@ -117,9 +119,7 @@ def test_images_of_the_same_name_are_refused(made: Made, tmp_path: Path) -> None
         )
 
 
-def test_a_class_that_the_project_lacks_rejects_its_frame_only(
-    made: Made, tmp_path: Path
-) -> None:
+def test_an_unknown_class_rejects_one_frame_only(made: Made, tmp_path: Path) -> None:
     dataset = made("hela")
     coco = COCO | {
         "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
@@ -161,7 +161,7 @@ def test_a_yolo_dataset_of_another_tool_is_read(made: Made, tmp_path: Path) -> N
     assert second["polygons"] == [[[0, 0], [100, 0], [100, 100]]]
 
 
-def test_every_bad_line_of_a_yolo_dataset_is_told(made: Made, tmp_path: Path) -> None:
+def test_every_bad_line_of_a_yolo_dataset_is_named(made: Made, tmp_path: Path) -> None:
     image = tmp_path / "images" / "a.png"
     image.parent.mkdir()
     Image.new("RGB", (20, 10)).save(image)
@@ -176,7 +176,7 @@ def test_every_bad_line_of_a_yolo_dataset_is_told(made: Made, tmp_path: Path) ->
     ]  # fmt: skip
 
 
-def test_folders_are_classes_where_nothing_else_is_told(
+def test_folders_are_classes_where_there_is_no_metadata_file(
     made: Made, tmp_path: Path
 ) -> None:
     for place in ("train/cell/a.png", "train/debris/b.png", "test/cell/c.png"):
@@ -203,9 +203,7 @@ def test_voc_names_every_file_that_cannot_be_read(made: Made, tmp_path: Path) ->
 # ---------------------------------- EXPORTS --------------------------------- #
 
 
-def test_images_are_told_where_their_names_are_below(
-    made: Made, tmp_path: Path
-) -> None:
+def test_a_prefix_stands_before_the_names_of_images(made: Made, tmp_path: Path) -> None:
     dataset = made("hela")
 
     dataset.import_from(
@@ -216,7 +214,9 @@ def test_images_are_told_where_their_names_are_below(
     assert row["image_url"] == "s3://bucket/images/deep/a.png"
 
 
-def test_a_filtered_snapshot_exports_its_part(made: Made, tmp_path: Path) -> None:
+def test_a_filtered_snapshot_exports_the_selected_part(
+    made: Made, tmp_path: Path
+) -> None:
     dataset = made("hela")
     rows = [frame("f1", user__split="train"), frame("f2", user__split="val")]
     dataset.add(rows, [box("f1", "a"), box("f2", "a"), box("f1", "b", width=9.0)])
@@ -336,7 +336,7 @@ def test_inferences_are_exported_with_their_scores(made: Made, tmp_path: Path) -
     assert [one["score"] for one in content["annotations"]] == [0.75]
 
 
-def test_an_unknown_format_is_told_with_those_there_are(
+def test_an_unknown_format_is_refused_with_a_list_of_formats(
     made: Made, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInputError, match="coco, csv"):

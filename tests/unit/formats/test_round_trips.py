@@ -77,7 +77,7 @@ def test_pycocotools_loads_what_is_exported(
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "yolo"])
 @RANDOM
 @given(first=uploads(), second=uploads())
-def test_any_dataset_comes_back_or_its_losses_are_named(
+def test_any_dataset_comes_back_or_losses_are_named(
     images: Path,
     tmp_path: Path,
     name: FormatName,
