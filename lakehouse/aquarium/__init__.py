@@ -3,6 +3,18 @@
 Scripts written for the service run with this import and the lake's root as
 `api_endpoint`. Names, arguments and checks are the client's; errors are this
 package's, which are Exceptions as well.
+
+    client              Client: every call, with its documentation
+    calls_…             the calls: on projects, datasets, inferences, media
+    frames, inferences  frames, label sets, and the bundles of one call
+    labels …            labels added (`labels`) and changed (`label_updates`)
+    base_frame, bundles what frames and their bundles have in common
+    class_map           class maps and colours
+    content, values     checks: of a whole call, of single arguments
+    sending             frames become the operations of one upload
+    wire_rows, ingest   the client's files: written, and loaded
+    issues              issues and work queues, which are segments
+    metrics_manager     metrics and scenarios
 """
 
 from lakehouse.aquarium.calls_projects import (

@@ -49,6 +49,7 @@ class BaseFrame(LabelAdder):
         The service's client gave them zeros then, its filler for none; a lake needs no
         filler.
         """
+        # Labels have all a vector or none; the bundle refuses a mixture.
         vectors = ["embedding" in label for label in self.labels.values()]
         return "embedding" in self.fields and bool(vectors) and not any(vectors)
 

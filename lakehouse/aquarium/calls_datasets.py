@@ -100,6 +100,7 @@ def is_dataset_processed(dataset: Dataset) -> bool:
 
 def process_state(target: Versioned) -> tuple[str, float]:
     """How the newest upload stands in the client's words, and how many are settled."""
+    # A clone in the making can be listed before it can be read.
     if not target.is_ready:
         return "PENDING", 0.0
     uploads = target.uploads()
@@ -109,6 +110,7 @@ def process_state(target: Versioned) -> tuple[str, float]:
     waiting = uploads.filter(pl.col("status") == "PENDING").height
     status = str(newest["status"])
     state = _STATES.get(status, status)
+    # An error of the upload itself, not of its frames: the merge failed.
     if status == "FAILED" and newest["error"]:
         state = "AGG_ERRORED"
     return state, 100.0 * (uploads.height - waiting) / uploads.height
@@ -196,9 +198,11 @@ def _rehydrated(row: dict[str, Any], labels: pl.DataFrame) -> LabeledFrame:
         for known in row["coordinate_frames"] or []
     ]
     frame.sensors = list(row["sensors"] or [])
+    # A frame of one image has no list of sensors, only columns for it.
     if not frame.sensors and row["image_url"] is not None:
         size = {"width": row["width"], "height": row["height"]}
         frame.add_image(image_url=row["image_url"], **size)
+    # As ADD: sent back, the labels replace those stored under the same ids.
     for label in labels.iter_rows(named=True):
         given = {name: value for name, value in label.items() if value is not None}
         given.pop("frame_id")
@@ -282,8 +286,10 @@ def _send(
         )
     else:
         operations = operations_of(content.frames.values(), content.deleted)
+    # Either place may ask for it; the service's client needed both.
     is_batch = "BATCH" in {content.pipeline_mode, asked}
     mode: Mode = "BATCH" if is_batch else "STREAMING"
+    # Everything has been checked: from here on the lake is written to.
     target = dataset_to_fill(project, dataset_id, mode, models)
     if external_metadata is not None:
         target.set_metadata(external_metadata)
@@ -384,6 +390,7 @@ def known_frames(
     version = collection.head().version
     rows = collection.scan("frames", version, keys=keys, columns=["frame_id"])
     known = set(rows.collect().to_series().to_list())
+    # Left out with a warning, where the service left them out without a word.
     unknown = [frame_id for frame_id in frame_ids if frame_id not in known]
     if not known:
         raise refused(
@@ -402,6 +409,7 @@ def submit(
 ) -> Upload:
     """Send operations as one upload, and print how it went."""
     named = {} if upload_version is None else {"upload_version": upload_version}
+    # Rows with problems are in the upload; `submit` does not raise for them.
     upload = target.submit(operations, metadata=named)
     status = upload.status
     collection = collection_of(target)

@@ -61,6 +61,7 @@ def is_set_processed(target: InferenceSet) -> bool:
 def set_process_state(target: InferenceSet) -> tuple[str, float]:
     """The process state; PENDING too while the pin waits for uploads to the dataset."""
     state, percent = process_state(target)
+    # The pin is taken once all that was sent to the dataset before is merged.
     return ("PENDING" if target.pin is None else state), percent
 
 
@@ -102,6 +103,7 @@ def named_sets(project: Project) -> dict[str, InferenceSet]:
 
 def _sets_of_name(project: Project, name: str) -> dict[str, InferenceSet]:
     """The sets of either name, by the name that the service gave them."""
+    # The full name is unique in a project; the short one may not be.
     by_full_name = named_sets(project)
     if name in by_full_name:
         return {name: by_full_name[name]}
@@ -131,12 +133,14 @@ def create_or_update_inferences(
     check_name("inference set", inferences_id)
     require_distance(distance)
     require_duration(wait_timeout)
+    # The inferences are checked later; until then they may be anything.
     modes = {checked_mode(mode), getattr(inferences, "pipeline_mode", None)}
     checked: Mode = "BATCH" if "BATCH" in modes else "STREAMING"
     project = active_project(lake, project_id)
     base = _open_base(project, dataset_id)
     existing = find_set(base, inferences_id)
     if existing is not None:
+        # Refused before the inferences are looked at, as the client does.
         require_open(existing, checked)
     content = checked_inferences(inferences, project)
     checked_external(external_metadata)

@@ -51,6 +51,7 @@ def upload_asset_from_filepath(
     lake: Lake, project_id: str, dataset_id: str, filepath: str
 ) -> str:
     """The absolute path of a local file; nothing is copied."""
+    # Only to raise for a dataset that does not exist, as the service did.
     open_dataset(lake, project_id, dataset_id)
     path = Path(filepath)
     if not path.is_file():
@@ -76,6 +77,7 @@ def preview_frame(
     project = lake.project(project_id)
     with tempfile.TemporaryDirectory() as folder:
         pictures = _draw(project, folder, labeled_frame, inference_frame)
+    # Imported here, so that the client works without Pillow.
     from lakehouse.drawing.frames import side_by_side  # noqa: PLC0415 - needs an extra
 
     with tempfile.NamedTemporaryFile(suffix=".png", delete=False) as file:
@@ -93,6 +95,7 @@ def _draw(
     from lakehouse.drawing.frames import draw_frame  # noqa: PLC0415 - needs an extra
 
     lake = lakehouse.connect(folder, compaction="manual")
+    # A temporary lake: the frame is stored, and checked, exactly as it would be.
     twin = lake.create_project("preview", classes=project.class_map)
     dataset = twin.create_dataset("frames")
     dataset.submit(operations_of([_as_added(frame)])).raise_for_status()
@@ -127,6 +130,7 @@ def update_dataset_object_metadata_schema(
     object_metadata_fields: Sequence[Field],
 ) -> None:
     """Declare the metadata of labels and inferences; all problems are reported at once."""
+    # A column's type is fixed by its first value; a declaration cannot change it.
     stored = _stored(open_dataset(lake, project_id, dataset_id))
     problems = [
         problem

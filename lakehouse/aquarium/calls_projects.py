@@ -84,6 +84,7 @@ def create_project(
         kept[name] = _definitions(settings[name], kind)
     _check_settings(settings)
     checked_external(settings["external_metadata"])
+    # What is not given is left out, so that the metadata show what was asked for.
     metadata = {name: value for name, value in kept.items() if value is not None}
     lake.create_project(
         project_id, classes=classes, task=primary_task, metadata=metadata
@@ -115,6 +116,7 @@ def update_project_metadata(
     """Replace the project's external metadata; the rest of its metadata stays."""
     checked_external(external_metadata)
     project = lake.project(project_id)
+    # Only this key: the metadata also hold the settings of `create_project`.
     project.set_metadata(project.metadata | {"external_metadata": external_metadata})
 
 
@@ -163,6 +165,7 @@ def _definitions(
     """Definitions of metrics in the client's keys; one alone counts as a list."""
     if given is None:
         return None
+    # The client takes one definition without a list around it.
     listed: list[Any] = given if isinstance(given, list) else [given]
     if not listed or not all(isinstance(item, kind) for item in listed):
         raise refused(f"Metrics are given as a list of {kind.__name__}, one or more.")

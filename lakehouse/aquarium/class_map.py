@@ -28,6 +28,9 @@ _VIRIDIS: Final = _colours(
 )
 
 
+# ------------------------------ COLOUR SCALES ------------------------------- #
+
+
 def turbo(place: float) -> Colour:
     """The colour at a position of the turbo scale, 0.0 to 1.0.
 
@@ -49,6 +52,7 @@ def viridis(place: float) -> Colour:
 def _interpolate(stops: Sequence[Colour], place: float) -> Colour:
     """The colour between the two stops beside a position."""
     exact = place * (len(stops) - 1)
+    # At the end of the scale there is no next stop.
     first = min(int(exact), len(stops) - 2)
     share = exact - first
     red, green, blue = (
@@ -121,6 +125,9 @@ def _require_whole(values: Mapping[str, object]) -> None:
             )
 
 
+# --------------------------------- CLASSES ---------------------------------- #
+
+
 class ClassMapEntry:
     """One class of a class map."""
 
@@ -143,6 +150,7 @@ class ClassMapEntry:
         _require_whole({"class_id": class_id, "train_id": train_id})
         _require_whole({"category_id": category_id})
         _require_text({"name": name, "train_name": train_name, "category": category})
+        # A bone joins two keypoints, named by their positions in the list.
         names, bones = keypoint_names or [], skeleton or []
         if bones and not names:
             raise InvalidInputError(

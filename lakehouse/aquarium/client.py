@@ -127,6 +127,7 @@ class Client:
             InvalidInputError: If an argument cannot be.
             AlreadyExistsError: If the name is taken.
         """
+        # In this order they are kept as the project's metadata.
         settings = {
             "secondary_labels": secondary_labels,
             "frame_links": frame_links,
@@ -326,8 +327,10 @@ class Client:
                 project does not allow. Nothing is sent.
             ArchivedError: If the project or dataset was deleted.
         """
+        # The service's client took these; scripts pass them by name or by place.
         del data_url, embeddings_url, preview_first_frame, check_first_frame
         del delete_cache_files_after_upload, is_anon_mode
+        # The service had given these up before 0.0.67 and refused them; so does this.
         if is_unlabeled_indexed_dataset or seed_dataset_name_for_unlabeled_search:
             raise refused(
                 "is_unlabeled_indexed_dataset and seed_dataset_name_for_unlabeled_search "
@@ -350,6 +353,7 @@ class Client:
             wait=wait_until_finish,
         )
 
+    # The service's client has both names, with the same parameters.
     create_dataset = create_or_update_dataset
 
     def add_to_streaming_dataset(
@@ -374,6 +378,7 @@ class Client:
             NotFoundError: If the project does not exist.
             InvalidInputError: As `create_or_update_dataset` says.
         """
+        # Nothing is cached, and every frame is validated when it is sent.
         del delete_cache_files_after_upload, is_anon_mode, validate_frames
         del reuse_embeddings
         return calls_datasets.add_to_streaming_dataset(
@@ -557,6 +562,7 @@ class Client:
             wait=wait_until_finish,
         )
 
+    # Likewise an alias of the service's client.
     create_inferences = create_or_update_inferences
 
     def update_inference_labels(

@@ -41,6 +41,9 @@ class Models:
     labels: str | None
 
 
+# ------------------------------- WHAT IS SENT ------------------------------- #
+
+
 def checked_content(
     dataset: object, project: Project
 ) -> LabeledDataset | UnlabeledDataset:
@@ -54,6 +57,7 @@ def checked_content(
         raise refused(
             "Give the frames as dataset=, a LabeledDataset or an UnlabeledDataset."
         )
+    # An UnlabeledFrame is a LabeledFrame, so `add_frame` takes it; here it is refused.
     if isinstance(dataset, LabeledDataset):
         _require_labeled(dataset)
     if not dataset.frames and not dataset.deleted:
@@ -113,6 +117,7 @@ def _require_positive(frames: Iterable[LabelAdder], project: Project) -> None:
     """Check that a binary model names only the positive class, with its confidence."""
     if project.task != "BINARY_CLASSIFICATION":
         return
+    # Its confidence would be read as that of the positive class.
     negative = project.metadata.get("binary_classification_negative_class")
     for frame in frames:
         for label_id, label in frame.labels.items():
@@ -122,6 +127,9 @@ def _require_positive(frames: Iterable[LabelAdder], project: Project) -> None:
                     "the positive one, with the confidence that it is.",
                     "class.negative",
                 )
+
+
+# ---------------------------- MODELS OF VECTORS ----------------------------- #
 
 
 def models_of(frames: Iterable[BaseFrame]) -> Models:
@@ -144,6 +152,7 @@ def require_models(target: Versioned, models: Models) -> None:
         InvalidInputError: If both name one, and not the same.
     """
     version = collection_of(target).head().version
+    # A model that is not named on either side is taken to be the same.
     for table, given in (
         ("frame_embeddings", models.frames),
         ("label_embeddings", models.labels),
@@ -211,6 +220,9 @@ def _require_classes(frames: Iterable[BaseFrame], project: Project) -> None:
         kind="class.unknown",
         problems=problems,
     )
+
+
+# ------------------------------ WHERE IT GOES ------------------------------- #
 
 
 def require_open(target: Versioned, mode: Mode = "STREAMING") -> None:

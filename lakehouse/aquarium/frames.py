@@ -273,6 +273,7 @@ class LabeledFrame(TruthAdder, BaseFrame):
             raise TypeError(
                 f"add_coordinate_frame_2d() has no arguments {sorted(unknown)}"
             )
+        # Distortion that is not given has no entry, which is not the same as 0.
         given = {"fx": fx, "fy": fy} | {
             k: v for k, v in distortion.items() if v is not None
         }
@@ -324,6 +325,7 @@ class LabeledFrame(TruthAdder, BaseFrame):
             size = fields.get(name)
             if not isinstance(size, int | None) or isinstance(size, bool):
                 raise refused(f"{name} is {size!r}: it is a whole number of pixels.")
+        # Labels name their sensor by its id, so an id stands for one sensor.
         if any(known["sensor_id"] == sensor_id for known in self.sensors):
             raise refused(f"Sensor {sensor_id!r} is given twice.")
         self.sensors.append(
@@ -344,6 +346,7 @@ class LabeledFrame(TruthAdder, BaseFrame):
         return given
 
     def _own_frame(self, sensor_id: str, kind: str) -> str:
+        # A sensor without a coordinate frame gets one of its own, under its id.
         if not self._has_frame(sensor_id):
             self._coordinate_frame(sensor_id, kind, None, {})
         return sensor_id
@@ -398,6 +401,9 @@ class UpdateGTLabelSet(TruthAdder, LabelUpdater):
     def to_dict(self) -> dict[str, Any]:
         """The labels as a row of the wire format."""
         return crop_row(self.frame_id, wire_labels(self))
+
+
+# ---------------------------- FRAMES OF ONE CALL ---------------------------- #
 
 
 class DatasetBundle(Bundle[FrameT]):
@@ -487,6 +493,9 @@ class UnlabeledDataset(DatasetBundle[UnlabeledFrame]):
     """Frames without ground truth to add, and ids to delete, in one call."""
 
     _takes = UnlabeledFrame
+
+
+# ------------------------ FRAMES AND PROPOSALS APART ------------------------ #
 
 
 def without_proposals(frame: UnlabeledFrame) -> UnlabeledFrame:

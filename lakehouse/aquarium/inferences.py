@@ -56,6 +56,7 @@ class _FrameInferences(InferenceAdder):
             check_name("metadata field", key)
             self.fields.pop(f"{PREFIX}{key}", None)
             return
+        # Here one method takes both scalars and lists; frames of datasets have two.
         is_list = isinstance(val, list | tuple)
         name, value, kind = checked_metadata(key, val, None, is_list=is_list)
         self.fields[name], self.types[name] = value, kind

@@ -83,6 +83,7 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
         # The id is made of what is sent, so that a second load finds the first.
         upload_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
         try:
+            # It has been loaded before: the upload is returned as it was settled then.
             uploads.append(target.upload(upload_id))
         except NotFoundError:
             uploads.append(target.submit(one.operations, upload_id=upload_id))
@@ -90,6 +91,9 @@ def ingest(lake: lakehouse.Lake, project_name: str, folder: str | Path) -> list[
             if metadata is not None:
                 target.set_metadata(metadata)
     return uploads
+
+
+# ------------------------- REQUESTS AND THEIR FILES ------------------------- #
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def _require_datasets(project: Project, listed: Sequence[_Submission]) -> None:
     known: set[str] = set()
     for one in (submission.request for submission in listed):
         if one.inference_set is not None and one.dataset not in known:
+            # Raises if it does not exist.
             project.dataset(one.dataset)
         known.add(one.dataset)
 
@@ -222,6 +227,7 @@ class _Content:
         Raises:
             InvalidInputError: If they are not of the same frames.
         """
+        # Row i of both files is of one frame; nothing else links labels to their frame.
         frames, crops = _lines(files["frame"]), _lines(files["crop"])
         if [row["task_id"] for row in frames] != [row["task_id"] for row in crops]:
             raise refused(
@@ -279,6 +285,7 @@ def _lines(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [
         json.loads(line)
         for path in paths
+        # Not splitlines(): texts may hold other characters that it takes for line ends.
         for line in path.read_text(encoding="utf-8").split("\n")
         if line.strip()
     ]

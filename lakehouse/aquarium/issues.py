@@ -96,6 +96,9 @@ class Issue:
         return asdict(self)
 
 
+# ------------------- WORDS OF THE CLIENT AND OF SEGMENTS -------------------- #
+
+
 def segment_type_of(given: object) -> str:
     """The segment type of an issue type, in either of the client's names.
 
@@ -145,6 +148,9 @@ def element_type_of(element_type: object, inference_set: str | None) -> str:
     return "inference" if inference_set else "label"
 
 
+# --------------------------- ISSUES OF A PROJECT ---------------------------- #
+
+
 class IssueManager:
     """Issues of one project. Made by `client.get_issue_manager(project_id)`.
 
@@ -155,6 +161,7 @@ class IssueManager:
 
     def __init__(self, client: Any, project_id: str) -> None:
         self.project_id = project_id
+        # Any object with a lake will do, so that this module need not import the client.
         self._project: Project = client.lake.project(project_id)
 
     def create_issue(
@@ -219,6 +226,7 @@ class IssueManager:
             InvalidInputError: If elements are of another type, or not there.
             NotFoundError: If there is no such issue.
         """
+        # The id of an issue is that of its segment.
         segment = self._project.segment(issue_id)
         _add(segment, self._checked(elements, segment.element_type), None)
 
@@ -318,6 +326,7 @@ class IssueManager:
         given: dict[tuple[str, str | None], list[dict[str, str]]] = defaultdict(list)
         for one in cast("list[IssueElement]", elements):
             given[one.dataset, one.inference_set].append(_ids(one))
+        # One lookup for each dataset or set, however many elements it has.
         by_snapshot = [(self._snapshot(*place), rows) for place, rows in given.items()]
         for snapshot, rows in by_snapshot:
             keys_in(snapshot, kind, rows, where=f"version {snapshot.version}")
@@ -325,6 +334,7 @@ class IssueManager:
 
     def _issue(self, segment: Segment, *, with_data: bool) -> Issue:
         fields = segment.to_dict()
+        # The client's issue is of one dataset: that of its first element.
         elements = self._elements(segment, with_data=with_data)
         return Issue(
             name=fields["name"],
@@ -345,6 +355,7 @@ class IssueManager:
 
     def _elements(self, segment: Segment, *, with_data: bool) -> list[IssueElement]:
         rows = segment.tracking().to_dicts()
+        # Both tables are sorted by the same ids, so rows stand opposite each other.
         stored = segment.elements().to_dicts() if with_data else [{}] * len(rows)
         labels = _by_frame(segment) if with_data else {}
         return [
@@ -387,6 +398,9 @@ class IssueManager:
 _PLACE: Final = ("dataset", "inference_set", "frame_id")
 
 
+# ------------------------ ELEMENTS AND THEIR PLACES ------------------------- #
+
+
 def place_of(project: str, dataset: str, inference_set: str | None) -> Place:
     """The place of an element; the client may name its dataset `project.dataset`."""
     name = checked_text(dataset, "dataset").removeprefix(f"{project}.")
@@ -415,6 +429,7 @@ def _add(
     segment: Segment, given: Sequence[tuple[Snapshot, Any]], batch_size: int | None
 ) -> None:
     for snapshot, rows in given:
+        # The argument of `Segment.add` is named after the element type.
         chosen: dict[str, Any] = {f"{segment.element_type}s": rows}
         segment.add(snapshot, batch_size=batch_size, **chosen)
 
@@ -439,6 +454,9 @@ def _by_frame(segment: Segment) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
         label = {name: value for name, value in row.items() if value is not None}
         labels[tuple(row[name] for name in _PLACE)].append(label)
     return labels
+
+
+# ------------------------------- WORK QUEUES -------------------------------- #
 
 
 @dataclass
@@ -497,6 +515,7 @@ class WorkQueueManager:
         """All work queues, without their elements."""
         segments = self._project.segments(type="work_queue")
         queues = [self._queue(one) for one in segments]
+        # The client lists queues without their elements; they are read for the counts.
         for queue in queues:
             queue.elements = None
         return queues

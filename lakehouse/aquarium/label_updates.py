@@ -47,6 +47,8 @@ class LabelUpdater(LabelAdder):
             op="MODIFY",
         )
 
+    # ---------------------- SHAPES IN TWO DIMENSIONS ------------------------ #
+
     def update_label_2d_bbox(
         self,
         *,
@@ -69,6 +71,7 @@ class LabelUpdater(LabelAdder):
         )
         fields |= {"class_name": classification, "area": checked_area(area)}
         fields |= {"iscrowd": iscrowd}
+        # An empty dict would replace the stored links by none.
         fields["links"] = links or None
         self._update(
             label_id,
@@ -163,6 +166,8 @@ class LabelUpdater(LabelAdder):
             user_attrs=user_attrs,
         )
 
+    # --------------------- SHAPES IN THREE DIMENSIONS ----------------------- #
+
     def update_label_3d_cuboid(
         self,
         *,
@@ -196,6 +201,8 @@ class LabelUpdater(LabelAdder):
             user_attrs=user_attrs,
         )
 
+    # ------------------------------- MASKS ---------------------------------- #
+
     def update_label_2d_semseg(
         self,
         *,
@@ -222,6 +229,7 @@ class LabelUpdater(LabelAdder):
     ) -> None:
         """Change an instance mask and its instances."""
         require_no_mask_data(mask_data)
+        # Instances are labels of their own, named as `add_2d_instance_seg` names them.
         for instance in instance_mapping or []:
             self._update(
                 f"{label_id}_{checked_instance_id(label_id, instance)}",
@@ -232,6 +240,8 @@ class LabelUpdater(LabelAdder):
             )
         fields = {"mask_url": mask_url, "resize_mode": resize_mode}
         self._update(label_id, "INSTANCE_LABEL_URL_2D", fields, sensor=sensor_id)
+
+    # -------------------------- CLASSES AND TEXT ---------------------------- #
 
     def update_label_2d_classification(
         self,

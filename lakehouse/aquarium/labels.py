@@ -70,6 +70,7 @@ class LabelAdder(ABC):
         given = {name: value for name, value in fields.items() if value is not None}
         if coordinate_frame is not None:
             given["coordinate_frame"] = coordinate_frame
+        # `_op` is the operation of the label within its frame; it becomes no column.
         self.labels[label_id] = {
             "label_id": label_id,
             "label_type": label_type,
@@ -99,6 +100,7 @@ class LabelAdder(ABC):
         vector = checked_vector(embedding)
         if not is_filler(vector):
             self.labels[label_id]["embedding"] = vector
+            # One upload names one model for all vectors of labels.
             self.crop_model_id = model_id
 
     def _add(
@@ -136,6 +138,8 @@ class LabelAdder(ABC):
         fields = {"class_name": MASK_CLASS, "mask_url": mask_url}
         fields |= {"resize_mode": resize_mode}
         self._keep(label_id, label_type, fields, coordinate_frame=sensor)
+
+    # ---------------------- SHAPES IN TWO DIMENSIONS ------------------------ #
 
     def add_2d_bbox(
         self,
@@ -258,6 +262,8 @@ class LabelAdder(ABC):
             user_attrs=user_attrs,
         )
 
+    # --------------------- SHAPES IN THREE DIMENSIONS ----------------------- #
+
     def add_3d_cuboid(
         self,
         *,
@@ -288,6 +294,8 @@ class LabelAdder(ABC):
             user_attrs=user_attrs,
         )
 
+    # ------------------------------- MASKS ---------------------------------- #
+
     def add_2d_semseg(
         self,
         *,
@@ -298,6 +306,7 @@ class LabelAdder(ABC):
         resize_mode: str | None = None,
     ) -> None:
         """A semantic segmentation mask."""
+        # The client took pixels in BATCH mode only; a lake keeps the URL of the mask.
         require_no_mask_data(mask_data)
         self._add_mask(
             label_id, "SEMANTIC_LABEL_URL_2D", mask_url, resize_mode, sensor_id
@@ -329,6 +338,8 @@ class LabelAdder(ABC):
         self._add_mask(
             label_id, "INSTANCE_LABEL_URL_2D", mask_url, resize_mode, sensor_id
         )
+
+    # -------------------------- CLASSES AND TEXT ---------------------------- #
 
     def add_2d_classification(
         self,

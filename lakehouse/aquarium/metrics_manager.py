@@ -102,6 +102,7 @@ class MetricsManager:
             InvalidInputError: If a threshold is out of range.
         """
         model = self._project.dataset(dataset_id).inference_set(inferences_id)
+        # The client gives percent, the lake takes shares.
         iou, confidence = iou_pct / 100, confidence_pct / 100
         known = self._scenarios(dataset_id)
         # None stands for the whole set: no segment.
@@ -268,6 +269,7 @@ def _scored(score: float | None, threshold: float | None) -> dict[str, Any]:
 
 def _confusions(metrics: Metrics, class_name: str | None) -> int:
     """The number of confusions between two classes, background left out."""
+    # From a matrix to one row for each pair of classes.
     rows = metrics.confusion().unpivot(index="label_class", variable_name="taken_for")
     label, taken = pl.col("label_class"), pl.col("taken_for")
     between = (label != taken) & (label != _OWN_BACKGROUND) & (taken != _OWN_BACKGROUND)
@@ -286,6 +288,7 @@ def _in_cells(matches: pl.DataFrame, cells: Query) -> pl.DataFrame:
         schema={"label_class": pl.String, "inference_class": pl.String},
         orient="row",
     )
+    # Pixels are counted, not matched, so there is no table of pairs.
     if "label_id" not in matches.columns:
         raise refused("Masks are compared pixel by pixel: no pairs can be listed.")
     named = matches.with_columns(
@@ -307,6 +310,7 @@ def _sized(rows: pl.DataFrame, model: InferenceSet) -> pl.DataFrame:
         rows = rows.join(
             sizes.collect(), on=["frame_id", name], how="left", maintain_order="left"
         )
+    # A missed label has no inference, and an invented inference no label.
     size = pl.coalesce("_label", "_inference").alias("box_size")
     return rows.with_columns(size).drop("_label", "_inference")
 

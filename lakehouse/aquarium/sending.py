@@ -83,6 +83,7 @@ class Rows:
         """
         for name, kinds in self.types.items():
             kind = MetadataType.from_name(next(iter(kinds)))
+            # Frames that declare different types are left to intake, which reports them.
             if len(kinds) == 1 and kind.is_list and f"{MIXED}{name}" in taken.columns:
                 values = [row.get(name) for row in rows]
                 column = pl.Series(name, values, dtype=kind.dtype)
@@ -115,6 +116,7 @@ def operations_of(
     layout: Layout = DATASET,
 ) -> Operations:
     """Frames, deletions and label sets as the operations of one upload."""
+    # Warnings of the caller travel with the upload, and are listed by its errors().
     rows = Rows(layout, problems=list(problems))
     for frame in frames:
         if frame.update_type == "DELETE":

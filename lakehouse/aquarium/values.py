@@ -23,6 +23,9 @@ def refused(message: str, kind: str = "aquarium.argument") -> InvalidInputError:
     return InvalidInputError(message, kind=kind)
 
 
+# -------------------------- IDS, NUMBERS AND TEXT --------------------------- #
+
+
 def checked_id(value: Any, what: str) -> str:
     """A frame, label or sensor id.
 
@@ -60,6 +63,9 @@ def checked_text(value: Any, what: str) -> str:
     if isinstance(value, str) and value:
         return value
     raise refused(f"{what} is {value!r}: it is text, and not empty.")
+
+
+# ---------------------------- ARGUMENTS OF CALLS ---------------------------- #
 
 
 def require_distance(metric: object) -> None:
@@ -124,6 +130,9 @@ def checked_mode(value: str) -> Literal["STREAMING", "BATCH"]:
     raise refused(f"pipeline_mode is 'STREAMING' or 'BATCH', not {value!r}.")
 
 
+# ------------------------- METADATA AND ATTRIBUTES -------------------------- #
+
+
 def checked_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """The user's attributes of a label, under the names of columns.
 
@@ -158,10 +167,12 @@ def checked_metadata(
     """
     check_name("metadata field", key)
     values: Sequence[Any] = (value or []) if is_list else [value]
+    # A text is a sequence too, and would become a list of letters.
     if is_list and not isinstance(value, list | tuple | None):
         raise refused(f"{key} is {value!r}, not a list.", "metadata.mode")
     if element is not None and element not in _ELEMENTS:
         raise refused(f"{element!r} is no metadata type: {', '.join(_ELEMENTS)}.")
+    # A column needs a type; a null or an empty list does not show one.
     if element is None and (value is None or not list(values)):
         raise refused(f"{key} has no value; declare its type to send it all the same.")
     if value is None:
@@ -208,6 +219,9 @@ def checked_numbers(**values: Number | None) -> dict[str, float]:
     }
 
 
+# ---------------------------------- LABELS ---------------------------------- #
+
+
 def checked_confidence(label_id: str, confidence: object) -> float:
     """The confidence of an inference.
 
@@ -238,6 +252,7 @@ def checked_floats(
         return {}
     if len(values) != length or not all(isinstance(item, float) for item in values):
         raise refused(f"{what} is {values!r}: it is a list of {length} floats.")
+    # Floats may still be infinite or NaN.
     return {what: [checked_number(item, what) for item in values]}
 
 
@@ -269,6 +284,9 @@ def checked_instance_id(label_id: str, instance: Mapping[str, Any]) -> int:
     )
 
 
+# --------------------------------- VECTORS ---------------------------------- #
+
+
 def checked_vector(embedding: Sequence[float]) -> list[float]:
     """A vector of 2 finite numbers or more.
 
@@ -283,6 +301,9 @@ def checked_vector(embedding: Sequence[float]) -> list[float]:
 def is_filler(vector: Sequence[float] | None) -> bool:
     """Whether a vector is the client's filler for none: `[0, 0, 0]`."""
     return vector is not None and list(vector) == [0.0, 0.0, 0.0]
+
+
+# ------------------------ WHAT A LABEL MAY NOT HAVE ------------------------- #
 
 
 def require_no_mask_data(mask_data: object) -> None:

@@ -63,6 +63,7 @@ def frame_row(
         coordinate_frames: The coordinate frames of its media.
     """
     fields = frame.fields
+    # Latitude and longitude are set by one call, so one of them is enough to look at.
     has_place = "latitude" in fields
     metadata = {name: value for name, value in fields.items() if _is_metadata(name)}
     is_list = {name: kind.startswith("list[") for name, kind in frame.types.items()}
@@ -80,6 +81,7 @@ def frame_row(
         else {},
         "reuse_latest_embedding": _reuses(frame, fields),
         **metadata,
+        # The client keeps the type of the element and the mode in two maps.
         "user_metadata_types": {
             name: kind.removeprefix("list[").removesuffix("]")
             for name, kind in frame.types.items()
@@ -98,6 +100,7 @@ def frame_row(
         plain += ["sensor_data"] * bool(sensors)
         plain += ["coordinate_frames"] * bool(coordinate_frames)
         row["explicitly_set_keys"] = [*plain, *metadata, "reuse_latest_embedding"]
+        # The service's id of the version that the change was based on; a lake has none.
         row["previously_written_window"] = None
     return row
 
@@ -191,6 +194,7 @@ def _attributes(label: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, parts in SPACE_PARTS.items():
         if name in label:
+            # A cuboid's vectors are single numbers in the wire format.
             plain |= dict(zip(parts, label[name], strict=True))
     user = {name: value for name, value in label.items() if _is_metadata(name)}
     # Instances keep their attributes one level deeper, without the prefix.

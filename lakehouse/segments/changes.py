@@ -52,11 +52,13 @@ def add(
         "added_by": context.author,
         "updated_at": now,
     }
+    # Frames have an empty label id, not null: keys are joined, and null matches nothing.
     full = keys.with_columns(
         dataset=pl.lit(place.dataset),
         inference_set=pl.lit(place.inference_set),
         label_id="label_id" if "label_id" in keys.columns else pl.lit(""),
     ).select(KEY)
+    # What is added already is left out inside the swap, so a call can be repeated.
     change = context.elements.update(
         segment.id, lambda rows: added(rows, full, fields, batch_size)
     )
@@ -101,6 +103,7 @@ def update(
         ArchivedError: If the segment or its project is archived.
     """
     require_active(segment)
+    # References are resolved inside the swap, against the rows that are replaced.
     refs = None if elements is None else refs_of(elements, segment.element_type)
     return segment.context.elements.update(
         segment.id, lambda rows: change(_matching(segment, rows, refs))
@@ -126,6 +129,8 @@ def refresh(segment: SegmentHandle, elements: ElementLike | None) -> int:
     """Move elements that are out of date to the latest version; how many moved."""
     require_active(segment)
     refs = None if elements is None else refs_of(elements, segment.element_type)
+    # Compared outside the swap, as this reads change logs; `moved` leaves out elements
+    # that somebody else moved in the meantime.
     rows = _matching(segment, segment.rows(), refs)
     # What was deleted has no latest version to move to.
     moves = stale_rows(segment, rows).filter(pl.col("reason") != "deleted")
@@ -182,6 +187,7 @@ def added(
         batch_size: Put them into batches of that many; None for none.
     """
     schema = contract("segment_elements").schema()
+    # An element that the segment has keeps its version: only `refresh` moves it.
     fresh = keys.join(rows, on=list(KEY), how="anti", maintain_order="left")
     nothing: dict[str, Any] = {"earlier": [], "comments": []}
     values = nothing | {name: None for name in schema if name not in {*KEY, *nothing}}
@@ -205,6 +211,7 @@ def with_fields(rows: pl.DataFrame, fields: dict[str, Any], at: datetime) -> Cha
     differs = pl.any_horizontal(
         pl.col(name).ne_missing(value) for name, value in new.items()
     )
+    # Rows that are equal already are not written again.
     changed = rows.filter(differs).with_columns(**new)
     return Change(_updated(changed, at), rows.clear())
 

@@ -70,6 +70,7 @@ class SegmentContext:
                 kind="segment.project",
             )
         dataset, _, rest = collection.path.removeprefix(start).partition("/")
+        # What follows is a folder of inference sets, then the name of the set.
         return Place(dataset, rest.rpartition("/")[2])
 
 

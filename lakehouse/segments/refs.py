@@ -57,6 +57,7 @@ def refs_of(given: ElementLike, element_type: str) -> pl.DataFrame:
         name: table.columns[name] for name in (*_PLACES, *key) if name in table.columns
     }
     Problems(_column_problems(columns, key[-1], element_type)).raise_if_any()
+    # Only text and null are left; a column of nulls alone has no type yet.
     rows = pl.DataFrame(columns).with_columns(pl.all().cast(pl.String))
     if "inference_set" in columns:
         rows = rows.with_columns(pl.col("inference_set").fill_null(""))
@@ -85,6 +86,7 @@ def matching_rows(
         InvalidInputError: If a reference matches no row, or several.
     """
     on = refs.columns
+    # On the columns that were given: one reference may match several rows.
     matches = rows.join(refs, on=on, how="semi", maintain_order="left")
     missing = refs.join(matches, on=on, how="anti", maintain_order="left")
     several = matches.group_by(on, maintain_order=True).len().filter(pl.col("len") > 1)
@@ -105,6 +107,7 @@ def _as_ids(given: ElementLike) -> Any:  # noqa: ANN401 - a table, or a list
         return [given]
     if isinstance(given, pl.Series):
         return given.to_list()
+    # A table must not be iterated: that gives its columns, not its rows.
     is_table = isinstance(
         given, pl.DataFrame | pl.LazyFrame | Mapping | os.PathLike
     ) or hasattr(given, "__arrow_c_stream__")
@@ -146,6 +149,7 @@ def _missing_problems(
     problems: list[Problem] = []
     for place, row in enumerate(missing.iter_rows(named=True)):
         hint = ""
+        # A suggestion compares with every known id, and the message lists only the first.
         if place < _HINTED:
             candidates = known
             if own == "label_id" and "frame_id" in row:
@@ -230,6 +234,7 @@ def keys_in(
     if given is None:
         return collect(_keys(snapshot, element_type, None))
     refs = refs_of(given, element_type)
+    # A snapshot is of one place; rows of `elements()` name the dataset as well.
     refs = refs.select(name for name in refs.columns if name in key).unique(
         maintain_order=True
     )
@@ -258,6 +263,7 @@ def _keys(
         rows = snapshot.frames() if element_type == "frame" else snapshot.labels()
         return rows.select(key)
     table = "frames" if element_type == "frame" else "labels"
+    # Files that hold none of these frames are not read.
     keys = None if frames is None else frames.unique()
     version = read_version_of(snapshot)
     return content(collection_of(snapshot), table, version, keys=keys, columns=key)

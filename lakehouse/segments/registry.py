@@ -86,12 +86,14 @@ class Segments:
         self._context.require_active()
         now = datetime.now(UTC)
         row: dict[str, Any] = {
+            # Elements refer to the id, so that the name may change.
             "id": new_upload_id(),
             "name": name,
             "type": segment_type,
             "element_type": element_type,
             "state": STATES[0],
             "assignee": assignee,
+            # JSON: the fields are the user's own, and the table has no columns for them.
             "metadata": json.dumps(dict(metadata or {})),
             "thresholds": json.dumps(limits),
             "comments": [],
@@ -121,6 +123,7 @@ class Segments:
         """
         rows = self._context.segments.rows()
         by_id = rows.filter(id=name)
+        # A name wins over an id of the same text.
         by_name = not by_id.height or rows.filter(name=name).height
         row = pick(rows, "segment", name) if by_name else by_id.row(0, named=True)
         return self._segment(row)
@@ -147,12 +150,14 @@ class Segments:
                 for problem in choice_problems(field, value, known)
             ]
         ).raise_if_any(lead="Segments cannot be listed by these.")
+        # False <= True: with archived=True all rows pass.
         rows = self._context.segments.rows().filter(pl.col("archived") <= archived)
         if state is not None:
             rows = rows.filter(state=state)
         if segment_type is not None:
             rows = rows.filter(type=segment_type)
         if dataset is not None:
+            # Two columns of one table answer this for all segments at once.
             places = self._context.elements.places().filter(dataset=dataset)
             rows = rows.join(places, left_on="id", right_on="segment", how="semi")
         return [self._segment(row) for row in rows.sort("name").iter_rows(named=True)]

@@ -99,6 +99,8 @@ def require_active(segment: SegmentHandle) -> None:
         ArchivedError: If one of them is.
     """
     segment.context.require_active()
+    # Elements lie in another table than this row, so whoever archives the segment at the
+    # same moment does not stop a change of its elements; both may succeed.
     _require_not_archived(read_row(segment))
 
 

@@ -74,6 +74,7 @@ def choice_problems(field: str, value: object, known: Sequence[str]) -> list[Pro
     what = field.replace("_", " ")
     of = "an element" if known is STATUSES else "a segment"
     message = f"{value!r} is no {what} of {of}."
+    # All choices are listed only where none is similar.
     hint = suggestion(value, known) or f"It is one of {', '.join(known)}."
     return [Problem(None, None, field, f"segment.{field}", message, hint)]
 
@@ -84,6 +85,7 @@ def name_problems(name: Any) -> list[Problem]:  # noqa: ANN401 - whatever was pa
     >>> name_problems("loose boxes")
     []
     """
+    # Any printable text will do: a name is a value in a table, never part of a path.
     is_text = isinstance(name, str) and name.strip() == name and name.isprintable()
     if is_text and name:
         return []
@@ -159,6 +161,7 @@ def compare_thresholds(
         schema={"metric": pl.String, "threshold": pl.Float64, "value": pl.Float64},
         strict=False,
     )
+    # A comparison with null is null, and what is undefined does not pass.
     reached = (pl.col("value") >= pl.col("threshold")).fill_null(value=False)
     return rows.with_columns(passed=reached)
 

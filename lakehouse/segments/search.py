@@ -159,6 +159,7 @@ def _require_as_added(
         for row in stale.head(_SHOWN).iter_rows(named=True)
     )
     more = ", …" if stale.height > _SHOWN else ""
+    # The message names one version that can be searched instead.
     at = stale["version"].to_list()[-1]
     raise InvalidInputError(
         f"{stale.height:,} elements of segment {read_row(segment)['name']!r} are out of "
@@ -181,6 +182,7 @@ def _seeds(segment: SegmentHandle, corpus: Corpus) -> pl.DataFrame:
         # Distances between vectors of two models mean nothing.
         require_same_model(spec, str(place), corpus.spec, corpus.where)
         vectors = frozen(collection, table, of_place.select(*key, "version"))
+        # Renamed, as they stand beside the ids of the frames that are ranked.
         names = {"like_dataset": pl.lit(place.dataset)}
         names |= {f"like_{name}": pl.col(name) for name in key}
         parts.append(vectors.select("embedding", **names))

@@ -197,6 +197,7 @@ class Segment:
             InvalidInputError: If a value is no number, or the segment is not a split,
                 a regression or a scenario.
         """
+        # Only some types have thresholds, and a segment never changes its type.
         Problems(threshold_problems(thresholds, self.type)).raise_if_any()
         row.set_fields(self._handle, thresholds=json.dumps(dict(thresholds)))
 
@@ -455,6 +456,7 @@ class Segment:
                 the segment does not hold what was given. Nothing is written then.
             ArchivedError: If the segment or its project is archived.
         """
+        # Refused before anything is read: a snapshot may be large.
         row.require_active(self._handle)
         size = changes.effective_batch_size(self._handle, batch, batch_size)
         given = elements_argument(
@@ -521,6 +523,7 @@ class Segment:
             InvalidInputError: If neither is given, or elements are unknown.
         """
         given = {"batch": batch, "assignee": assignee}
+        # None means "as it is" here; `assign_batch` is the call that takes work back.
         fields = {name: value for name, value in given.items() if value is not None}
         if not fields:
             raise InvalidInputError(

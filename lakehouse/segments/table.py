@@ -87,6 +87,8 @@ class ElementTable:
         for _ in range(MOST_ATTEMPTS):
             state = self._log.newest()
             rows = self._located(state, segment)
+            # Computed from the state that is replaced: if another writer commits first, the
+            # commit below fails, and everything is read again.
             changed = change(rows.drop(OLD_AT))
             if not changed.put.height and not changed.gone.height:
                 return changed
@@ -108,6 +110,7 @@ class ElementTable:
         )
         replaced = pl.concat([put.select(key), change.gone.select(key)])
         old = rows.select(*key, OLD_AT).join(replaced, on=key, how="semi")
+        # A row that replaces none has no old place: null.
         new_rows = put.join(old, on=key, how="left")
         actions: list[Action] = []
         if state is not None and old.height:
@@ -128,6 +131,7 @@ class ElementTable:
             for number, file in self._files(state, segment)
             if file.live_rows < SMALL_ROWS
         ]
+        # Reading a segment opens each of its files, so their number is bounded.
         if state is None or len(small) <= MOST_FILES:
             return
         rows = pl.concat(
@@ -178,6 +182,7 @@ class ElementTable:
     ) -> pl.LazyFrame:
         """The live rows of a file, and the place of each."""
         path = f"{self._path}/{file.path}"
+        # Numbered before dead rows are left out: vectors count rows of the whole file.
         rows = self._store.scan([path], state.schema, row_index=PLACE)
         if file.dead_rows:
             dead = pl.Series(file.dead, dtype=pl.get_index_type())
