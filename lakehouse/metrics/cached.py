@@ -114,6 +114,7 @@ class _CachedEvidence:
 
 
 def _encode(table: pl.DataFrame) -> dict[str, Any]:
+    # Types are written too: a column of nulls alone would come back as another.
     types = {name: str(dtype) for name, dtype in table.schema.items()}
     return {"columns": types, "rows": table.rows()}
 

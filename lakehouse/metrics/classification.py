@@ -102,6 +102,8 @@ def classify(
     listed = class_names([truth, predictions], options.classes)
     classes = _counting_classes(listed, predictions, options, problems)
     problems.raise_if_any(NOT_EVALUATED, kind="metrics.input")
+    # Ignored labels have been checked with the others: two labels of an image are
+    # wrong even if one of them is ignored.
     ignored = truth.filter(pl.col(IGNORE).fill_null(value=False))
     counting = truth.join(ignored, on=["frame_id", "label_id"], how="anti")
     if is_multi_label:
@@ -254,6 +256,7 @@ class Answers:
         if self.is_multi_label:
             return confident.join(self.ignored, on=_IMAGE_AND_CLASS, how="anti")
         class_index = pl.col("class_name").cast(pl.Enum(self.classes)).to_physical()
+        # Ties go to the class that comes first, so that the order of rows is without effect.
         best = confident.sort(
             "image", "confidence", class_index, descending=[False, True, False]
         ).unique("image", keep="first", maintain_order=True)
@@ -302,6 +305,7 @@ class Answers:
         is_label = pl.col("is_label").is_not_null()
         is_answer = pl.col("is_answer").is_not_null()
         scored = self.scores.select(*_IMAGE_AND_CLASS, is_scored=True)
+        # Why a label is missed needs to know if another class was answered or scored.
         answered = self.answers.select("image", has_answer=True).unique()
         judged = (
             joined.join(scored, on=_IMAGE_AND_CLASS, how="left")
@@ -506,6 +510,7 @@ class Classification:
             scores = np.full(self.images.height, np.nan)
             rows = self.scores.filter(class_name=scored_class)
             scores[rows["image"].to_numpy()] = rows["confidence"].to_numpy()
+            # 1 - confidence would round; the order is all that AUROC needs.
             if scored_class != name:
                 scores = -np.nan_to_num(scores)
             positive = np.zeros(self.images.height, np.bool_)

@@ -52,6 +52,7 @@ class Comparison:
             .with_columns(pl.col(name).cast(pl.Float64))
             for metrics, name in ((self.this, "this"), (self.other, "other"))
         ]
+        # A class of one side alone stays, with nulls on the other.
         joined = _full_join(sides[0], sides[1], ["class_name", "metric"])
         return joined.with_columns(delta=pl.col("other") - pl.col("this"))
 
@@ -139,6 +140,7 @@ class Comparison:
     def _changes(self) -> pl.DataFrame:
         this, other = self.this, self.other
         tables = [this.matches(), other.matches()]
+        # Masks have pixels, not outcomes.
         if "outcome" not in tables[0].columns:
             return _changed_areas(*tables)
         shared = this.frames.join(other.frames, on="frame_id", how="semi")
@@ -179,6 +181,7 @@ def _changed_outcomes(
         contents: The labels and inferences of both, as they were evaluated.
         shared: The frames that count in both.
     """
+    # A true positive is one row with both ids: it is among the labels and the inferences.
     labels = [rows.filter(pl.col("label_id").is_not_null()) for rows in outcomes]
     inferences = [
         rows.filter(

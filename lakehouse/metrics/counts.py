@@ -94,6 +94,7 @@ def confusion_matrix(
     """
     names = [*classes, BACKGROUND]
     amount = pl.col(count).sum() if count else pl.len()
+    # Not pivot: classes that were never taken for another need their zeros too.
     cells = confusions.group_by("label_class", "inference_class").agg(
         amount.cast(pl.Int64).alias("count")
     )
@@ -131,6 +132,7 @@ def in_order(
         )
         for part in parts
     ]
+    # One order for equal rows, so that tables are equal bit for bit.
     order = [*UNIT, class_column, "label_id", "inference_id"]
     return pl.concat(typed).sort(order, nulls_last=True)
 

@@ -146,7 +146,7 @@ def _match(
     images = (
         pl.concat([labels.select(UNIT), inferences.select(UNIT)]).unique().sort(UNIT)
     )
-    indexed = images.with_row_index("image")
+    indexed = images.with_row_index("image")  # of both sides, so that they share it
     # `Instances` are in this order. Ids settle ties, so that no figure depends on the
     # order of rows.
     labels = labels.join(indexed, on=UNIT, how="left").sort("image", "label_id")
@@ -160,6 +160,7 @@ def _match(
         scope.frames,
         classes=classes,
         geometry=options.geometry,
+        # The least that is asked for anywhere: AP needs 0.5 whatever `iou` is.
         min_iou=min(options.iou, float(IOU_THRESHOLDS[0])),
     )
     confidence = inferences["confidence"].to_numpy()
@@ -244,6 +245,7 @@ class Detection:
 
     def figures(self, frames: pl.Series | None = None) -> dict[str, float | int | None]:
         """Counts and rates at the thresholds; COCO's averages, at any confidence."""
+        # COCO's averages filter arrays by image, counts filter rows by frame.
         rows, images = self._outcomes, None
         if frames is not None:
             rows = rows.filter(pl.col("frame_id").is_in(frames.implode()))

@@ -87,6 +87,7 @@ def evaluate(
         classes=_listed(classes),
     )
     problems = Problems()
+    # All rows are checked before any are compared, so one error has all problems.
     scope = Scope.of(frames, inferences, seen, over, problems)
     evidence, left_out = _evidence(labels, inferences, scope, options, problems)
     counts = {

@@ -147,6 +147,7 @@ class Scope:
         counts = rows.drop_nulls().group_by("frame_id").len("inferences")
         listed = pl.Series("frame_id", [] if seen is None else list(seen), pl.String)
         all_seen = pl.concat([listed.to_frame(), counts.select("frame_id")]).unique()
+        # Whoever wrote an inference on a frame saw it, listed or not.
         marked = table.with_columns(
             seen=ids.is_in(all_seen.get_column("frame_id").implode())
         ).sort("frame_id")
@@ -191,6 +192,7 @@ def rows_of_classes(
         f"{table} of other types": all_rows.height - named.height,
         f"{table} of ignored classes": named.height - kept.height,
     }
+    # Row by row: naming classes keeps the order of rows.
     renamed = named.filter(pl.col("class_name").ne_missing(rows["class_name"])).height
     if renamed:
         counts[f"{table} under an earlier class name"] = renamed
@@ -212,6 +214,7 @@ def _with_class_names(
             one class; names alone are taken as they are; None allows any.
         problems: Gets rows of no known class.
     """
+    # By id where there is one: rows keep the name that their class had when written.
     if isinstance(classes, ClassMap):
         names = {number: name for name, number in classes.ids.items()}
         current = pl.col("class_id").replace_strict(

@@ -126,6 +126,7 @@ class Metrics:
             {"frames": len(ids)} | self.evidence.figures(ids)
             for ids in groups.get_column("_id")
         ]
+        # Given, not inferred: a figure may be None in the first hundred slices.
         types = {
             name: pl.Float64 if name not in _WHOLE_NUMBERS else pl.Int64
             for name in ("frames", *self._figures)

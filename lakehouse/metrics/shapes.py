@@ -100,8 +100,9 @@ class Masks:
     @property
     def boxes(self) -> Floats:
         """`float64[masks, 4]`: left, top, width and height of what each covers."""
-        found = _rle().toBbox(self.runs) if self.runs else np.empty((0, 4))
-        return np.asarray(found, np.float64).reshape(-1, 4)
+        # Of the pixels, not of the vertices: drawing rounds beyond them.
+        array = _rle().toBbox(self.runs) if self.runs else np.empty((0, 4))
+        return np.asarray(array, np.float64).reshape(-1, 4)
 
 
 def pairs_of_masks(

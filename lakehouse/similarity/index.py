@@ -183,10 +183,10 @@ INDEXES_IN_MEMORY: Final = 8
 """A few versions by either metric; the codes of 200,000 x 256 numbers are 13 MB."""
 
 
-def measured_exactly(count: int, k: int) -> int:
+def measured_count(count: int, k: int) -> int:
     """How many of `count` vectors are measured exactly for the k nearest.
 
-    >>> measured_exactly(200_000, 10), measured_exactly(2_000_000, 10)
+    >>> measured_count(200_000, 10), measured_count(2_000_000, 10)
     (1000, 10000)
     """
     return max(LEAST_MEASURED, MEASURED_PER_NEIGHBOUR * k, count // MEASURED_SHARE)
@@ -220,7 +220,7 @@ class VectorIndex:
     def nearest(self, vectors: Vectors, query: Floats, k: int) -> Neighbours:
         """The k vectors that are nearest to a query, with true distances."""
         _, rows = self._index.search(
-            _to_code(query[None], self._metric), measured_exactly(len(vectors), k)
+            _to_code(query[None], self._metric), measured_count(len(vectors), k)
         )
         # faiss fills up with -1 where there are fewer.
         likely = rows[0][rows[0] >= 0].astype(np.int64)

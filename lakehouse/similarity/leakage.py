@@ -103,9 +103,11 @@ def leakage_between(
     for side in (one, other):
         _check_column(side, by, problems)
     problems.raise_if_any("These frames cannot be compared.")
+    # The models matter only where vectors are compared.
     if threshold is not None:
         require_same_model(one.corpus.spec, one.where, other.corpus.spec, other.where)
     columns = ["frame_id", "image_url", *([by] if by else [])]
+    # Two small columns of each side: all the rest of the comparison is joins of these.
     first, second = (collect(side.frames.select(columns)) for side in (one, other))
     return Leakage(
         one.where,

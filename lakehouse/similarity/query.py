@@ -26,7 +26,7 @@ from lakehouse.similarity.index import (
     Metric,
     Neighbours,
     index_of,
-    measured_exactly,
+    measured_count,
     nearest,
 )
 from lakehouse.storage import collect
@@ -35,7 +35,7 @@ from lakehouse.types import ElementType
 VectorLike = Sequence[float] | npt.NDArray[Any]
 """Numbers of one vector."""
 
-NUMBERS_SEARCHED_EXACTLY: Final = 1 << 24
+NUMBERS_WITHOUT_INDEX: Final = 1 << 24
 """Numbers in all vectors together (64 MB) up to which a search is exact by default:
 three times as many take 45 ms a query, and an index of them 5 to 13 s to make."""
 
@@ -104,7 +104,7 @@ class Query:
         keys = {name: value for name, value in ids.items() if value is not None}
         rows = corpus.rows_of(pl.DataFrame(keys))
         if not len(rows):
-            raise self._not_found(corpus)
+            raise self._missing_element(corpus)
         if len(rows) > 1:
             frames = corpus.vectors().keys[rows]["frame_id"].head(5).to_list()
             raise InvalidInputError(
@@ -125,7 +125,7 @@ class Query:
             message = "The vector has something that is no finite number."
             _add(problems, "vector", message, "Send finite numbers only.")
 
-    def _not_found(self, corpus: Corpus) -> NotFoundError:
+    def _missing_element(self, corpus: Corpus) -> NotFoundError:
         """The element is not there, or has no vector: which of the two, and a hint."""
         own = "frame_id" if self.label_id is None else "label_id"
         own_id = self.frame_id if self.label_id is None else self.label_id
@@ -193,7 +193,7 @@ def _neighbours(
     exact: bool | None,
 ) -> Neighbours:  # fmt: skip
     vectors = corpus.vectors()
-    is_large = vectors.matrix.size > NUMBERS_SEARCHED_EXACTLY and _has_faiss()
+    is_large = vectors.matrix.size > NUMBERS_WITHOUT_INDEX and _has_faiss()
     is_exact = not is_large if exact is None else exact
     count, dimension = vectors.matrix.shape
     # An index is of all vectors of a version; a part is searched exactly. So is what
@@ -202,7 +202,7 @@ def _neighbours(
         is_exact
         or only is not None
         or dimension < LEAST_INDEXED_DIMENSION
-        or measured_exactly(count, k) >= count
+        or measured_count(count, k) >= count
     ):
         return nearest(vectors, vector, k, metric, only)
     return index_of(vectors, metric).nearest(vectors, vector, k)

@@ -149,6 +149,6 @@ def test_vectors_of_two_models_are_not_compared(
         twins.latest().leakage(longer.latest(), threshold=1.0)
 
 
-def test_an_unknown_field_is_told(twins: lakehouse.Dataset) -> None:
+def test_an_unknown_field_is_refused(twins: lakehouse.Dataset) -> None:
     with pytest.raises(lakehouse.InvalidInputError, match="There are user__patient"):
         twins.latest().leakage(twins.latest(), by="user__pat")

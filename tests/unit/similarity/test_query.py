@@ -249,7 +249,7 @@ def test_many_vectors_are_searched_by_faiss(
     assert many.similar(frame_id="f0007", exact=False).equals(exact)
     assert len(approximate._in_memory) == 1
     approximate._in_memory.clear()
-    monkeypatch.setattr(search, "NUMBERS_SEARCHED_EXACTLY", 1_000)
+    monkeypatch.setattr(search, "NUMBERS_WITHOUT_INDEX", 1_000)
     assert many.similar(frame_id="f0007", exact=True).equals(exact)
     assert approximate._in_memory == {}
     assert many.similar(frame_id="f0007").equals(exact)
@@ -290,7 +290,7 @@ def test_without_faiss_every_search_is_exact(
     many: lakehouse.Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = many.similar(frame_id="f0007", exact=True)
-    monkeypatch.setattr(search, "NUMBERS_SEARCHED_EXACTLY", 1_000)
+    monkeypatch.setattr(search, "NUMBERS_WITHOUT_INDEX", 1_000)
     monkeypatch.setattr(search, "_has_faiss", lambda: False)
     monkeypatch.delitem(sys.modules, "lakehouse.similarity.index")
     monkeypatch.setitem(sys.modules, "faiss", None)

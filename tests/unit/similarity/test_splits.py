@@ -111,7 +111,7 @@ def test_a_torn_group_is_refused_and_nothing_is_written(
     assert dataset.version == 1
 
 
-def test_everything_wrong_is_told_at_once(dataset: lakehouse.Dataset) -> None:
+def test_everything_wrong_is_reported_at_once(dataset: lakehouse.Dataset) -> None:
     dataset.add([frame("a", user__n=1)])
 
     with pytest.raises(lakehouse.InvalidInputError) as refusal:
