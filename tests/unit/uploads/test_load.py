@@ -169,33 +169,33 @@ def test_a_load_does_not_go_on_with_other_files(
         dataset.load(source, load_id="mine")
 
 
-def test_a_frame_given_twice_is_refused_with_its_part(
+def test_a_frame_given_twice_refuses_only_the_part_it_is_in(
     dataset: lakehouse.Dataset, tmp_path: Path
 ) -> None:
     twice = pl.concat([frames(), frames().slice(40, 1), frames().slice(250, 1)])
     source = written(twice, tmp_path / "frames", "parquet")
 
-    with pytest.raises(InvalidInputError, match="parts could not be read") as told:
+    with pytest.raises(InvalidInputError, match="parts could not be read") as message:
         dataset.load(source, part_bytes=2048)
 
-    assert "f_0040" in str(told.value)
-    assert "f_0250" in str(told.value)
+    assert "f_0040" in str(message.value)
+    assert "f_0250" in str(message.value)
     assert 0 < dataset.latest().counts["frames"] < FRAMES
     assert dataset.load(frames().lazy(), part_bytes=2048).counts["rejected"] == 0
     assert dataset.latest().counts["frames"] == FRAMES
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         (pl.DataFrame({"frame_id": ["a"], "image_ur": ["x"]}), "image_url"),
         (pl.DataFrame({"frame": ["a"]}), "no column frame_id"),
     ],
 )
 def test_columns_are_looked_at_before_anything_is_written(
-    dataset: lakehouse.Dataset, rows: pl.DataFrame, told: str
+    dataset: lakehouse.Dataset, rows: pl.DataFrame, message: str
 ) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+    with pytest.raises(InvalidInputError, match=message):
         dataset.load(rows.lazy())
     assert not dataset.uploads().height
 

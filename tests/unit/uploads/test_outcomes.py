@@ -58,7 +58,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("frames", [1, 3])
 @pytest.mark.parametrize("bad", [False, True])
-def test_counts_are_of_what_was_sent_whatever_became_of_it(
+def test_counts_are_of_what_was_sent_whatever_its_outcome(
     project: lakehouse.Project, dataset: lakehouse.Dataset, *, frames: int, bad: bool
 ) -> None:
     ids = [f"f{n}" for n in range(frames)]
@@ -78,7 +78,7 @@ def test_counts_are_of_what_was_sent_whatever_became_of_it(
     assert labelled.items().height == 3 * frames
 
 
-def test_items_are_exactly_the_frames_and_inferences_sent(
+def test_items_are_the_frames_and_inferences_sent_and_no_others(
     dataset: lakehouse.Dataset,
 ) -> None:
     dataset.add(GOOD)
@@ -101,16 +101,16 @@ def test_items_are_exactly_the_frames_and_inferences_sent(
 # ----------------------------------- ERRORS ------------------------------------ #
 
 
-def test_each_bad_frame_is_named_with_its_own_reason(
+def test_each_bad_frame_is_named_with_the_right_reason(
     lake: lakehouse.Lake, partial: lakehouse.Upload
 ) -> None:
-    told = partial.errors().select("frame_id", "rule", "path", "value").rows()
+    problems = partial.errors().select("frame_id", "rule", "path", "value").rows()
     logs = al.Client(api_endpoint=lake.root).get_dataset_ingest_error_logs(
         "cells", "hela"
     )
 
-    assert {frame_id: tuple(reason) for frame_id, *reason in told} == REASONS
-    assert len(told) == len(REASONS)
+    assert {frame_id: tuple(reason) for frame_id, *reason in problems} == REASONS
+    assert len(problems) == len(REASONS)
     assert {log["frame_id"]: log["rule"] for log in logs} == {
         frame_id: rule for frame_id, (rule, *_) in REASONS.items()
     }

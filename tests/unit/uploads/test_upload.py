@@ -36,10 +36,18 @@ def test_a_project_lists_uploads_to_everything_in_it_newest_first(
 
     assert rows["upload_id"].to_list() == [second.id, first.id]
     assert rows["target"].to_list() == ["cells/hela/model_a", "cells/hela"]
-    told = rows.row(1, named=True)
-    assert (told["author"], told["message"], told["status"]) == ("mira", "one", "DONE")
-    assert (told["frame_count"], told["label_count"], told["accepted"]) == (1, 1, 1)
-    assert told["submitted_at"] < told["settled_at"]
+    first_row = rows.row(1, named=True)
+    assert (first_row["author"], first_row["message"], first_row["status"]) == (
+        "mira",
+        "one",
+        "DONE",
+    )
+    assert (
+        first_row["frame_count"],
+        first_row["label_count"],
+        first_row["accepted"],
+    ) == (1, 1, 1)
+    assert first_row["submitted_at"] < first_row["settled_at"]
     assert project.upload(second.id).id == second.id
 
 
@@ -107,7 +115,7 @@ def test_a_dataset_is_processing_until_what_waits_is_merged(
 # ---------------------------------- ITEMS ----------------------------------- #
 
 
-def test_every_item_tells_what_became_of_it(dataset: lakehouse.Dataset) -> None:
+def test_every_item_has_its_outcome(dataset: lakehouse.Dataset) -> None:
     dataset.add([frame("same"), frame("gone")], [box("gone", "z")])
 
     with dataset.open_upload() as draft:
@@ -189,7 +197,7 @@ def test_an_error_shows_the_value_at_fault(
     assert json.loads(row["value"]) == value
 
 
-def test_values_found_out_by_the_merge_are_shown_too(
+def test_values_of_problems_of_the_merge_are_shown_too(
     dataset: lakehouse.Dataset,
 ) -> None:
     dataset.add([frame("f0", user__split="train")])
@@ -199,8 +207,8 @@ def test_values_found_out_by_the_merge_are_shown_too(
         [box("f2", "a", class_name="celery")],
     )
 
-    found = sent.errors().select("path", "value").rows()
-    assert found == [
+    values = sent.errors().select("path", "value").rows()
+    assert values == [
         ("frames['f1'].user__split", "3"),
         ("labels['a'].class_name", '"celery"'),
     ]
@@ -225,7 +233,7 @@ def test_values_go_with_the_rows_and_problems_stay(dataset: lakehouse.Dataset) -
     ]
 
 
-def test_two_problems_of_one_value_are_told_with_it_each(
+def test_two_problems_of_one_value_both_show_it(
     dataset: lakehouse.Dataset,
 ) -> None:
     sent = dataset.add(
@@ -248,12 +256,12 @@ def test_downloaded_errors_say_what_to_send_again(
     sent.errors().write_csv(tmp_path / "errors.csv")
     sent.errors().write_ndjson(tmp_path / "errors.jsonl")
 
-    told = pl.read_csv(tmp_path / "errors.csv", infer_schema=False)
-    assert told.rows() == pl.read_ndjson(tmp_path / "errors.jsonl").rows()
+    stored = pl.read_csv(tmp_path / "errors.csv", infer_schema=False)
+    assert stored.rows() == pl.read_ndjson(tmp_path / "errors.jsonl").rows()
     again = [
         row | {"latitude": 9.1}
         for row in (good, bad)
-        if row["frame_id"] in told["frame_id"]
+        if row["frame_id"] in stored["frame_id"]
     ]
     retry = sent.retry(again)
 
@@ -298,7 +306,7 @@ def test_a_merge_tells_how_many_uploads_are_left(
     assert heard.of("merging") == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
-def test_a_large_upload_is_told_file_by_file(
+def test_a_large_upload_reports_progress_file_by_file(
     dataset: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lakehouse.ledger.staging.file_rows", lambda _: 4_000)

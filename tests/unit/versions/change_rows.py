@@ -4,7 +4,7 @@ import polars as pl
 
 from lakehouse.types import LiveTable
 
-__all__ = ["TABLES", "told"]
+__all__ = ["TABLES", "changes_by_key"]
 
 TABLES: tuple[LiveTable, ...] = (
     "frames",
@@ -14,6 +14,6 @@ TABLES: tuple[LiveTable, ...] = (
 )
 
 
-def told(rows: pl.DataFrame) -> dict[tuple[str, ...], str]:
+def changes_by_key(rows: pl.DataFrame) -> dict[tuple[str, ...], str]:
     key = [name for name in ("frame_id", "label_id") if name in rows.columns]
     return {tuple(row[:-1]): row[-1] for row in rows.select(*key, "change").rows()}

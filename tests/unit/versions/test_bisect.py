@@ -25,25 +25,27 @@ def labelled(snapshot: lakehouse.Snapshot) -> bool:
     return snapshot.counts["labels"] > 0
 
 
-def test_the_culprit_is_found_in_few_looks(long: lakehouse.Dataset) -> None:
+def test_bisection_returns_the_bad_version_after_few_evaluations(
+    long: lakehouse.Dataset,
+) -> None:
     looked: list[int] = []
 
     def is_good(snapshot: lakehouse.Snapshot) -> bool:
         looked.append(snapshot.version)
         return labelled(snapshot)
 
-    found = long.bisect(is_good, good=1)
+    result = long.bisect(is_good, good=1)
 
     versions = long.versions()["version"].to_list()
-    assert labelled(long.at(found.good))
-    assert not labelled(long.at(found.bad))
-    assert versions.index(found.bad) == versions.index(found.good) + 1
+    assert labelled(long.at(result.good))
+    assert not labelled(long.at(result.bad))
+    assert versions.index(result.bad) == versions.index(result.good) + 1
     assert len(looked) <= math.log2(len(versions)) + 1
-    assert found.evaluations["version"].to_list() == looked
-    assert found.message == "oops"
-    (upload_id,) = found.uploads
+    assert result.evaluations["version"].to_list() == looked
+    assert result.message == "oops"
+    (upload_id,) = result.uploads
     assert long.upload(upload_id).counts["modified"] == 1
-    assert found.diff().labels()["label_id"].to_list() == ["a"]
+    assert result.diff().labels()["label_id"].to_list() == ["a"]
 
 
 @pytest.mark.parametrize("culprit", range(1, 9))
@@ -53,10 +55,10 @@ def test_every_version_can_be_the_culprit(
     for number in range(8):
         dataset.add([frame(f"f{number}")])
 
-    found = dataset.bisect(lambda seen: seen.version < culprit, good=0)
+    result = dataset.bisect(lambda seen: seen.version < culprit, good=0)
 
-    assert (found.good, found.bad) == (culprit - 1, culprit)
-    assert found.evaluations.height <= 3 + 1
+    assert (result.good, result.bad) == (culprit - 1, culprit)
+    assert result.evaluations.height <= 3 + 1
 
 
 def test_inference_sets_are_bisected_too(long: lakehouse.Dataset) -> None:
@@ -65,11 +67,11 @@ def test_inference_sets_are_bisected_too(long: lakehouse.Dataset) -> None:
         row = box("f0", "a", confidence=confidence)
         model.add([row])
 
-    found = model.bisect(
+    result = model.bisect(
         lambda seen: seen.inferences().collect()["confidence"][0] > 0.5, good=1
     )
 
-    assert (found.good, found.bad) == (2, 3)
+    assert (result.good, result.bad) == (2, 3)
 
 
 def test_ends_in_the_wrong_order_are_refused(long: lakehouse.Dataset) -> None:

@@ -46,11 +46,11 @@ def test_f08_checkpoints_are_listed_by_time_with_what_changed_between(
 
 
 def test_f08_checkpoints_are_edited_and_archived(changed: lakehouse.Dataset) -> None:
-    found = changed.get_checkpoint("baseline")
+    checkpoint = changed.get_checkpoint("baseline")
 
-    found.set_metadata({"by": "model"})
-    found.set_message("from the vendor")
-    found.archive()
+    checkpoint.set_metadata({"by": "model"})
+    checkpoint.set_message("from the vendor")
+    checkpoint.archive()
 
     again = changed.get_checkpoint("baseline")
     assert (again.metadata, again.message) == ({"by": "model"}, "from the vendor")
@@ -102,7 +102,9 @@ def test_names_that_cannot_be_are_refused(
         changed.checkpoint(name)
 
 
-def test_an_unknown_name_is_told_with_the_nearest(changed: lakehouse.Dataset) -> None:
+def test_an_unknown_name_raises_and_names_the_nearest(
+    changed: lakehouse.Dataset,
+) -> None:
     with pytest.raises(lakehouse.NotFoundError, match="Did you mean 'baseline'"):
         changed.at("base-line")
     with pytest.raises(lakehouse.NotFoundError, match="lists them"):
@@ -121,14 +123,14 @@ def test_duckdb_reads_a_checkpoint_without_this_package(
     import_extension("delta", con=connection)
     connection.execute("load delta")
 
-    found = connection.execute(
+    row = connection.execute(
         f"select version from delta_scan('{folder}/tags') where name = 'baseline'"
     ).fetchone()
-    assert found is not None
+    assert row is not None
     rows = connection.execute(
-        f"select * from delta_scan('{folder}/labels', version => {found[0]})"
+        f"select * from delta_scan('{folder}/labels', version => {row[0]})"
     )
 
     ours = changed.at("baseline").labels().collect()
-    theirs = pl.DataFrame(rows.to_arrow_table())
-    assert theirs["width"].sort().to_list() == ours["width"].sort().to_list()
+    read = pl.DataFrame(rows.to_arrow_table())
+    assert read["width"].sort().to_list() == ours["width"].sort().to_list()

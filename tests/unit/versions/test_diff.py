@@ -11,7 +11,7 @@ from rich.console import Console
 import lakehouse
 from lakehouse.ledger.collection import Collection
 from tests.rows import box, frame
-from tests.unit.versions.change_rows import TABLES, told
+from tests.unit.versions.change_rows import TABLES, changes_by_key
 
 NOTHING = {"added": 0, "removed": 0, "changed": 0}
 
@@ -45,12 +45,12 @@ def changed(dataset: lakehouse.Dataset) -> lakehouse.Dataset:
 def test_f74_rows_are_added_removed_and_changed(changed: lakehouse.Dataset) -> None:
     diff = changed.diff(1, 2)
 
-    assert told(diff.frames()) == {
+    assert changes_by_key(diff.frames()) == {
         ("f1",): "changed",
         ("f3",): "removed",
         ("f4",): "added",
     }
-    assert told(diff.labels()) == {
+    assert changes_by_key(diff.labels()) == {
         ("f1", "a"): "changed",
         ("f1", "b"): "changed",
         ("f1", "new"): "added",
@@ -89,17 +89,17 @@ def test_fields_carry_their_values_before_and_after(changed: lakehouse.Dataset) 
 def test_rows_changed_and_changed_back_are_no_difference(
     changed: lakehouse.Dataset,
 ) -> None:
-    assert ("f1", "b") not in told(changed.diff(1, 3).labels())
+    assert ("f1", "b") not in changes_by_key(changed.diff(1, 3).labels())
     changed.modify(labels=[box("f1", "a", width=3.0)])
-    assert ("f1", "a") not in told(changed.diff(1).labels())
+    assert ("f1", "a") not in changes_by_key(changed.diff(1).labels())
 
 
 def test_a_diff_the_other_way_is_the_inverse(changed: lakehouse.Dataset) -> None:
     there, back = changed.diff(1, 3), changed.diff(3, 1)
 
     inverse = {"added": "removed", "removed": "added", "changed": "changed"}
-    assert told(back.labels()) == {
-        key: inverse[change] for key, change in told(there.labels()).items()
+    assert changes_by_key(back.labels()) == {
+        key: inverse[change] for key, change in changes_by_key(there.labels()).items()
     }
     for table in TABLES:
         assert back.before(table).equals(there.after(table))
@@ -178,7 +178,7 @@ def test_a_new_metadata_field_is_a_change(dataset: lakehouse.Dataset) -> None:
 # ----------------------------------- BOXES ---------------------------------- #
 
 
-def test_the_iou_of_moved_boxes_is_told(dataset: lakehouse.Dataset) -> None:
+def test_moved_boxes_have_an_iou(dataset: lakehouse.Dataset) -> None:
     polygon = {
         "frame_id": "f1",
         "label_id": "p",
@@ -242,8 +242,8 @@ def test_filtered_snapshots_are_compared_as_what_they_hold(
         dataset.at(3).filter(frames=train, labels=wide),
     )
 
-    assert told(diff.frames()) == {("f2",): "added"}
-    assert told(diff.labels()) == {("f2", "b"): "added"}
+    assert changes_by_key(diff.frames()) == {("f2",): "added"}
+    assert changes_by_key(diff.labels()) == {("f2", "b"): "added"}
     assert diff.before("frames").is_empty()
     assert diff.after()["width"].to_list() == [9.0]
     assert {"field": "width", "before": None, "after": "9.0"} in diff.labels()[
@@ -261,7 +261,7 @@ def test_an_upload_tells_what_it_changed(dataset: lakehouse.Dataset) -> None:
 
     diff = upload.diff()
 
-    assert told(diff.labels()) == {("f1", "a"): "changed"}
+    assert changes_by_key(diff.labels()) == {("f1", "a"): "changed"}
     assert (diff.before()["width"][0], diff.after()["width"][0]) == (3.0, 9.0)
     assert first.diff().counts["labels"] == {"added": 2, "removed": 0, "changed": 0}
     assert upload.id in str(diff)
@@ -277,8 +277,8 @@ def test_uploads_that_share_a_version_show_only_their_own(lake_root: str) -> Non
     dataset.merge_pending()
 
     assert one.version == two.version
-    assert told(one.diff().frames()) == {("f1",): "added"}
-    assert told(two.diff().labels()) == {("f2", "b"): "added"}
+    assert changes_by_key(one.diff().frames()) == {("f1",): "added"}
+    assert changes_by_key(two.diff().labels()) == {("f2", "b"): "added"}
 
 
 def test_a_failed_upload_changed_nothing(dataset: lakehouse.Dataset) -> None:
@@ -332,7 +332,7 @@ def test_a_diff_on_s3_is_that_on_a_disk(
 
     assert remote.diff(1).labels().equals(dataset.diff(1).labels())
     assert remote.diff(3, 1).counts == dataset.diff(3, 1).counts
-    assert told(last.diff().frames()) == {("f2",): "removed"}
+    assert changes_by_key(last.diff().frames()) == {("f2",): "removed"}
 
 
 def test_a_diff_can_be_pickled(changed: lakehouse.Dataset) -> None:
@@ -382,11 +382,11 @@ def test_a_diff_is_drawn_in_terminals_and_notebooks(
 
 
 def test_a_summary_is_json(changed: lakehouse.Dataset) -> None:
-    said = json.loads(json.dumps(changed.diff(1, 2).to_dict()))
+    summary = json.loads(json.dumps(changed.diff(1, 2).to_dict()))
 
-    assert (said["from"], said["to"], said["upload"]) == (1, 2, None)
-    assert said["counts"]["labels"]["added"] == 2
-    assert said["moved_boxes"]["count"] == 1
+    assert (summary["from"], summary["to"], summary["upload"]) == (1, 2, None)
+    assert summary["counts"]["labels"]["added"] == 2
+    assert summary["moved_boxes"]["count"] == 1
 
 
 def test_a_frame_is_drawn_on_both_sides(changed: lakehouse.Dataset) -> None:

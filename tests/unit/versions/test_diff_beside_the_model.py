@@ -15,7 +15,7 @@ from lakehouse.testing.operations import operations_of
 from lakehouse.testing.rows import exact, plain
 from lakehouse.testing.strategies import uploads
 from lakehouse.types import LiveTable
-from tests.unit.versions.change_rows import TABLES, told
+from tests.unit.versions.change_rows import TABLES, changes_by_key
 
 
 def _expected(
@@ -23,7 +23,7 @@ def _expected(
 ) -> dict[tuple[str, ...], tuple[str, dict[str, tuple[Any, Any]]]]:
     """The keys that differ in the model, and the fields of each."""
     before, after = old.table(table), new.table(table)
-    found: dict[tuple[str, ...], tuple[str, dict[str, tuple[Any, Any]]]] = {}
+    differing: dict[tuple[str, ...], tuple[str, dict[str, tuple[Any, Any]]]] = {}
     for key in sorted({*before, *after}):
         was, now = before.get(key), after.get(key)
         if exact(was) == exact(now):
@@ -34,15 +34,15 @@ def _expected(
             for name in {*(was or {}), *(now or {})} - set(contract(table).key)
             if exact((was or {}).get(name)) != exact((now or {}).get(name))
         }
-        found[key] = change, fields
-    return found
+        differing[key] = change, fields
+    return differing
 
 
 def _parsed(text: str | None) -> Any:
     return None if text is None else plain(json.loads(text))
 
 
-def _as_told(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     return plain(json.loads(json.dumps(value, default=lambda one: one.isoformat())))
 
 
@@ -61,15 +61,15 @@ def _assert_differs_as_the_model(
     rows = diff.frames() if table == "frames" else diff.labels()
     key = contract(table).key
     wanted_rows = _expected(old, new, table)
-    assert told(rows) == {place: row[0] for place, row in wanted_rows.items()}
+    assert changes_by_key(rows) == {place: row[0] for place, row in wanted_rows.items()}
     for row in rows.to_dicts():
         _, fields = wanted_rows[tuple(row[name] for name in key)]
-        found = {
+        differing = {
             one["field"]: (_parsed(one["before"]), _parsed(one["after"]))
             for one in row["fields"]
         }
-        assert found == {
-            name: (_as_told(was), _as_told(now)) for name, (was, now) in fields.items()
+        assert differing == {
+            name: (_as_json(was), _as_json(now)) for name, (was, now) in fields.items()
         }
 
 

@@ -59,12 +59,12 @@ def test_what_was_locked_is_opened(dataset: lakehouse.Dataset, tmp_path: Path) -
     lock = dataset.at(1).lock(path)
 
     for source in (lock, path, str(path)):
-        found = lakehouse.open_lock(source)
-        assert found.version == 1
-        assert rows(found).equals(rows(dataset.at(1)))
+        snapshot = lakehouse.open_lock(source)
+        assert snapshot.version == 1
+        assert rows(snapshot).equals(rows(dataset.at(1)))
 
 
-def test_a_part_of_a_version_is_locked_with_its_conditions(
+def test_a_part_of_a_version_is_locked_with_the_conditions(
     dataset: lakehouse.Dataset,
 ) -> None:
     part = dataset.at(1).filter(
@@ -73,11 +73,11 @@ def test_a_part_of_a_version_is_locked_with_its_conditions(
         labels=pl.col("width") > 2.0,
     )
 
-    found = lakehouse.open_lock(json.loads(json.dumps(part.lock())))
+    snapshot = lakehouse.open_lock(json.loads(json.dumps(part.lock())))
 
-    assert found.counts == {"frames": 2, "labels": 1}
-    assert_frame_equal(found.frames().collect(), part.frames().collect())
-    assert_frame_equal(rows(found), rows(part))
+    assert snapshot.counts == {"frames": 2, "labels": 1}
+    assert_frame_equal(snapshot.frames().collect(), part.frames().collect())
+    assert_frame_equal(rows(snapshot), rows(part))
 
 
 def test_conditions_that_call_python_are_refused(dataset: lakehouse.Dataset) -> None:
@@ -117,7 +117,7 @@ def test_conditions_that_select_something_else_are_refused(
     assert refused.value.kind == "lock.differs"
 
 
-def test_what_differs_is_said_table_by_table(dataset: lakehouse.Dataset) -> None:
+def test_the_error_names_each_table_that_differs(dataset: lakehouse.Dataset) -> None:
     lock = dataset.at(2).lock()
     lock["tables"]["labels"] = {"rows": 9, "fingerprint": "ab" * 16}
 
@@ -125,11 +125,11 @@ def test_what_differs_is_said_table_by_table(dataset: lakehouse.Dataset) -> None
         lakehouse.open_lock(lock)
 
     assert refused.value.kind == "lock.differs"
-    said = str(refused.value)
-    assert "labels has 7 rows" in said
-    assert "locked were 9" in said
-    assert "frames has" not in said
-    assert "No version here" in said
+    message = str(refused.value)
+    assert "labels has 7 rows" in message
+    assert "locked were 9" in message
+    assert "frames has" not in message
+    assert "No version here" in message
 
 
 def test_the_version_that_has_the_content_is_named(dataset: lakehouse.Dataset) -> None:
@@ -142,7 +142,7 @@ def test_the_version_that_has_the_content_is_named(dataset: lakehouse.Dataset) -
 @pytest.mark.parametrize(
     "change", [{"version": 99}, {"dataset": "nothing"}, {"project": "nothing"}]
 )
-def test_what_is_not_there_is_said(
+def test_a_missing_version_raises_not_found(
     dataset: lakehouse.Dataset, change: dict[str, Any]
 ) -> None:
     with pytest.raises(NotFoundError, match="is not there") as refused:
@@ -193,10 +193,10 @@ def test_a_lock_outlives_compaction_and_collection(dataset: lakehouse.Dataset) -
     )
     assert 1 in collected.closed
 
-    found = lakehouse.open_lock(lock)
+    snapshot = lakehouse.open_lock(lock)
 
-    assert rows(found).equals(before)
-    assert found.lock() == lock
+    assert rows(snapshot).equals(before)
+    assert snapshot.lock() == lock
 
 
 def heights(snapshot: lakehouse.Snapshot) -> tuple[int, int, dict[str, Any]]:
@@ -209,10 +209,10 @@ def heights(snapshot: lakehouse.Snapshot) -> tuple[int, int, dict[str, Any]]:
 
 def test_an_opened_lock_goes_to_another_process(dataset: lakehouse.Dataset) -> None:
     part = dataset.at(1).filter(frames=pl.col("user__split") == "train")
-    found = lakehouse.open_lock(part.lock())
+    snapshot = lakehouse.open_lock(part.lock())
 
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        frames, labels, lock = pool.apply(heights, [found])
+        frames, labels, lock = pool.apply(heights, [snapshot])
 
     assert (frames, labels) == (3, 3)
     assert lock == part.lock()
@@ -267,5 +267,5 @@ def test_a_lock_on_s3_holds_no_credentials(
 
     assert lock["root"] == s3_root
     assert "testtest" not in json.dumps(lock)
-    found = lakehouse.open_lock(lock, storage_options=s3_options)
-    assert found.counts == {"frames": 1, "labels": 1}
+    snapshot = lakehouse.open_lock(lock, storage_options=s3_options)
+    assert snapshot.counts == {"frames": 1, "labels": 1}
