@@ -64,6 +64,7 @@ class Clone(Generic[DatasetT]):
             StorageError: If the store failed; `clone(…, exist_ok=True)` continues.
             AlreadyExistsError: If another writer took the name meanwhile.
         """
+        # Another process may do the work, so the ledger is looked at in any case.
         deadline = time.monotonic() + timeout.total_seconds()
         if self._work is not None:
             try:
@@ -126,6 +127,7 @@ def register_clone(
         row: dict[str, Any] = dict.fromkeys(rows.columns) | {
             "name": name,
             "kind": "dataset",
+            # A clone of a BATCH dataset takes changes: that is what it is made for.
             "mode": "STREAMING",
             "metadata": source_row["metadata"],
             "clone_of": source,
@@ -136,6 +138,7 @@ def register_clone(
         linked = changed_row(rows, "dataset", source, lambda _: {"clone": name})
         return pl.concat([linked, pl.DataFrame([row], schema=rows.schema)])
 
+    # The version of the row: an existing clone goes on with the one it was made of.
     rows = registry.update(add)
     return int(rows.filter(name=name).row(0, named=True)["clone_at"])
 

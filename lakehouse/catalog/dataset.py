@@ -324,6 +324,7 @@ class Dataset(Versioned):
             images=images,
             if_exists=if_exists,
             add_classes=self._add_classes if add_classes else None,
+            # Called before classes are added: see run_import.
             check=lambda: self._require_writable(options.get("upload_id")),
             submit=self.submit,
             options=options,
@@ -459,6 +460,7 @@ class Dataset(Versioned):
         Raises:
             StorageError: If the store failed; the same call continues.
         """
+        # Decided already, by this process or by another that found it unfinished.
         row = self._registry_row.read()
         if not row["clone_of"] or self._collection.ledger.head() is not None:
             return False
@@ -530,6 +532,8 @@ class Dataset(Versioned):
                 "Choose another name, or pass exist_ok=True to use it.",
                 kind="inference_set.exists",
             )
+        # The pin comes first: garbage collection keeps the files of a pinned version,
+        # and a set must not be listed before that holds.
         if not taken:
             waits_for = self._pin(name, at)
             create_collection(
@@ -578,6 +582,8 @@ class Dataset(Versioned):
         if at is None:
             if self._settings.inline:
                 self.merge_pending()
+            # "Latest" means with everything acknowledged; until that is merged there
+            # is no version to pin to, and the set waits for those uploads.
             if waits_for := awaited(self._collection):
                 return waits_for
         version = resolve(self._collection, "latest" if at is None else at)
@@ -598,6 +604,7 @@ class Dataset(Versioned):
     # ------------------------------ THE DATASET ----------------------------- #
 
     def __repr__(self) -> str:
+        # A repr must not raise, and an unfinished clone has no counts to show.
         if not self.is_ready:
             return f"<Dataset {self.project_name}/{self.name}: being cloned>"
         latest = self._collection.latest()

@@ -101,6 +101,7 @@ class InferenceSet(Versioned):
         key = f"{base.path.rpartition('/')[2]}/{name}"
         row = RegistryRow(registry, "inference_set", key)
         super().__init__(name, collection, row, settings)
+        # Merges check the frames of inferences against the dataset.
         collection.base = base
         self._base = base
         self._task_spec = task_spec or TaskSpec()
@@ -235,6 +236,7 @@ class InferenceSet(Versioned):
             NotFoundError: If the dataset never had such a version.
             ConflictError: If the set is not pinned yet.
         """
+        # The figures are computed before the pin moves, and recorded with the move.
         version = resolve(self._base, ref)
         before = self._require_pin()
         if version != before:

@@ -106,6 +106,8 @@ def connect(
             kind="lake.compaction",
         )
     media_root = media_root or os.environ.get("LAKEHOUSE_MEDIA_ROOT")
+    # The login name is asked for here, once: versions that one process makes have
+    # one author.
     settings = Settings(
         author=author or _login(),
         inline=merge == "inline",
@@ -176,6 +178,8 @@ class Lake:
             "created_at": datetime.now(UTC),
         }
 
+        # Called again with the rows of the winner if another writer was first, so the
+        # name is looked for inside.
         def add(rows: pl.DataFrame) -> pl.DataFrame:
             old = rows.filter(name=name)
             if not old.height:
@@ -233,6 +237,7 @@ class Lake:
             return
         for project in self.projects(archived=archived):
             for dataset in project.datasets(archived=archived):
+                # A clone without files has nothing to read, and fails at its head.
                 if not dataset.is_ready:
                     continue
                 name = f"{project.name}/{dataset.name}"
@@ -266,6 +271,7 @@ class Lake:
         Raises:
             StorageError: If the store failed; the next call removes the rest.
         """
+        # One moment for all tables: a long run does not shorten the grace of the last.
         now, folders = datetime.now(UTC), list[FolderGarbage]()
         for path, name in self._tables():
             log = SingleTableLog(self._store, path, contract(name))
@@ -296,6 +302,7 @@ class Lake:
         if self._is_ready:
             return
         probe_conditional_writes(self._store)
+        # Put if absent: of two first writers one wins, and both read the same file.
         data = json.dumps({"format_version": FORMAT_VERSION}).encode()
         self._store.put_new(_FORMAT_FILE, data, durable=True)
         self._is_ready = self._check_format()
@@ -338,6 +345,7 @@ def _check_same(
     name: str, row: dict[str, Any], class_map: ClassMap, task: str | None
 ) -> None:
     known = ClassMap.from_json(row["class_map"])
+    # A project may have more classes than a script names: others have appended them.
     missing = [label for label in class_map.ids if label not in known.ids]
     if missing:
         raise InvalidInputError(
@@ -428,6 +436,7 @@ def _check_version(lock: Lockfile, target: Dataset | InferenceSet) -> None:
     differences = lock.differences(entry, collection.layout)
     if not differences:
         return
+    # Newest first: content that was restored is that of a late version.
     elsewhere = next(
         (
             version

@@ -123,6 +123,7 @@ class Project:
 
     def _ensure_classes(self, names: Sequence[str]) -> list[str]:
         """Append the classes that the project does not have; returns their names."""
+        # Set by the attempt that wins: earlier ones saw another map.
         missing: list[str] = []
 
         def appended(row: dict[str, Any]) -> dict[str, Any]:
@@ -193,6 +194,8 @@ class Project:
                 kind="dataset.exists",
             )
         if not taken:
+            # The ledger before the row: what is listed can be read. A process that
+            # dies between the two leaves a name that the next call registers.
             create_collection(
                 self._collection(name),
                 frame_metadata=metadata_columns(frame_metadata),
@@ -251,7 +254,11 @@ class Project:
     def _collection(self, name: str) -> Collection:
         path = f"{self.name}/datasets/{name}"
         return Collection(
-            self._store, path, lambda: self.class_map, media=self._settings.media
+            # Asked for anew at each merge, since other processes append classes.
+            self._store,
+            path,
+            lambda: self.class_map,
+            media=self._settings.media,
         )
 
     def require_active(self) -> None:

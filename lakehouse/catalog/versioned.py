@@ -101,6 +101,7 @@ class Versioned:
             message=message,
             metadata=dict(metadata or {}),
             upload_id=upload_id,
+            # All or nothing: a BATCH dataset that landed in part could not be mended.
             on_error="abort" if mode == "BATCH" else on_error,
             based_on=base,
             retry_of=retry_of,
@@ -110,6 +111,7 @@ class Versioned:
         if self._settings.inline:
             merge_pending(
                 self._collection,
+                # The merge takes the rows from memory instead of reading them back.
                 staged={staged: operations},
                 compacts=self._settings.compacts,
                 progress=progress,
@@ -254,6 +256,8 @@ class Versioned:
             ConflictError: If other writers were always first.
         """
         self._require_writable(upload_id)
+        # Resolved before pending uploads are merged: "latest" means what the caller
+        # sees.
         version = resolve(self._collection, ref)
         self.merge_pending()
         request = self._request(message or f"restore of version {version}", upload_id)

@@ -100,6 +100,7 @@ def run_import(
         losses=losses,
         progress=progress,
     )
+    # Files are read; checking the rows reports no progress of its own.
     progress("rows", 0, 1)
     draft = Draft()
     draft.add(content.frames, content.labels, if_exists=if_exists)

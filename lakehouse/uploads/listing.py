@@ -57,6 +57,7 @@ def uploads_table(
     parts = [
         _rows(collection, own_mode, schema) for collection, own_mode in collections
     ]
+    # A project without uploads has the columns, too.
     none = pl.DataFrame(schema={"target": pl.String, **schema})
     rows = pl.concat([none, *parts]).with_columns(
         accepted=pl.sum_horizontal(_ACCEPTED),

@@ -35,6 +35,7 @@ class Load:
     @property
     def status(self) -> str:
         """PENDING, DONE, PARTIAL (some frames rejected) or FAILED (all of them)."""
+        # One that waits makes the whole load wait: its outcome is not known.
         statuses = {upload.status for upload in self.uploads}
         if "PENDING" in statuses:
             return "PENDING"
@@ -186,10 +187,12 @@ def run_load(
     opened = [_open_source(source) for source in files]
     # Unknown columns are refused here, before anything is read or sent.
     draft(*[source.head() for source in opened])
+    # First pass: ids alone. Second pass: rows, written to the files of their parts.
     bounds, rows = cut(opened, request.part_bytes)
     note = {"id": load_id, "parts": len(bounds) + 1, "source": _signature(files)}
     with tempfile.TemporaryDirectory(prefix="lakehouse-load-") as folder:
         parts = Parts(Path(folder), opened, bounds)
+        # Refused before the second pass, which takes most of the time.
         if target.mode == "BATCH" and len(parts) > 1:
             raise _batch_error(target.name, len(parts))
         # Ids of uploads follow from the load's own, so the target says what was sent.
@@ -215,11 +218,14 @@ def _send_parts(
         if part in known:
             uploads.append(target.upload(known[part]))
             continue
+        # A part with unreadable rows does not stop the others; all are reported at
+        # the end.
         try:
             operations = draft(*parts.tables(part))
         except InvalidInputError as error:
             refused.append(f"Part {part + 1}: {error}")
             continue
+        # The rows are in memory now: the disk need not hold them until the end.
         parts.drop(part)
         upload = target.submit(
             operations,
@@ -283,6 +289,7 @@ def _known_parts(target: LoadTarget, note: Mapping[str, Any]) -> dict[int, str]:
             recorded = target.upload(upload_id).metadata.get("load")
         except NotFoundError:
             continue
+        # The same id with other parts would mix the rows of two loads.
         if recorded != dict(note) | {"part": part}:
             raise InvalidInputError(
                 f"Load {note['id']} had other files, or other parts. Give the same "

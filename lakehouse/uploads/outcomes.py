@@ -50,6 +50,7 @@ def item_rows(
     without_op = named.select(*_KEY, op=pl.lit(None, dtype=pl.String))
     sent = pl.concat([_sent(staged), without_op])
     sent = sent.unique(_KEY, keep="first", maintain_order=True)
+    # What landed is certain; of the rest, problems and status say the outcome.
     rest = sent.join(landed, on=_KEY, how="anti", nulls_equal=True)
     rejected = named.filter(severity="error").get_column("frame_id").unique()
     outcome = (
@@ -74,6 +75,7 @@ def _landed(collection: Collection, upload_id: str) -> pl.DataFrame:
     parts = [pl.DataFrame(schema=_ITEM)]
     for table in LIVE_TABLES:
         log = f"{table}_changes"
+        # Most datasets have no vectors: an empty log costs no scan.
         if not collection.state(log, version).files:
             continue
         of_frames = "label_id" not in collection.contract(table).key
@@ -140,7 +142,11 @@ def _values_of_field(
         known = [one for one in (name, MIXED + name, SENT) if one in rows.columns]
         once = rows.select(*key, *(pl.col(one).alias(f"_{one}") for one in known))
         joined = of_table.join(
-            once.unique(key, keep="first"), on=key, how="inner", nulls_equal=True
+            # A key that was sent twice has one problem for both; the first is shown.
+            once.unique(key, keep="first"),
+            on=key,
+            how="inner",
+            nulls_equal=True,
         )
         texts = [
             _value(row, name)

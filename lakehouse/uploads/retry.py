@@ -102,6 +102,7 @@ def corrected(
             _require_rejected(upload_id, rows, frame_ids)
             parts += _read_corrected(name, rows, old, key, layout)
             keys = _keys(rows, key)
+            # A corrected row has no problem of its old values any more.
             old_problems = _unanswered(old_problems, keys, key)
             if old.height:
                 old = old.join(keys, on=key, how="anti", nulls_equal=True)
@@ -124,6 +125,7 @@ def _read_corrected(
         return options, tuple(sorted(row)) if options.clears else ()
 
     groups: dict[tuple[_SentWith, tuple[str, ...]], _Rows] = {}
+    # Neighbours are grouped first: most rows of a retry were sent alike.
     for group, members in groupby(rows, key=group_of):
         groups.setdefault(group, []).extend(members)
     return [
@@ -157,6 +159,7 @@ def _read_rows(
         read, problems = frame_operations(
             rows, op=options.op, if_exists=options.if_exists, nulls=nulls, layout=layout
         )
+    # An addition without a vector may keep the stored one; so must its retry.
     if options.keeps_vector:
         read = read.with_columns(pl.lit(value=True).alias(KEEPS_VECTOR))
     return _part(name, read, problems)

@@ -62,6 +62,7 @@ class Upload:
         Raises:
             NotFoundError: If the upload is neither staged nor settled.
         """
+        # A settled upload never changes, so its row is kept.
         if self._row is not None:
             return
         version = self._collection.head().version
@@ -212,6 +213,7 @@ class Upload:
 
     def _problems(self) -> pl.DataFrame:
         version = self._collection.head().version
+        # The key lets the scan leave out files by their statistics.
         keys = pl.Series("upload_id", [self.id])
         rows = self._collection.scan("upload_errors", version, keys=keys)
         return collect(rows.drop("upload_id"))
@@ -270,6 +272,7 @@ class Upload:
 
     def _rejected_frames(self) -> pl.Series:
         self.refresh()
+        # Of a failed upload every frame is rejected, those without a problem, too.
         if self._row is not None and self._row["status"] == "FAILED":
             operations = self._operations()
             parts = [
@@ -345,6 +348,7 @@ def settled_change(
         return change, list(entry.uploads)
     upload_id = change if isinstance(change, str) else change.id
     row = settled_row(collection, collection.head().version, upload_id)
+    # Version 0 settles uploads only in a clone, which has taken them over.
     if row is not None and row["version"]:
         return int(row["version"]), [upload_id]
     if row is not None:

@@ -68,10 +68,12 @@ def bisect(
             "into good, give the older one as good and let is_good say the opposite.",
             kind="bisect.order",
         )
+    # Entries between two versions (compaction, tags) have no content of their own.
     table = versions_table(collection)
     versions = table.filter(pl.col("version").is_between(first, last))["version"]
     evaluated: list[tuple[int, bool]] = []
     low, high = 0, len(versions) - 1
+    # Invariant: `low` is good and `high` is bad; they end as neighbours.
     while high - low > 1:
         middle = (low + high) // 2
         is_middle_good = bool(is_good(snapshot_at(collection, versions[middle])))

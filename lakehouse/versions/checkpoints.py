@@ -151,6 +151,7 @@ def create_checkpoint(
         }
         taken = tags.filter(name=name)
         if not taken.height:
+            # In the schema of the table: a null message has no type of its own.
             return pl.concat([tags, pl.DataFrame([row], schema=tags.schema)])
         existing = taken.row(0, named=True)
         if all(existing[field] == row[field] for field in (*fields, "version")):

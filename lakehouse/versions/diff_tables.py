@@ -206,6 +206,7 @@ def compare_by_log(
     before, after = names if forward else reversed(names)
     keys = both.lazy().select(*key, before=before, after=after)
     differing = collect(_differing(keys))
+    # Either direction looks at the same keys; only the sides are swapped.
     if forward:
         return TableDiff(table, held, logged, differing)
     return TableDiff(table, logged, held, differing)
@@ -376,6 +377,7 @@ def field_counts(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
 def differs(before: pl.DataFrame, after: pl.DataFrame, name: str) -> pl.Series:
     """Whether a field differs, for each row."""
     was, now = before.get_column(name), after.get_column(name)
+    # Most columns of most labels are empty, which is known without comparing values.
     if was.null_count() == now.null_count() == len(was):
         return pl.repeat(value=False, n=len(was), dtype=pl.Boolean, eager=True)
     return was.ne_missing(now)
@@ -391,5 +393,6 @@ def _texts(values: pl.Series) -> pl.Series:
         odd = (~is_plain).fill_null(value=False).arg_true()
         odd_texts = [as_json(value) for value in values.gather(odd).to_list()]
         return values.cast(pl.String).scatter(odd, odd_texts)
+    # Nested values have no text in Polars that is JSON.
     texts = [None if value is None else as_json(value) for value in values.to_list()]
     return pl.Series(values.name, texts, dtype=pl.String)

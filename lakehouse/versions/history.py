@@ -50,6 +50,7 @@ def frame_history(
         NotFoundError: If the frame, or the label, never was there.
     """
     head = collection.head().version
+    # Labels are found by their frame, too: files are sorted by it.
     keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
     lazy = [
         collection.scan(f"{table}_changes", head, keys=keys) for table in LIVE_TABLES

@@ -160,6 +160,8 @@ def condition_text(condition: pl.Expr) -> str:
     >>> condition_of(condition_text(pl.col("n") > 1), "1").meta.root_names()
     ['n']
     """
+    # Polars marks the format as unstable between releases, so its version is kept
+    # beside, and named where a condition cannot be read.
     try:
         text = condition.meta.serialize(format="json")
     except pl.exceptions.PolarsError as error:
@@ -180,6 +182,7 @@ def condition_of(text: str, polars: str) -> pl.Expr:
         FormatError: If this Polars cannot read it, or it calls code.
     """
     try:
+        # Checked before it is read: reading is what would run the code.
         if not _has_code(json.loads(text)):
             return pl.Expr.deserialize(text.encode(), format="json")
         reason = "it calls code, which a lock never holds"

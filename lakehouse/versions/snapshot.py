@@ -159,6 +159,7 @@ class Snapshot:
         rows = content(self._collection, table, self._read_version).drop("row_hash")
         if not provenance:
             return rows.drop("upload_id")
+        # Rows keep the upload that wrote them; its version is in another table.
         uploads = upload_versions(self._collection)
         return rows.join(uploads, on="upload_id", how="left", maintain_order="left")
 
@@ -344,6 +345,7 @@ class Snapshot:
             NotFoundError: If garbage collection removed the version's files: plain
                 engines cannot read it any more, `frames()` and `labels()` can.
         """
+        # Plain engines read files, and know nothing of the change log.
         content_version = self._collection.ledger.read(
             self._read_version
         ).content_version
@@ -474,6 +476,7 @@ class Snapshot:
         Raises:
             NotFoundError: If the frame is not in this version.
         """
+        # By key, so that files of other frames are not read.
         keys = pl.Series("frame_id", [frame_id], dtype=pl.String)
         frames = content(self._collection, "frames", self._read_version, keys=keys)
         labels = content(self._collection, "labels", self._read_version, keys=keys)
