@@ -175,15 +175,6 @@ def _match(
     outcomes, true_positives = match_within_class(
         same_class, predictions, truth, options.iou, AREA_RANGES[0]
     )
-    # By overlap they could take one, so here they are left out before.
-    by_iou = sort_by_iou(
-        pairs.take(
-            (pairs.iou >= options.iou)
-            & confident[pairs.inference]
-            & ~truth.crowd[pairs.label]
-        )
-    )
-    across = by_iou.take(greedy_match(by_iou, truth.crowd, len(predictions)))
     return Detection(
         classes=classes,
         frames=scope.frames,
@@ -196,7 +187,9 @@ def _match(
             outcomes=outcomes,
             same_class=same_class.take(same_class.iou >= options.iou),
             true_positives=true_positives,
-            across_classes=across,
+            across_classes=_match_across_classes(
+                pairs.take(pairs.iou >= options.iou), confident, truth
+            ),
         ),
         ranking=Ranking.of(
             predictions,
@@ -208,6 +201,15 @@ def _match(
             top_k=options.max_detections,
         ),
     )
+
+
+def _match_across_classes(pairs: Pairs, confident: Flags, labels: Instances) -> Pairs:
+    """The pairs that match by overlap, of confident inferences and labels that count."""
+    # Inferences of little confidence could take a label here, so they are left out
+    # before, not afterwards.
+    counting = confident[pairs.inference] & ~labels.crowd[pairs.label]
+    by_iou = sort_by_iou(pairs.take(counting))
+    return by_iou.take(greedy_match(by_iou, labels.crowd, len(confident)))
 
 
 @dataclass(frozen=True)
