@@ -53,11 +53,13 @@ def check_contents(
         report: Where problems are noted.
         progress: Called with how far it is.
     """
+    # A live table and its change log together: most of their files are the same.
     files = {table: _of(table, copies) for table in LIVE_TABLES}
     rows = {
         table: sum(c.file.rows for c in table_copies)
         for table, table_copies in files.items()
     }
+    # The same parts for all tables, so that a part has a frame and all that is its own.
     parts = parts_for(max(rows.values()))
     done = _counter(intact, report, progress)
     with ExitStack() as stack:

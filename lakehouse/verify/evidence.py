@@ -104,9 +104,12 @@ def decide(raw: Raw, before: Entry | None, head: int, report: Report) -> Decided
     _report_missing(raw, head, report)
     entry, problem = _decoded(raw)
     actual_digest = None if raw.entry is None else digest_of(raw.entry)
+    # Logs vote, since no single file can be trusted. Without any log, as for a head that
+    # is not published, the entry is its own witness.
     digest, votes = next(iter(named.most_common(1)), (actual_digest, 0))
     if entry is None:
         report.add(*problem, version=raw.version, file=raw.file)
+    # A tie counts for the entry; the logs that disagree are then reported instead.
     elif digest != actual_digest and votes > named[str(actual_digest)]:
         report.add(
             "ledger.altered",
@@ -119,6 +122,7 @@ def decide(raw: Raw, before: Entry | None, head: int, report: Report) -> Decided
         )
     else:
         for table, data in raw.logs.items():
+            # Byte for byte, because every writer derives a commit from its entry alike.
             if data is not None and data != commit_of(entry, table):
                 _report_altered(raw, table, report)
         return Decided(entry, is_vouched=True)
@@ -157,6 +161,8 @@ def _stand_in(
     """The entry as far as it follows from the commits that name its digest."""
     sound = {table: log for table, log in commits.items() if _digest_in(log) == digest}
     info: dict[str, Any] = next((_info(log) for log in sound.values() if log), {})
+    # An operation that cannot be read counts as a change of content, so that its version
+    # is checked, not skipped.
     word = str(info.get("operation", "")).removeprefix("lakehouse ")
     kind: EntryKind = next((k for k in get_args(EntryKind) if k == word), "data")
     return Entry(

@@ -79,6 +79,7 @@ class FileCheck:
 
     def presence(self, copies: Sequence[Copy]) -> list[Copy]:
         """Report files that are missing or of another size; return the others."""
+        # One listing for each table instead of a request for each file.
         sizes = {
             file.path: file.size
             for table in COLLECTION_TABLES
@@ -116,6 +117,7 @@ class FileCheck:
 
     def report_missing(self, copy: Copy, intact: Iterable[Copy] = ()) -> None:
         """Report a file as missing, unless no version needs it any more."""
+        # Collection may have run since the walk read the ledger.
         if self._is_needed(copy):
             message = "The file is not there, though a version names it."
             self._report_problem(copy, "file.missing", message, intact)
@@ -153,6 +155,8 @@ class FileCheck:
     def _is_needed(self, copy: Copy) -> bool:
         """Whether a version needs a file, after what was decided meanwhile."""
         later = entries_after(self._collection, self._history.head)
+        # Change logs and records are only ever read at the head, so a later compaction
+        # is what removes a file of theirs.
         if copy.life is None:
             return not self._was_removed(copy, later)
         ranges = closed_ranges(self._collection)
@@ -183,6 +187,7 @@ def _checksums(
         try:
             return store.checksum(copy.path)
         except LakehouseError as error:
+            # A store that is down says nothing about the file.
             if error.retryable:
                 raise
             return error

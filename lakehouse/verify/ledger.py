@@ -108,6 +108,8 @@ def walk(
     def observe() -> None:
         """Take in the version that ends with the newest entry of the walk."""
         content = history.contents[-1]
+        # A closed version may have no files any more; its content is checked by the
+        # change log alone.
         if any(first <= content <= last for first, last in closed):
             return
         for table in LIVE_TABLES:
@@ -119,6 +121,8 @@ def walk(
         decided = decide(raw, before, head, report)
         chain.take(raw.version, decided)
         content = content_of(raw.version, decided.entry.kind, before)
+        # A compaction gives a version other files and the same content, so a version is
+        # looked at when it is over, with the files that readers use.
         if history.contents and history.contents[-1] != content:
             observe()
         _take(history, raw, decided, content, report)
@@ -158,6 +162,7 @@ def _take(
         history.states[table] = after
     if decided.is_vouched:
         history.vouched.add(raw.version)
+    # Without actions: a thousand headers stay small, their actions need not.
     header = replace(entry, actions={}, content_version=content)
     history.entries.append(header)
     history.contents.append(content)

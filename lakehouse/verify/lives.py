@@ -61,6 +61,7 @@ class Lives:
 
     def observe(self, place: int, state: TableState) -> None:
         """Take in the table at the next open version."""
+        # Ends first: a path that went and came again later is a life of its own.
         for path in self._now.keys() - state.files.keys():
             self._end(path, place)
         for path, file in state.files.items():

@@ -20,7 +20,7 @@ from lakehouse.storage.media import Media
 from lakehouse.types import Progress
 from lakehouse.verify.report import Report
 
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 16  # requests; nearly all of the time is waiting for answers
 _SHOWN: Final = 3
 _FIELDS: Final = tuple(name for name in URL_FIELDS if name != "text")
 _MEDIUM_SCHEMA: Final = pl.Schema(
@@ -74,6 +74,7 @@ def _named(collection: Collection) -> list[_Medium]:
     ]
     rows = pl.concat([pl.DataFrame(schema=_MEDIUM_SCHEMA), *collect_all(parts)])
     media = rows.group_by("url", "checksum", "table").agg("named_by")
+    # Sorted, so that problems come in the same order every time.
     by_url = media.sort("table", "url", "checksum")
     return [_Medium(**row) for row in by_url.iter_rows(named=True)]
 

@@ -103,6 +103,7 @@ class RowChecker:
         """
         deleted = (rows["op"] == "DELETE").fill_null(value=False)
         hashes = np.concatenate([row_hash(part, self._logical) for part in _cut(rows)])
+        # A DELETE has a key and no values, so it adds nothing to a fingerprint.
         hashes[deleted.to_numpy()] = 0
         versions = rows.select("upload_id").join(
             self._uploads, on="upload_id", how="left", maintain_order="left"
@@ -232,6 +233,7 @@ class RowReader:
         self, copy: Copy, columns: list[str] | None = None
     ) -> Iterator[pl.DataFrame]:
         """The rows of a file, a few row groups at a time."""
+        # Whole row groups, since Parquet decodes nothing smaller.
         per_row = max(1, copy.file.size // max(1, copy.file.rows))
         groups = max(1, _READ_BYTES // (per_row * ROW_GROUP_ROWS))
         step, start = groups * ROW_GROUP_ROWS, 0
@@ -253,6 +255,7 @@ class RowReader:
                 raise
             if rows.height:
                 yield rows
+            # A short slice is the last one: the height in the log is not trusted here.
             if rows.height < step:
                 return
             start += step

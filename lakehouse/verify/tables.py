@@ -62,6 +62,7 @@ def check_records(
             return None
         return _rows(collection, history, table, report)
 
+    # Read once, for two checks and for the versions of rows.
     uploads = read("uploads")
     problems_by_table = {
         "uploads": _upload_problems(uploads, history),
