@@ -52,7 +52,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" in os.environ or config.option.basetemp or not MEMORY.is_dir():
         return
     if shutil.disk_usage(MEMORY).free >= ENOUGH_BYTES:
-        folder = tempfile.mkdtemp(prefix="lakehouse-tests-", dir=MEMORY)
+        # What a failed or killed session left is looked at before the next one, or never.
+        for left in MEMORY.glob("lakehouse-tests-*-*"):
+            if not Path("/proc", left.name.split("-")[2]).exists():
+                shutil.rmtree(left, ignore_errors=True)
+        prefix = f"lakehouse-tests-{os.getpid()}-"
+        folder = tempfile.mkdtemp(prefix=prefix, dir=MEMORY)
         os.environ["TMPDIR"], tempfile.tempdir = folder, None
         config.stash[IN_MEMORY] = folder
 
