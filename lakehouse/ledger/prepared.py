@@ -15,11 +15,11 @@ import numpy.typing as npt
 import polars as pl
 
 from lakehouse.delta.writer import sort_rows
-from lakehouse.merging.rows import logical_columns
+from lakehouse.merging.rows import all_are, logical_columns
 from lakehouse.model.contracts import Contract, Layout
 from lakehouse.model.labels import MASK_CLASS
 from lakehouse.model.metadata import PREFIX
-from lakehouse.model.operations import OP, Operations, all_are
+from lakehouse.model.operations import OP, Operations
 from lakehouse.model.row_hash import (
     Fingerprint,
     Lanes,

@@ -7,12 +7,11 @@ problems, counts, and the rules that hold afterwards.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 import polars as pl
 
 from lakehouse.model.contracts import Layout
-from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
+from lakehouse.model.operations import Operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +22,6 @@ class TableChange:
     """Full rows with provenance, `op`, and the old hash and place."""
     deletions: pl.DataFrame
     """Keys with `upload_id`, `op`, and the old hash and place."""
-
-
-@cache
-def no_change(layout: Layout, table: str) -> TableChange:
-    """Nothing happens to a table."""
-    shape = layout.contract(table)
-    old = dict.fromkeys((OLD_HASH, OLD_AT), pl.Int64())
-    key = dict.fromkeys((*shape.key, "upload_id", "op"), pl.String())
-    images = pl.DataFrame(schema={**shape.schema(), "op": pl.String(), **old})
-    return TableChange(images, pl.DataFrame(schema={**key, **old}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,22 +36,6 @@ OLD_AT: Final = "_old_at"
 OPERATIONAL: Final = frozenset({OP, CLEAR, IF_EXISTS, KEEPS_VECTOR, ROW, SENT})
 """Columns of operations that are no fields of a frame or label."""
 
-_COMPARED_AS_SERIES: Final = 1_000  # planning a query takes longer than so many rows
-
-
-def all_are(rows: pl.DataFrame, op: str, column: str = OP) -> bool:
-    """Whether every row has that operation.
-
-    A query compares a long column of one value by that value alone, where a series
-    is unfolded first; for few rows the series is faster.
-
-    >>> all_are(pl.DataFrame({"_op": ["ADD", "MODIFY"]}), "ADD")
-    False
-    """
-    if rows.height < _COMPARED_AS_SERIES:
-        return bool((rows.get_column(column) == op).all())
-    return bool(rows.select((pl.col(column) == op).all()).item())
-
 
 @dataclass(frozen=True, slots=True)
 class Operations:

@@ -33,10 +33,10 @@ from lakehouse.ledger.prepared import as_sent
 from lakehouse.ledger.settled import distinct, frame_ids, unsettled
 from lakehouse.ledger.tags import pin_row
 from lakehouse.merging import kernel
-from lakehouse.merging.rows import anti_join, semi_join
+from lakehouse.merging.rows import anti_join, keys_of, semi_join
 from lakehouse.merging.types import Current, ExistingRows, MergeInputs
 from lakehouse.model.contracts import LIVE_TABLES
-from lakehouse.model.operations import OP, Operations, all_are
+from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import (
     UPLOAD_PROBLEM_SCHEMA,
     Problems,
@@ -239,11 +239,11 @@ def _current_rows(
         frames[_FRAME].clear() if lookup.is_empty else frame_ids(operations).to_frame()
     )
     existing = lookup.keys(touched)
-    modified = semi_join(existing, _keys_of(frames, "MODIFY", _FRAME))
+    modified = semi_join(existing, keys_of(frames, "MODIFY", _FRAME))
     # ADD and DELETE of a frame take all its labels out, so all of them are looked up;
     # labels of other frames are looked up one by one.
     replaced = pl.concat(
-        [_keys_of(frames, "ADD", _FRAME), _keys_of(frames, "DELETE", _FRAME)]
+        [keys_of(frames, "ADD", _FRAME), keys_of(frames, "DELETE", _FRAME)]
     )
     replaced_frames = semi_join(existing[_FRAME], replaced)
     surviving_frames = anti_join(existing[_FRAME], replaced_frames)
@@ -308,7 +308,7 @@ def _current_labels(
     keys = _existing_keys(
         collection, "labels", version, replaced_frames, single_labels
     ).keys
-    modified = semi_join(keys, _keys_of(labels, "MODIFY", _LABEL), _LABEL)
+    modified = semi_join(keys, keys_of(labels, "MODIFY", _LABEL), _LABEL)
     return ExistingRows(keys, collection.lookup("labels", version).rows(modified))
 
 
@@ -325,16 +325,6 @@ def _existing_keys(
     if single_keys is not None and single_keys.height:
         keys = pl.concat([keys, lookup.keys(single_keys)])
     return ExistingRows(keys, pl.DataFrame())
-
-
-def _keys_of(rows: pl.DataFrame, op: str, key: list[str]) -> pl.DataFrame:
-    """The keys of the rows with that operation; no query where all rows have it."""
-    if not rows.height:
-        return pl.DataFrame(schema=dict.fromkeys(key, pl.String))
-    if all_are(rows, op):
-        return rows[key]
-    is_op = rows.get_column(OP) == op
-    return rows.filter(is_op)[key] if is_op.any() else rows[key].clear()
 
 
 def _problems_of_base(collection: Collection, operations: Operations) -> pl.DataFrame:

@@ -16,7 +16,6 @@ from lakehouse.delta.create import metadata_action
 from lakehouse.delta.log import Action, written_paths
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
-from lakehouse.merging.rows import drop
 from lakehouse.merging.types import EmbeddingSpec, Outcome, Rules, TableChange
 from lakehouse.model.contracts import LIVE_TABLES, contract
 from lakehouse.model.metadata import PREFIX
@@ -133,7 +132,7 @@ def _plan_table(  # noqa: PLR0917 - what one table's part of an entry stands on
     state = collection.state(table, head.version)
     change = _without_unlanded(change, state.schema)
     logged = _write_log(collection, table, change, group, plan)
-    new_rows = drop(change.new_rows, "op", OLD_HASH)
+    new_rows = _drop(change.new_rows, "op", OLD_HASH)
     writer = collection.writer(table)
     places = _old_values(change, OLD_AT)
     actions, rest = writer.change(state, new_rows, places, removed_at)
@@ -143,8 +142,13 @@ def _plan_table(  # noqa: PLR0917 - what one table's part of an entry stands on
         log_path = collection.table_path(f"{table}_changes")
         actions += writer.share(log_path, logged)
     elif rest.height:
-        actions += writer.append(drop(rest, OLD_AT))
+        actions += writer.append(_drop(rest, OLD_AT))
     plan.add(table, actions)
+
+
+def _drop(rows: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """The rows without some columns, which may be missing already."""
+    return rows[[name for name in rows.columns if name not in names]]
 
 
 def _old_values(change: TableChange, name: str) -> pl.Series:
@@ -189,9 +193,9 @@ def _write_log(
             pending.manifest, table, writer.path
         )
     else:
-        added = writer.append(drop(change.new_rows, OLD_HASH, OLD_AT))
+        added = writer.append(_drop(change.new_rows, OLD_HASH, OLD_AT))
     plan.add(log, added)
-    plan.add(log, writer.append(drop(change.deletions, OLD_HASH, OLD_AT)))
+    plan.add(log, writer.append(_drop(change.deletions, OLD_HASH, OLD_AT)))
     return added
 
 
