@@ -15,15 +15,21 @@ from lakehouse.model.contracts import COLLECTION_TABLES
 from lakehouse.storage import Store, Written, open_store
 from lakehouse.transactions.background import finish
 from tests.rows import box, frame
+from tests.s3 import new_bucket, options_of
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
-def dataset(request: pytest.FixtureRequest, lake_root: str) -> lakehouse.Dataset:
-    """An upload staged as images, small ones, dead rows, a compaction, a checkpoint."""
-    options, root = None, lake_root
+@pytest.fixture(
+    scope="module", params=["local", pytest.param("s3", marks=pytest.mark.s3)]
+)
+def dataset(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> lakehouse.Dataset:
+    """A dataset that no test changes: an upload large enough to be staged in its
+    table's form, small ones, dead rows, a compaction, a checkpoint of the logs."""
+    options, root = None, str(tmp_path_factory.mktemp("evidence") / "lake")
     if request.param == "s3":
-        options = request.getfixturevalue("s3_options")
-        root = request.getfixturevalue("s3_root")
+        options = options_of(request.getfixturevalue("s3_server"))
+        root = new_bucket(options)
     lake = lakehouse.connect(root, storage_options=options, compaction="manual")
     dataset = lake.create_project("cells", classes=["cell"]).create_dataset("hela")
     names = pl.select(pl.format("f{}", pl.int_range(12_000))).to_series()
