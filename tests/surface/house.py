@@ -184,8 +184,8 @@ def picture(house: House) -> str:
         _arrow(centres[source], centres[target], floors[source] - floors[target])
         for source, target in sorted(house.arrows)
     ]
-    boxes = [_box(room, *at, len(house.files[room])) for room, at in centres.items()]
-    return _FRAME.format(height=40 + top * _ROW, parts="\n".join([*lines, *boxes]))
+    boxes = [_box(room, *at) for room, at in centres.items()]
+    return _FRAME.format(height=top * _ROW, parts="\n".join([*lines, *boxes]))
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int], floors: int) -> str:
@@ -197,15 +197,13 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], floors: int) -> str:
     return f'<line {place} stroke="{colour}" stroke-width="{width}"/>'
 
 
-def _box(room: str, x: int, y: int, files: int) -> str:
+def _box(room: str, x: int, y: int) -> str:
     width, height = _BOX
     place = f'x="{x - width // 2}" y="{y - height // 2}"'
     return (
         f'<rect {place} width="{width}" height="{height}" rx="6" fill="#eef3fa" '
         'stroke="#4a6fa5"/>'
-        f'<text x="{x}" y="{y - 1}" text-anchor="middle">{html.escape(room)}</text>'
-        f'<text x="{x}" y="{y + 14}" text-anchor="middle" font-size="10" '
-        f'fill="#5b6b7f">{files} {"file" if files == 1 else "files"}</text>'
+        f'<text x="{x}" y="{y + 5}" text-anchor="middle">{html.escape(room)}</text>'
     )
 
 
