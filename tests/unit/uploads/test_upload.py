@@ -273,16 +273,16 @@ def test_downloaded_errors_say_what_to_send_again(
 
 
 class Heard:
-    """What a writing call told of its progress."""
+    """What a writing call reports of its progress."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, int, int]] = []
+        self.calls: list[tuple[str, int, int]] = []
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        self.told.append((stage, done, total))
+        self.calls.append((stage, done, total))
 
     def of(self, stage: str) -> Sequence[tuple[int, int]]:
-        return [(done, total) for one, done, total in self.told if one == stage]
+        return [(done, total) for one, done, total in self.calls if one == stage]
 
 
 def test_a_write_tells_how_far_it_is(dataset: lakehouse.Dataset) -> None:
