@@ -34,7 +34,7 @@ from lakehouse.delta.writer import add_action, file_rows, without_nulls
 from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
 from lakehouse.ledger.prepared import Prepared, as_sent
 from lakehouse.model.contracts import Layout
-from lakehouse.model.ids import new_upload_id
+from lakehouse.model.ids import can_be_staged, new_upload_id
 from lakehouse.model.operations import OP, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA
 from lakehouse.storage import Store, collect_all
@@ -66,7 +66,7 @@ class Manifest:
     """Everything about a staged upload but its rows."""
 
     upload_id: str
-    """UUIDv7 text: uploads are merged in the order of their ids."""
+    """A UUIDv7 of ours, or a text of the caller's: who the upload is, not when it came."""
     content_hash: str
     """Equal for equal rows, whatever their order: the same call made again."""
     submitted_at: datetime
@@ -99,6 +99,14 @@ class Manifest:
     """Frames changed after this version are rejected."""
     retry_of: str | None = None
     """The upload whose rejected frames this one mends."""
+    order: str = ""
+    """UUIDv7 of ours, by which uploads are merged; the id where that is one of ours.
+    Empty in manifests of earlier releases, which ordered by the id."""
+
+    @property
+    def place(self) -> str:
+        """What uploads are sorted by."""
+        return self.order or self.upload_id
 
     def encode(self) -> bytes:
         """The manifest's bytes, as they are put."""
@@ -111,10 +119,17 @@ class Manifest:
         """Read a manifest back.
 
         Raises:
-            FormatError: If a newer release wrote it.
+            FormatError: If a newer release wrote it, or it is damaged.
         """
-        fields: dict[str, Any] = json.loads(data)
-        written = fields.pop("format")
+        try:
+            fields: dict[str, Any] = json.loads(data)
+            written = int(fields.pop("format"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(
+                f"This is not the manifest of a staged upload: {data[:80]!r}. Restore it "
+                "from a backup, or remove the upload's folder and send its rows again.",
+                kind="staging.damaged",
+            ) from error
         if written > FORMAT:
             raise FormatError(
                 f"Upload {fields.get('upload_id')} was staged in format {written}; "
@@ -135,15 +150,46 @@ class Staging:
         self._path = f"{path}/staging"
         self._settled: set[str] = set()
         self._newest = ""
+        self._places: dict[str, str] = {}
 
     def new_id(self) -> str:
-        """An upload id later than every id visible here.
+        """An upload id later than the place of every upload that waits here.
 
-        So the order of acknowledged uploads survives clocks that disagree.
+        So the order of acknowledged uploads survives clocks that disagree. An id that
+        a caller chose is no time, and says nothing of when its upload came: its
+        manifest does.
         """
-        newest = max(self._store.names(self._path), default="")
+        waiting = [
+            name for name in self._store.names(self._path) if name not in self._settled
+        ]
+        newest = max(self.places(waiting).values(), default="")
         self._newest = new_upload_id(max(newest, self._newest) or None)
         return self._newest
+
+    def places(self, upload_ids: Sequence[str]) -> dict[str, str]:
+        """The places in the order of uploads of those of these that are acknowledged.
+
+        One that is staged in a format that this release cannot read has its id's.
+        """
+        # A manifest never changes, so what was read once is kept: one request for each
+        # upload that another process staged.
+        unread = [name for name in upload_ids if name not in self._places]
+        if self._store.at_once > 1 and len(unread) > 1:
+            with ThreadPoolExecutor(self._store.at_once) as pool:
+                list(pool.map(self._read_place, unread))
+        else:
+            for name in unread:
+                self._read_place(name)
+        known = self._places
+        return {name: known[name] for name in upload_ids if name in known}
+
+    def _read_place(self, upload_id: str) -> None:
+        try:
+            self._read_manifest(upload_id)
+        except NotFoundError:
+            return
+        except FormatError:
+            self._places[upload_id] = upload_id
 
     def stage(
         self, prepared: Prepared, manifest: Manifest, progress: Progress = silent
@@ -172,6 +218,7 @@ class Staging:
         # THE ACKNOWLEDGEMENT: the parts are durable by now, and from here on the upload
         # will be merged, whatever happens to this process.
         if put_once(self._store, path, own.encode(), durable=True):
+            self._places[own.upload_id] = own.place
             return own
         # The id is taken. The same call was made twice, side by side or after a lost
         # answer, or somebody else uses it: then the content differs, and it is refused.
@@ -228,13 +275,18 @@ class Staging:
         Raises:
             NotFoundError: If no such upload is staged.
         """
+        if not can_be_staged(upload_id):
+            raise missing_upload(upload_id)
         manifest = self._read_manifest(upload_id)
         if manifest.kind == _ABANDONED:
             raise missing_upload(upload_id)
         return manifest
 
     def _read_manifest(self, upload_id: str) -> Manifest:
-        return Manifest.decode(self._store.read(self._file(upload_id, "manifest.json")))
+        data = self._store.read(self._file(upload_id, "manifest.json"))
+        manifest = Manifest.decode(data)
+        self._places[upload_id] = manifest.place
+        return manifest
 
     def abandon(self, upload_id: str) -> bool:
         """Declare that an upload was never acknowledged; False if it was.
@@ -348,6 +400,13 @@ class Staging:
         path = self._file(upload_id, "manifest.json")
         return self._store.exists(path) and not self.is_abandoned(upload_id)
 
+    def has_content(self, upload_id: str, content_hash: str) -> bool:
+        """Whether what is staged under an id has that content hash."""
+        try:
+            return self._read_manifest(upload_id).content_hash == content_hash
+        except (NotFoundError, FormatError):
+            return False
+
     def is_kept(self, upload_id: str) -> bool:
         """Whether the upload is settled and only its rejected rows are kept."""
         # A cached yes stays true; a no is asked again, since another process may settle.
@@ -368,14 +427,30 @@ class Staging:
         self._store.put(self._file(upload_id, "settled.json"), data)
         self._settled.add(upload_id)
 
-    def sweep(self, upload_id: str) -> None:
-        """Remove a settled upload that kept nothing."""
+    def sweep(self, upload_id: str, content_hash: str) -> None:
+        """Remove a settled upload that kept nothing.
+
+        Args:
+            upload_id: The upload.
+            content_hash: Of the rows that were settled under its id. Others that lie
+                there were staged after the settled ones were swept: they stay.
+        """
+        self._settled.add(upload_id)
+        try:
+            manifest = self._read_manifest(upload_id)
+        except NotFoundError:
+            return
+        if manifest.content_hash == content_hash:
+            self.remove(manifest)
+
+    def remove(self, manifest: Manifest) -> None:
+        """Remove what is staged of an upload that nobody was told of, or that is settled."""
         # The manifest last: what is cut short is still an acknowledged upload, which is
         # found settled, and not parts of a dead writer that nobody can judge.
-        names = self._store.names(f"{self._path}/{upload_id}")
-        for name in sorted(names, key=lambda name: name == "manifest.json"):
-            self._store.delete(self._file(upload_id, name))
-        self._settled.add(upload_id)
+        for part in itertools.chain.from_iterable(manifest.parts.values()):
+            self._store.delete(self._file(manifest.upload_id, part))
+        self._store.delete(self._file(manifest.upload_id, "manifest.json"))
+        self._places.pop(manifest.upload_id, None)
 
     def _file(self, upload_id: str, name: str) -> str:
         return f"{self._path}/{upload_id}/{name}"

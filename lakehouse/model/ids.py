@@ -17,8 +17,17 @@ from lakehouse.errors import InvalidInputError
 NAME_PATTERN: Final = r"^[A-Za-z0-9_]+$"
 """The names of projects, datasets, inference sets and metadata fields."""
 
+UPLOAD_ID_CHARACTERS: Final = 128
+"""An upload id has at most so many."""
+
+_NAME_BYTES: Final = 255
+"""File systems take names of up to so many bytes."""
+
+_UPLOAD_ID: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9._-]{1,128}")
+
 _CHECKED_IN_PYTHON: Final = 256  # planning a query costs more than checking so many
 _UUID_VERSION: Final = 0x7
+_LAST_MILLISECOND: Final = (1 << 48) - 1
 # The same rule twice: for Polars' regular expressions, and for Python's.
 _FORBIDDEN: Final = r"[#\[\]?*,/\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
 _FORBIDDEN_PY: Final = re.compile(r"[#\[\]?*,/\x7f-\x84\x86-\x9f]|[^\x00-\xff]")
@@ -40,6 +49,43 @@ def check_name(what: str, name: object) -> str:
         "at least one.",
         kind="name.invalid",
     )
+
+
+def check_upload_id(upload_id: object) -> str:
+    """The id of an upload, if a caller may choose it.
+
+    Uploads are staged in a folder of that name, so an id must be a name in every
+    store, and never a path.
+
+    Raises:
+        InvalidInputError: If it has other characters, is too long, or is not text.
+
+    >>> check_upload_id("vendor-7.batch_2")
+    'vendor-7.batch_2'
+    """
+    if isinstance(upload_id, str) and _UPLOAD_ID.fullmatch(upload_id):
+        return upload_id
+    raise InvalidInputError(
+        f"{upload_id!a:.200} cannot be the id of an upload: ids are letters, digits and "
+        f"any of . _ -, at most {UPLOAD_ID_CHARACTERS} characters, and not only dots. "
+        "Choose another, or leave upload_id out to get a new one.",
+        kind="upload.invalid_id",
+    )
+
+
+def can_be_staged(upload_id: object) -> bool:
+    """Whether an upload of that id can be there: a folder can have the name.
+
+    Earlier releases took more characters than `check_upload_id` does, and what they
+    staged is still read.
+    """
+    if not isinstance(upload_id, str) or not upload_id.strip("."):
+        return False
+    try:
+        data = upload_id.encode()
+    except UnicodeEncodeError:
+        return False
+    return len(data) <= _NAME_BYTES and b"/" not in data and b"\0" not in data
 
 
 def id_problem(value: object) -> str | None:
@@ -95,6 +141,8 @@ def new_upload_id(after: str | None = None) -> str:
         milliseconds, tail = previous[0], previous[1] + 1 + secrets.randbits(32)
         if tail >> 74:
             milliseconds, tail = milliseconds + 1, secrets.randbits(74)
+        # Nothing is later than the end of time; only a made-up id is so late.
+        milliseconds = min(milliseconds, _LAST_MILLISECOND)
     high, low = tail >> 62, tail & ((1 << 62) - 1)
     number = milliseconds << 80 | _UUID_VERSION << 76 | high << 64 | 0b10 << 62 | low
     return str(uuid.UUID(int=number))

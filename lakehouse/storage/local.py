@@ -59,7 +59,11 @@ class LocalStore:
             StorageError: If the disk failed.
         """
         with _map_errors(path):
-            return Path(self.uri(path)).read_bytes()
+            try:
+                return Path(self.uri(path)).read_bytes()
+            except (NotADirectoryError, IsADirectoryError) as error:
+                # As on an object store: nothing lies below a file, or at a folder's name.
+                raise _missing(path) from error
 
     def exists(self, path: str) -> bool:
         """Whether there is a file at that path."""
@@ -116,7 +120,7 @@ class LocalStore:
     def delete(self, path: str) -> None:
         """Remove a file, and its folder when that is left empty."""
         target = self.uri(path)
-        with _map_errors(path), suppress(FileNotFoundError):
+        with _map_errors(path), suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(target)  # noqa: PTH108
         folder = os.path.dirname(target)  # noqa: PTH120
         # Fails where it is not empty, as it should.

@@ -6,7 +6,7 @@ the answer, in one background thread, best effort.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Final
@@ -61,15 +61,20 @@ def later(work: Callable[[], object]) -> Future[object]:
     return _executor().submit(work)
 
 
-def sweep(collection: Collection, upload_ids: Sequence[str]) -> None:
-    """Remove what settled uploads staged, where every row landed."""
-    for upload_id in upload_ids:
-        collection.staging.sweep(upload_id)
+def sweep(collection: Collection, hashes: Mapping[str, str]) -> None:
+    """Remove what settled uploads staged, where every row landed.
+
+    Args:
+        collection: Where they were staged.
+        hashes: Upload id to the content hash that was settled.
+    """
+    for upload_id, content_hash in hashes.items():
+        collection.staging.sweep(upload_id, content_hash)
 
 
-def sweep_later(collection: Collection, upload_ids: Sequence[str]) -> None:
+def sweep_later(collection: Collection, hashes: Mapping[str, str]) -> None:
     """The same in the background: uploads are settled, swept or not."""
-    _start(_sweep, collection, upload_ids)
+    _start(_sweep, collection, hashes)
 
 
 def _start(work: Callable[..., None], *args: object) -> None:
@@ -111,8 +116,8 @@ def _compact(collection: Collection) -> None:
             _compacting.discard(collection.path)
 
 
-def _sweep(collection: Collection, upload_ids: Sequence[str]) -> None:
+def _sweep(collection: Collection, hashes: Mapping[str, str]) -> None:
     try:
-        sweep(collection, upload_ids)
+        sweep(collection, hashes)
     except LakehouseError:
         _log.warning("staging of %s is not swept", collection.path, exc_info=True)

@@ -385,7 +385,7 @@ def leftovers(
         if file.path.rpartition("/")[2].startswith(_TEMPORARY) and file.modified < old
     ]
     start = f"{collection.path}/staging/"
-    staged = [file for file in files if file.path.startswith(start)]
+    staged = [file for file in files if _upload(file, start)]
     uploads = {
         upload_id: list(group)
         for upload_id, group in groupby(staged, key=lambda file: _upload(file, start))
@@ -395,22 +395,24 @@ def leftovers(
         file
         for upload_id, group in uploads.items()
         for file in _ended(
-            collection, upload_id, group, is_done=upload_id in done, old=old, now=now
+            collection, upload_id, group, settled=done.get(upload_id), old=old, now=now
         )
     ]
     return list({file.path: file for file in [*temporary, *ended]}.values())
 
 
-def _done(collection: Collection, version: int, upload_ids: Sequence[str]) -> set[str]:
-    """The uploads of which every row landed."""
+def _done(
+    collection: Collection, version: int, upload_ids: Sequence[str]
+) -> dict[str, str]:
+    """The uploads of which every row landed, and the content hash of each."""
     if not upload_ids:
-        return set()
+        return {}
     keys = pl.Series("upload_id", upload_ids, dtype=pl.String)
     rows = collection.scan(
-        "uploads", version, keys=keys, columns=["upload_id", "status"]
+        "uploads", version, keys=keys, columns=["upload_id", "content_hash", "status"]
     )
     done = collect(rows).filter(status="DONE")
-    return set(done.get_column("upload_id").to_list())
+    return dict(done[["upload_id", "content_hash"]].rows())
 
 
 def _ended(
@@ -418,13 +420,14 @@ def _ended(
     upload_id: str,
     files: list[StoredFile],
     *,
-    is_done: bool,
+    settled: str | None,
     old: datetime,
     now: datetime,
 ) -> Iterator[StoredFile]:
     """The files of a staged upload that nobody needs any more.
 
-    Where a merger died, rejected rows may lie there unmarked: they are kept.
+    Where rows were staged under an id that was settled with others (its content hash is
+    `settled`), they are kept as rejected ones are: somebody may miss them. Where a merger died, rejected rows may lie there unmarked: they are kept.
     """
     names = {file.path.rpartition("/")[2] for file in files}
     newest = max(file.modified for file in files)
@@ -434,8 +437,10 @@ def _ended(
     elif "manifest.json" not in names or collection.staging.is_abandoned(upload_id):
         if newest < old:
             yield from files
-    elif is_done and newest < old:
-        yield from files
+    elif settled is not None and newest < old:
+        is_same = collection.staging.has_content(upload_id, settled)
+        if is_same or newest < now - REJECTED_KEPT:
+            yield from files
 
 
 def sweep_leftovers(collection: Collection, files: Sequence[StoredFile]) -> None:
@@ -462,7 +467,9 @@ def sweep_leftovers(collection: Collection, files: Sequence[StoredFile]) -> None
 def _upload(file: StoredFile, start: str) -> str:
     if not file.path.startswith(start):
         return ""
-    return file.path.removeprefix(start).partition("/")[0]
+    upload_id, inside, _ = file.path.removeprefix(start).partition("/")
+    # A file beside the uploads' folders is of no upload.
+    return upload_id if inside else ""
 
 
 # ---------------------------------- PROOF ----------------------------------- #

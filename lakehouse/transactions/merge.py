@@ -96,10 +96,10 @@ def merge_pending(
     pending = PendingUploads(collection, staged)
     settled: list[str] = []
 
-    def plan(head: Entry) -> PlannedEntry[list[str]]:
+    def plan(head: Entry) -> PlannedEntry[dict[str, str]]:
         group = pending.next_group(head.version)
         if not group:
-            return PlannedEntry(None, [])
+            return PlannedEntry(None, {})
         if progress is not silent:
             left = len(unsettled(collection, head.version))
             progress("merging", len(settled), len(settled) + left)
@@ -120,7 +120,7 @@ def merge_pending(
 
 def _plan_group(
     collection: Collection, head: Entry, group: Sequence[Pending]
-) -> PlannedEntry[list[str]]:
+) -> PlannedEntry[dict[str, str]]:
     """The three strokes up to the put; an upload that cannot be merged is FAILED."""
     try:
         outcome = kernel.merge(read_inputs(collection, head, group))
@@ -139,14 +139,16 @@ def _plan_group(
     return plan_entry(collection, head, group, outcome)
 
 
-def _clean_up(collection: Collection, entry: Entry, *, complete: Sequence[str]) -> None:
+def _clean_up(
+    collection: Collection, entry: Entry, *, complete: Mapping[str, str]
+) -> None:
     """Remove what settled uploads staged; the entry stands, so nothing here raises.
 
     Args:
         collection: Where they were staged.
         entry: The entry that settled them.
-        complete: The uploads of which every row landed; the others keep their
-            staged rows for a retry.
+        complete: The uploads of which every row landed, and the content hash of each;
+            the others keep their staged rows for a retry.
     """
     collection.staging.note_settled(list(entry.uploads))
     try:

@@ -1,6 +1,7 @@
 """Which staged uploads come next, and which of them share a version.
 
-Uploads are taken in the order of their ids. A run of uploads that touch no
+Uploads are taken in the order in which they came: by the UUIDv7 in their manifest, which
+is made later than that of every upload that waits. A run of uploads that touch no
 common frame is merged at once; the first that overlaps waits for the next
 version, and so does everything behind it.
 """
@@ -85,7 +86,7 @@ class PendingUploads:
     def next_group(self, version: int) -> list[Pending]:
         """The uploads of the next version: unsettled at `version`, in order, disjoint."""
         group = _Group(self._collection, version)
-        waiting = unsettled(self._collection, version)
+        waiting = self._in_order(unsettled(self._collection, version))
         manifests = self._read_small(waiting[:GROUP_UPLOADS])
         for upload_id in waiting:
             pending = self._load(upload_id, manifests.get(upload_id))
@@ -98,9 +99,14 @@ class PendingUploads:
                     break
                 return [_if_loaded_once(self._collection, version, pending)]
             if not group.take(pending):
-                # Later uploads must not overtake it, or the order of ids would be lost.
+                # Later uploads must not overtake it, or their order would be lost.
                 break
         return group.uploads
+
+    def _in_order(self, upload_ids: Sequence[str]) -> list[str]:
+        """The acknowledged ones of some uploads, in the order in which they came."""
+        places = self._collection.staging.places(upload_ids)
+        return sorted(places, key=lambda upload_id: (places[upload_id], upload_id))
 
     def _read_small(self, upload_ids: Sequence[str]) -> dict[str, Manifest]:
         """Read the rows of many small uploads at once; what fails is read alone later.

@@ -61,7 +61,7 @@ class _Plan:
 
 def plan_entry(
     collection: Collection, head: Entry, group: Sequence[Pending], outcome: Outcome
-) -> PlannedEntry[list[str]]:
+) -> PlannedEntry[dict[str, str]]:
     """Write the data files of the version after `head`, and plan its entry.
 
     Args:
@@ -71,7 +71,8 @@ def plan_entry(
         outcome: What the kernel decided.
 
     Returns:
-        The entry; its `result` are the ids of the uploads of which every row landed.
+        The entry; its `result` are the uploads of which every row landed, and the content
+        hash of each.
     """
     entry = next_entry(
         head,
@@ -102,8 +103,10 @@ def plan_entry(
     # Last: its row repeats the counts and fingerprints of the entry.
     plan.append(collection, "versions", version_row(entry))
     actions = {table: tuple(actions) for table, actions in plan.actions.items()}
-    ended = uploads[["upload_id", "status"]].rows()
-    complete = [upload_id for upload_id, status in ended if status == "DONE"]
+    ended = uploads[["upload_id", "content_hash", "status"]].rows()
+    complete = {
+        upload_id: digest for upload_id, digest, status in ended if status == "DONE"
+    }
     return PlannedEntry(
         replace(entry, actions=actions), complete, plan.written_files(collection)
     )

@@ -21,6 +21,7 @@ from lakehouse.ledger.staging import Manifest, require_same_content, require_unt
 from lakehouse.merging.rows import add_missing_columns
 from lakehouse.merging.types import Outcome, Rules, TableChange
 from lakehouse.model.contracts import LIVE_TABLES
+from lakehouse.model.ids import check_upload_id
 from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA, Problems
 from lakehouse.transactions.background import checkpoint_later, compact_later
@@ -165,6 +166,8 @@ def _settle(
         ConflictError: If other writers were always first.
         StorageError: If the store failed; the same call finds out what landed.
     """
+    if request.upload_id is not None:
+        check_upload_id(request.upload_id)
     manifest = Manifest(
         upload_id=request.upload_id or collection.staging.new_id(),
         content_hash=f"{what} {content}",
@@ -178,12 +181,12 @@ def _settle(
         message=request.message,
     )
 
-    def plan(head: Entry) -> PlannedEntry[list[str]]:
+    def plan(head: Entry) -> PlannedEntry[dict[str, str]]:
         settled = settled_row(collection, head.version, manifest.upload_id)
         if settled is not None:
             # The same call made again, whose first answer was lost: nothing to do.
             require_same_content(settled["content_hash"], manifest)
-            return PlannedEntry(None, [])
+            return PlannedEntry(None, {})
         require_untaken(collection.staging, manifest.upload_id)
         outcome = undo(head, manifest)
         upload = Pending(_counted(manifest, outcome), Operations.empty())

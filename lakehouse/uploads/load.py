@@ -263,9 +263,9 @@ def _check_load_id(load_id: str | None) -> None:
         return
     try:
         uuid.UUID(load_id)
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):
         raise InvalidInputError(
-            f"{load_id!r} is no id of a load. Give the id of the interrupted load, or "
+            f"{load_id!a} is no id of a load. Give the id of the interrupted load, or "
             "leave load_id out for a new one.",
             kind="load.id",
         ) from None

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 
+from lakehouse.errors import InvalidInputError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.prepared import prepare
 from lakehouse.ledger.settled import frame_ids, settled_row
 from lakehouse.ledger.staging import Manifest, require_same_content
+from lakehouse.model.ids import check_upload_id
 from lakehouse.model.operations import Operations
 from lakehouse.types import Progress, silent
 from lakehouse.versions.snapshot import Snapshot
@@ -60,12 +62,15 @@ def submit(
         InvalidInputError: If the id is taken by other rows.
     """
     staging = collection.staging
+    if submission.upload_id is not None:
+        check_upload_id(submission.upload_id)
     prepared = prepare(
         submission.operations, collection.classes().ids, collection.layout
     )
     operations = prepared.operations
+    order = staging.new_id()
     manifest = Manifest(
-        upload_id=submission.upload_id or staging.new_id(),
+        upload_id=submission.upload_id or order,
         content_hash=prepared.content_hash,
         submitted_at=datetime.now(UTC),
         frame_count=len(frame_ids(operations)),
@@ -78,12 +83,35 @@ def submit(
         on_error=submission.on_error,
         based_on=submission.based_on,
         retry_of=submission.retry_of,
+        order=order,
     )
-    if submission.upload_id is not None:
-        # Staging would not know it: settled uploads are swept from there.
-        version = collection.head().version
-        settled = settled_row(collection, version, submission.upload_id)
-        if settled is not None:
-            require_same_content(settled["content_hash"], manifest)
-            return manifest.upload_id, operations
-    return staging.stage(prepared, manifest, progress).upload_id, operations
+    if submission.upload_id is None:
+        return staging.stage(prepared, manifest, progress).upload_id, operations
+    # Staging would not know it: settled uploads are swept from there.
+    if not _is_settled(collection, manifest):
+        staged = staging.stage(prepared, manifest, progress)
+        # And again once the manifest is there: another process may have staged the same
+        # id before it, with other rows, and a merger may have settled and swept those
+        # in between. From here on the id is ours, or that look refuses it.
+        try:
+            is_settled = _is_settled(collection, manifest)
+        except InvalidInputError:
+            staging.remove(staged)
+            raise
+        if is_settled and staged.order == order:
+            staging.sweep(manifest.upload_id, manifest.content_hash)
+    return manifest.upload_id, operations
+
+
+def _is_settled(collection: Collection, manifest: Manifest) -> bool:
+    """Whether the upload is settled already.
+
+    Raises:
+        InvalidInputError: If other rows were settled under its id.
+    """
+    version = collection.head().version
+    settled = settled_row(collection, version, manifest.upload_id)
+    if settled is None:
+        return False
+    require_same_content(settled["content_hash"], manifest)
+    return True

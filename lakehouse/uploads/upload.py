@@ -26,6 +26,7 @@ from lakehouse.errors import (
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.settled import settled_row
 from lakehouse.ledger.staging import Manifest, missing_upload
+from lakehouse.model.ids import can_be_staged
 from lakehouse.model.operations import Operations
 from lakehouse.model.problems import Problems
 from lakehouse.storage import collect
@@ -65,6 +66,8 @@ class Upload:
         # A settled upload never changes, so its row is kept.
         if self._row is not None:
             return
+        if not can_be_staged(self.id):
+            raise missing_upload(self.id)
         version = self._collection.head().version
         self._row = settled_row(self._collection, version, self.id)
         if self._row is None and self._manifest is None:
