@@ -20,7 +20,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -29,7 +28,7 @@ import polars as pl
 import polars_hash as plh
 
 from lakehouse.model.row_hash import FEW_TEXTS, hash_few_texts
-from lakehouse.storage.cache import cached, keep
+from lakehouse.storage.cache import Content, cached, keep, remove
 
 Hashes = npt.NDArray[np.uint64]
 """`uint64[n]`: one hash a key."""
@@ -45,7 +44,6 @@ _HEAD_BYTES: Final = 24  # the magic number, the number of runs, the number of r
 # Of the first column in the key hash: without a seed, the key hash of a key of one
 # column would repeat its frame hash, and the two would be 64 bits and not 128.
 _KEY_SEED: Final = 0x9E3779B9
-_MAPPED_BYTES: Final = 1 << 20  # of a larger file, only the pages looked at are read
 _MOST_BUCKET_BITS: Final = 24  # 16 million buckets: their table is 128 MiB at most
 # Ten million rows are indexed in a third of a second: fewer than these in a few
 # milliseconds, which is not worth a file in the cache folder.
@@ -198,32 +196,27 @@ class KeyIndex:
         )
         return wanted[held], places
 
-    def save(self, path: Path) -> None:
-        """Write the index to a file of its own."""
+    def parts(self) -> list[npt.NDArray[Any]]:
+        """The arrays of a file that `from_content` reads back."""
         sizes = [_MAGIC, len(self.run_hashes), len(self.key_hashes)]
         head = np.array(sizes, dtype=np.uint64)
         # Arrays of 8 bytes first: a mapped file keeps each of them aligned.
-        with path.open("wb") as file:
-            for long in (head, self.run_hashes, self.key_hashes, self.row_hashes):
-                file.write(long.tobytes())
-            for short in (self.run_starts, self.run_counts):
-                file.write(short.tobytes())
+        long = [head, self.run_hashes, self.key_hashes, self.row_hashes]
+        return [*long, self.run_starts, self.run_counts]
 
     @classmethod
-    def load(cls, path: Path) -> "KeyIndex | None":
-        """Read `save`'s file back, large ones mapped; None if it is damaged."""
-        size = path.stat().st_size
-        if size > _MAPPED_BYTES:
-            data: npt.NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
-        else:
-            data = np.fromfile(path, dtype=np.uint8)
-        if size < _HEAD_BYTES:
-            return None
+    def from_content(cls, data: Content) -> "KeyIndex":
+        """The index in a file of the cache.
+
+        Raises:
+            ValueError: If it is of another format.
+        """
+        if len(data) < _HEAD_BYTES:
+            raise ValueError("no key index: it is too short")
         magic, runs, rows = (int(part) for part in data[:_HEAD_BYTES].view(np.uint64))
-        # The size follows from the head: a file cut short is not taken.
-        if magic != _MAGIC or size != _HEAD_BYTES + 16 * runs + 16 * rows:
-            return None
-        parts: list[npt.NDArray[np.uint8]] = []
+        if magic != _MAGIC or len(data) != _HEAD_BYTES + 16 * runs + 16 * rows:
+            raise ValueError("no key index of this format")
+        parts: list[Content] = []
         at = _HEAD_BYTES
         for width in (8 * runs, 8 * rows, 8 * rows, 4 * runs, 4 * runs):
             parts.append(data[at : at + width])
@@ -317,7 +310,7 @@ class IndexCache:
                 self._indexes.move_to_end(name)
                 return self._indexes[name]
         # Read outside of the lock: two threads may both do it, and one result stays.
-        index = cached(f"{name}.keys", KeyIndex.load)
+        index = cached(f"{name}.keys", KeyIndex.from_content)
         if index is not None:
             self._keep(name, index)
         return index
@@ -326,7 +319,15 @@ class IndexCache:
         """Keep the index of a data file."""
         self._keep(_file_name(path), index)
         if len(index.key_hashes) >= _SAVED_ROWS:
-            keep(f"{_file_name(path)}.keys", index.save)
+            keep(f"{_file_name(path)}.keys", index.parts())
+
+    def forget(self, path: str) -> None:
+        """Remove the index of a data file that turned out not to be of its rows."""
+        name = _file_name(path)
+        with self._lock:
+            index = self._indexes.pop(name, None)
+            self._bytes -= 0 if index is None else index.size
+        remove(f"{name}.keys")
 
     def queue(self, path: str, make: Callable[[], KeyIndex]) -> bool:
         """Ask for an index to be made later, by `make_queued`.

@@ -32,6 +32,7 @@ from lakehouse.delta.key_index import (
 )
 from lakehouse.delta.scan import PLACE
 from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.errors import FormatError, StorageError
 from lakehouse.model.contracts import Contract
 from lakehouse.model.operations import OLD_AT, OLD_HASH
 from lakehouse.storage import Store, collect, collect_all
@@ -106,8 +107,8 @@ class Lookup:
         # Hashed once for all files: each takes its slice of the arrays.
         of_frame, of_key = key_hashes(wanted, self._key)
 
-        def find(candidate: _Candidate) -> pl.DataFrame | None:
-            """The keys that the file has; None if it is to be scanned."""
+        def find(candidate: _Candidate) -> tuple[pl.DataFrame, Places] | None:
+            """The keys that the file has, and which; None if it is to be scanned."""
             part = slice(candidate.start, candidate.stop)
             matches = self._files.find(
                 self._path_of(candidate),
@@ -119,13 +120,13 @@ class Lookup:
                 return None
             live = _live(candidate.file, matches.places)
             # A match counts from the start of its slice, `wanted` from the first key.
-            keys = wanted[matches.wanted[live] + candidate.start]
+            which = matches.wanted[live] + candidate.start
             places, hashes = matches.places[live], matches.row_hashes[live]
-            return _located(keys, hashes, candidate, places)
+            return _located(wanted[which], hashes, candidate, places), which
 
         candidates = list(self._candidates(wanted.get_column(self._key[0])))
         located = _in_parallel(find, candidates)
-        parts = [part for part in located if part is not None and part.height]
+        parts = [part[0] for part in located if part is not None and part[0].height]
         unanswered = [
             candidate
             for candidate, part in zip(candidates, located, strict=True)
@@ -133,7 +134,36 @@ class Lookup:
         ]
         # All scans together: Polars reads their files side by side.
         parts += self._scan(unanswered, wanted, self._key)
-        return pl.concat(parts) if parts else self._none()
+        keys = pl.concat(parts) if parts else self._none()
+        self._require_once(keys, [part[1] for part in located if part is not None])
+        return keys
+
+    def _require_once(self, keys: pl.DataFrame, which: Sequence[Places]) -> None:
+        """Refuse to go on with a table that has a key in two live rows.
+
+        A merge would join both with what was sent, and so double it once more.
+
+        Args:
+            keys: Located ones.
+            which: Numbers of those that indexes located, which are quicker compared.
+
+        Raises:
+            FormatError: If there is one.
+        """
+        if keys.height < 2:  # noqa: PLR2004 - one is there once
+            return
+        if sum(len(part) for part in which) == keys.height:
+            if np.bincount(np.concatenate(which)).max() < 2:  # noqa: PLR2004 - as above
+                return
+        elif not keys[self._key].is_duplicated().any():
+            return
+        doubled = keys.filter(keys[self._key].is_duplicated())
+        raise FormatError(
+            f"{self._path} has {doubled.row(0)[: len(self._key)]} in two rows, which no "
+            "merge can go on from. 'lakehouse run verify' names every such key; restore "
+            "the newest version without them.",
+            kind="table.key_doubled",
+        )
 
     def frames(self, frame_ids: pl.Series) -> pl.DataFrame:
         """Every row of some frames: key, `_old_hash`, `_old_at`."""
@@ -171,18 +201,49 @@ class Lookup:
         files = list(self._state.files.values())
         frame_id = pl.col(self._key[0])
         scans: list[pl.LazyFrame] = []
+        expected: list[tuple[int, pl.DataFrame]] = []
         for number, places, keys in _by_file(located):
             ids = keys.get_column(self._key[0])
             # Places alone prune nothing; bounds of the sorted ids skip row groups.
             in_bounds = frame_id.is_between(pl.lit(ids.min()), pl.lit(ids.max()))
-            rows = self._store.scan(
+            scan = self._store.scan(
                 [f"{self._path}/{files[number].path}"],
                 self._state.schema,
                 row_index=PLACE,
             )
             at_places = pl.col(PLACE).is_in(places.implode())
-            scans.append(rows.filter(in_bounds, at_places).drop(PLACE))
-        return pl.concat(collect_all(scans))
+            scans.append(scan.filter(in_bounds, at_places))
+            expected.append((number, keys))
+        tables = collect_all(scans)
+        for (number, keys), rows in zip(expected, tables, strict=True):
+            self._require_keys(files[number], keys, rows)
+        return pl.concat(tables).drop(PLACE)
+
+    def _require_keys(
+        self, file: DataFile, located: pl.DataFrame, rows: pl.DataFrame
+    ) -> None:
+        """Hold the located keys against the rows that lie at their places.
+
+        Keys are located by hashes, mostly out of an index that was kept. Here the
+        rows are read anyway, so an index that is not of this file comes to light
+        before anything is decided.
+
+        Raises:
+            StorageError: If another key lies there.
+        """
+        # Places ascend in what was scanned.
+        wanted = located if located.height == 1 else located.sort(OLD_AT)
+        if rows[self._key].equals(wanted[self._key]):
+            return
+        path = f"{self._path}/{file.path}"
+        self._files.forget(path)
+        raise StorageError(
+            f"{path}: its rows are not where its key index has them. Either the index "
+            "was damaged, which is removed now, so make the same call again; or the "
+            "file was: then the call fails again, and 'lakehouse run verify' says how.",
+            kind="table.index_mismatch",
+            retryable=True,
+        )
 
     def _candidates(self, frame_ids: pl.Series) -> Iterator[_Candidate]:
         """The files that may hold some of the wanted keys, by their sorted frame ids."""
@@ -277,7 +338,7 @@ class FileKeys:
         is_search_cheaper = (
             rows > _SMALL_FILE_ROWS and _SCAN_KEYS < len(of_frame) < rows / _DENSE
         )
-        index = self._cache.get(path)
+        index = self._kept(path, rows)
         if index is None and is_search_cheaper:
             # The first to ask gets a quick answer. Whoever asks again before the
             # background made the index has shown that it pays, and makes it.
@@ -288,10 +349,22 @@ class FileKeys:
             index = self._make_if_it_pays(path, rows, len(of_frame))
         return None if index is None else index.find(of_frame, of_key)
 
+    def forget(self, path: str) -> None:
+        """Remove the index of a file, in memory and in the local cache."""
+        self._cache.forget(path)
+
     def index(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
         """The file's index, made now if that pays for so many wanted keys."""
-        index = self._cache.get(path)
+        index = self._kept(path, rows)
         return index or self._make_if_it_pays(path, rows, wanted)
+
+    def _kept(self, path: str, rows: int) -> KeyIndex | None:
+        """The index that there is, if it is of as many rows as the file has."""
+        index = self._cache.get(path)
+        if index is not None and len(index.key_hashes) != rows:
+            self._cache.forget(path)
+            return None
+        return index
 
     def _make_if_it_pays(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
         is_scan_cheaper = wanted <= _SCAN_KEYS and rows > _SMALL_FILE_ROWS

@@ -17,14 +17,13 @@ left to chance, and only with an index. Decision 0019 has the measurements.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
 from lakehouse.errors import import_extra
 from lakehouse.similarity.corpus import Doubles, Floats, Rows, Vectors
-from lakehouse.storage.cache import cached, keep
+from lakehouse.storage.cache import Content, cached, keep
 
 Metric = Literal["euclidean", "cosine"]
 """Length of the difference, or one minus the cosine of the angle: 0 to 2."""
@@ -226,25 +225,25 @@ class VectorIndex:
         likely = rows[0][rows[0] >= 0].astype(np.int64)
         return measure(vectors, likely, query, k, self._metric)
 
-    def save(self, path: Path) -> None:
-        """Write the codes to a file."""
-        path.write_bytes(_faiss().serialize_index(self._index).tobytes())
+    def codes(self) -> Any:  # noqa: ANN401 - an array of faiss's making
+        """The codes as bytes, `uint8[n]`, which `from_codes` reads back."""
+        return _faiss().serialize_index(self._index)
 
     @classmethod
-    def load(cls, vectors: Vectors, metric: Metric, path: Path) -> "VectorIndex":
-        """Read the codes of these vectors back.
+    def from_codes(
+        cls, vectors: Vectors, metric: Metric, data: Content
+    ) -> "VectorIndex":
+        """The codes of these vectors, read back.
 
         Raises:
-            OSError: If there is no such file.
-            ValueError: If it is damaged, or of other vectors.
+            ValueError: If they are of another release of faiss, or of other vectors.
         """
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
         try:
-            index = _faiss().deserialize_index(data)
+            index = _faiss().deserialize_index(np.array(data))
         except RuntimeError as error:
             raise ValueError(str(error)) from error
         if (index.ntotal, index.d) != (len(vectors), _even(vectors.matrix.shape[1])):
-            raise ValueError(f"{path} has codes of other vectors")
+            raise ValueError(f"{vectors.name}: these are codes of other vectors")
         return cls(index, metric)
 
 
@@ -255,11 +254,11 @@ def index_of(vectors: Vectors, metric: Metric) -> VectorIndex:
     """The index of vectors: from memory, from the local cache, or made and kept there."""
     name = f"{vectors.name}-{metric}.neighbours"
     index = _in_memory.get(name) or cached(
-        name, partial(VectorIndex.load, vectors, metric)
+        name, partial(VectorIndex.from_codes, vectors, metric)
     )
     if index is None:
         index = VectorIndex.of(vectors, metric)
-        keep(name, index.save)
+        keep(name, [index.codes()])
     while len(_in_memory) >= INDEXES_IN_MEMORY and name not in _in_memory:
         _in_memory.pop(next(iter(_in_memory)))
     _in_memory[name] = index

@@ -91,6 +91,14 @@ def test_a_file_of_which_much_is_wanted_is_indexed_at_once(
     assert cache.get(PATH) is not None
 
 
+def test_an_index_of_other_rows_is_made_anew(
+    files: FileKeys, cache: IndexCache
+) -> None:
+    cache.put(PATH, KeyIndex.of(rows_of([("f0001", "l")]), KEY))
+
+    assert places_of(files, 500) == list(range(10, 510))
+
+
 def test_few_keys_leave_a_large_file_to_a_scan(
     files: FileKeys, cache: IndexCache
 ) -> None:
