@@ -63,6 +63,9 @@ class Collection:
         self.leases = Leases(store, path)
         self.lock = threading.RLock()
         self.indexes = IndexCache()
+        self.turn_seen = ("", 0.0)
+        """The commit id of the newest turn of another writer that was seen, and when
+        by the monotonic clock: a turn lasts so long from there."""
         self._newest: dict[str, TableState] = {}
         self._older: dict[tuple[str, int], TableState] = {}
 

@@ -34,6 +34,7 @@ Result = TypeVar("Result")
 TURN: Final = timedelta(seconds=30)
 """How long the other writers wait for the writer that took a turn, at most.
 
+Each counts from when it first saw the turn, by a clock that only it reads.
 A writer that dies in its turn holds up the others for that long; a plan that
 takes longer has to win its race like any other.
 """
@@ -55,6 +56,8 @@ class Policy:
     """From so many lost races on the others are asked to wait; None: never."""
     keeps_files: bool
     """Whether files of a lost plan are kept for the next one, rather than dropped."""
+    yields: bool = False
+    """Whether merges of this process that are under way go first."""
 
 
 MERGE: Final = Policy(attempts=None, losses_before_turn=3, keeps_files=False)
@@ -66,7 +69,9 @@ CALL: Final = Policy(attempts=32, losses_before_turn=3, keeps_files=False)
 With turns taken from the third loss on, 32 losses mean that something is wrong.
 """
 
-COMPACTION: Final = Policy(attempts=5, losses_before_turn=None, keeps_files=True)
+COMPACTION: Final = Policy(
+    attempts=5, losses_before_turn=None, keeps_files=True, yields=True
+)
 """Compaction yields to everybody: no other writer should have to wait for it.
 
 What it wrote takes longer than a merge to write, so it stays for the next plan.
@@ -83,6 +88,14 @@ class PlannedEntry(Generic[Result]):
     """What the planner wants back once the entry stands."""
     files: Sequence[str] = ()
     """Paths of the data files that were written for this entry and that it alone names."""
+
+
+@dataclass(slots=True)
+class _Writer:
+    """One call of `commit`, as the turns that it takes name it."""
+
+    name: str
+    took_turn: bool = False
 
 
 def commit(
@@ -106,7 +119,21 @@ def commit(
         StorageError: If the store failed. Where it did not say whether the entry
             was written, the same call finds out.
     """
-    writer = secrets.token_hex(8)  # names this call in the turns that it takes
+    writer = _Writer(secrets.token_hex(8))
+    try:
+        return _commit(collection, plan, policy, writer)
+    finally:
+        if writer.took_turn:
+            _end_turn(collection, writer)
+
+
+def _commit(
+    collection: Collection,
+    plan: Callable[[Entry], PlannedEntry[Result]],
+    policy: Policy,
+    writer: "_Writer",
+) -> PlannedEntry[Result]:
+    """The loop itself; see `commit`."""
     losses = 0
     planned: PlannedEntry[Result] | None = None
     while policy.attempts is None or losses < policy.attempts:
@@ -124,7 +151,7 @@ def commit(
                 # number, and the store lets one of them. A put whose answer was lost
                 # is read back; the commit id in the entry says whose it is. If even
                 # that fails it raises: the entry may stand, so its files must stay.
-                if collection.ledger.decide(planned.entry):
+                if _decide(collection, head, planned.entry, policy):
                     _publish_decided(collection, planned.entry)
                     return planned
         # Lost: the number belongs to another writer's entry. The files of the plan
@@ -174,7 +201,7 @@ def commit_first(
 # ----------------------------- STEPS OF THE LOOP ----------------------------- #
 
 
-def _published_head(collection: Collection, writer: str) -> Entry:
+def _published_head(collection: Collection, writer: "_Writer") -> Entry:
     """The newest entry, published; waits while another writer has the turn.
 
     Args:
@@ -182,7 +209,7 @@ def _published_head(collection: Collection, writer: str) -> Entry:
         writer: Who asks: its own turn is not waited for.
     """
     head = collection.head()
-    while _is_turn_of_another(head, writer):
+    while _is_turn_of_another(collection, head, writer):
         time.sleep(_POLL_SECONDS)
         head = collection.head()
     # A writer may have died between its put and its publishing. Everybody publishes
@@ -208,6 +235,18 @@ def _plan_on(
         raise
 
 
+def _decide(collection: Collection, head: Entry, entry: Entry, policy: Policy) -> bool:
+    """Put an entry; False when the number is another's, or a merge goes first."""
+    if not policy.yields:
+        return collection.ledger.decide(entry)
+    # A merge holds the lock from its look at the head to its put. Whoever waits for it
+    # here loses to it, rather than making it plan again.
+    with collection.lock:
+        if collection.head().version > head.version:
+            return False
+        return collection.ledger.decide(entry)
+
+
 def _publish_decided(collection: Collection, entry: Entry) -> None:
     """Publish an entry that stands; a failure is logged and left to the next writer.
 
@@ -228,7 +267,7 @@ def _drop_files(collection: Collection, files: Sequence[str]) -> None:
         _log.warning("left for garbage collection: %s", error)
 
 
-def _take_turn(collection: Collection, writer: str) -> None:
+def _take_turn(collection: Collection, writer: "_Writer") -> None:
     """Ask the other writers to wait, by an entry; best effort.
 
     The turn is a courtesy and no lock: a writer that does not see it, or that
@@ -237,23 +276,49 @@ def _take_turn(collection: Collection, writer: str) -> None:
     """
     try:
         head = collection.head()
-        if _is_turn_of_another(head, writer):
+        if _is_turn_of_another(collection, head, writer):
             return
         turn = next_entry(
-            head, "turn", turn_until=next_time(head) + TURN, turn_of=writer
+            head, "turn", turn_until=next_time(head) + TURN, turn_of=writer.name
         )
         collection.ledger.publish(head)
+        # Before the put: where its answer is lost, the turn may stand all the same.
+        writer.took_turn = True
         if collection.ledger.decide(turn):
             collection.ledger.publish(turn)
     except LakehouseError as error:
         _log.warning("no turn on %s: %s", collection.path, error)
 
 
-def _is_turn_of_another(head: Entry, writer: str) -> bool:
+def _end_turn(collection: Collection, writer: "_Writer") -> None:
+    """End a turn that its writer did not use: nothing to write, or it gave up.
+
+    Best effort: where it fails, the others wait for as long as a turn lasts.
+    """
+    try:
+        head = collection.head()
+        if head.turn_until is None or head.turn_of != writer.name:
+            return
+        collection.ledger.publish(head)
+        end = next_entry(head, "turn")
+        if collection.ledger.decide(end):
+            collection.ledger.publish(end)
+    except LakehouseError as error:
+        _log.warning("a turn on %s is not ended: %s", collection.path, error)
+
+
+def _is_turn_of_another(collection: Collection, head: Entry, writer: "_Writer") -> bool:
     # The next entry ends a turn, whoever puts it: only the head can hold one.
-    if head.turn_until is None or head.turn_of == writer:
+    if head.turn_until is None or head.turn_of == writer.name:
         return False
-    return datetime.now(UTC) < head.turn_until
+    # The owner's clock may be a year ahead of ours. Its time can only shorten the
+    # wait; what bounds it is how long this process has seen the turn stand.
+    seen, since = collection.turn_seen
+    if seen != head.commit_id:
+        since = time.monotonic()
+        collection.turn_seen = (head.commit_id, since)
+    is_over = time.monotonic() - since >= TURN.total_seconds()
+    return not is_over and datetime.now(UTC) < head.turn_until
 
 
 # ---------------------------------- ENTRIES ---------------------------------- #

@@ -1,5 +1,9 @@
 """The commit loop among writers that are faster: what is tried, dropped and kept."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,12 +14,14 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.testing.invariants import assert_ledger_linear
 from lakehouse.transactions.commit import (
+    COMPACTION,
     PlannedEntry,
     Policy,
     commit,
     commit_first,
     next_entry,
 )
+from tests.rows import frame
 
 PATIENT = Policy(attempts=None, losses_before_turn=None, keeps_files=False)
 
@@ -185,3 +191,114 @@ def test_the_first_entry_stands_and_the_second_creator_drops_its_files(
     assert commit_first(target, plan) == first
     assert not source.store.exists(path)
     assert target.ledger.is_published(0)
+
+
+# ---------------------------------- TURNS ----------------------------------- #
+
+
+def take_turn(collection: Collection, until: datetime) -> None:
+    turn = next_entry(collection.head(), "turn", turn_until=until, turn_of="another")
+    assert collection.ledger.decide(turn)
+
+
+def test_a_turn_of_a_clock_a_year_ahead_lasts_no_longer_than_any(
+    dataset: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.transactions.commit.TURN", timedelta(seconds=0.3))
+    collection = dataset._collection
+    take_turn(collection, datetime.now(UTC) + timedelta(days=365))
+    start = time.monotonic()
+
+    commit(collection, Planner(collection, losses=0), PATIENT)
+
+    assert 0.3 <= time.monotonic() - start < 10
+
+
+def test_a_turn_is_waited_for_once_by_a_process_that_writes_nothing(
+    dataset: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.transactions.commit.TURN", timedelta(seconds=1.5))
+    collection = dataset._collection
+    take_turn(collection, datetime.now(UTC) + timedelta(days=365))
+    start = time.monotonic()
+
+    for _ in range(4):
+        commit(collection, lambda _: PlannedEntry(None, None), PATIENT)
+
+    assert 1.5 <= time.monotonic() - start < 4
+
+
+class Owner(Planner):
+    """Takes a turn after its first loss, and then writes nothing, or fails."""
+
+    def __init__(self, collection: Collection, error: Exception | None) -> None:
+        super().__init__(collection, losses=1)
+        self.error = error
+
+    def __call__(self, head: Entry) -> PlannedEntry[str]:
+        if not self.heads:
+            return super().__call__(head)
+        assert head.turn_until is not None
+        if self.error is not None:
+            raise self.error
+        return PlannedEntry(None, "nothing to write")
+
+
+@pytest.mark.parametrize("error", [None, StorageError("away"), ValueError("bad")])
+def test_a_turn_ends_when_its_writer_has_nothing_to_write(
+    dataset: lakehouse.Dataset, error: Exception | None
+) -> None:
+    policy = Policy(attempts=9, losses_before_turn=1, keeps_files=False)
+    raises = pytest.raises(type(error)) if error is not None else nullcontext()
+
+    with raises:
+        commit(dataset._collection, Owner(dataset._collection, error), policy)
+
+    assert dataset._collection.head().turn_until is None
+    start = time.monotonic()
+    dataset.add([frame("f1")])
+    assert time.monotonic() - start < 10
+    assert_ledger_linear(dataset)
+
+
+def test_a_turn_ends_when_its_writer_gives_up(dataset: lakehouse.Dataset) -> None:
+    policy = Policy(attempts=2, losses_before_turn=2, keeps_files=False)
+
+    with pytest.raises(ConflictError):
+        commit(dataset._collection, Planner(dataset._collection, losses=2), policy)
+
+    assert dataset._collection.head().turn_until is None
+
+
+# ------------------------- WORK BEHIND THE ANSWER ---------------------------- #
+
+
+def test_a_compaction_lets_a_merge_of_its_process_go_first(
+    dataset: lakehouse.Dataset,
+) -> None:
+    collection = dataset._collection
+    planned, merged = threading.Event(), threading.Event()
+    heads: list[int] = []
+
+    def plan(head: Entry) -> PlannedEntry[None]:
+        heads.append(head.version)
+        planned.set()
+        return PlannedEntry(next_entry(head, "maintenance"), None)
+
+    def compaction() -> None:
+        commit(collection.twin(), plan, COMPACTION)
+        assert merged.is_set()
+
+    with ThreadPoolExecutor(1) as pool:
+        with collection.lock:
+            done = pool.submit(compaction)
+            assert planned.wait(10)
+            # The merge looked at the head before the compaction was ready to put.
+            entry = next_entry(collection.head(), "tag")
+            time.sleep(0.2)
+            assert collection.ledger.decide(entry)
+            merged.set()
+        done.result(10)
+
+    assert heads == [0, 1]
+    assert collection.ledger.read(2).kind == "maintenance"

@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
 import lakehouse
 from lakehouse.errors import InvalidInputError, NotFoundError
-from lakehouse.ledger import staging
+from lakehouse.ledger.settled import settled_row
 from lakehouse.model.ids import new_upload_id
-from lakehouse.uploads import submit
 from tests.rows import frame
+
+ASKS = "lakehouse.uploads.submit.settled_row"
 
 IDS = st.one_of(
     st.text(max_size=12),
@@ -90,7 +92,7 @@ def test_a_load_refuses_what_is_no_id_of_a_load(
     dataset: lakehouse.Dataset, load_id: Any
 ) -> None:
     with pytest.raises(InvalidInputError, match="no id of a load"):
-        dataset.load([frame("f1")], load_id=load_id)
+        dataset.load(pl.LazyFrame([frame("f1")]), load_id=load_id)
 
 
 def value_of(dataset: lakehouse.Dataset) -> int:
@@ -132,10 +134,11 @@ def test_an_upload_of_ours_comes_after_one_that_a_clock_ahead_made(
         lake = lakehouse.connect(lake_root, merge="deferred")
         lake.project("cells").dataset(dataset.name).add([frame("f1", user__n=n)])
 
-    real = staging.new_upload_id
+    ahead = "7ffff0f0-0000-7000-8000-000000000000"
     with monkeypatch.context() as patch:
-        ahead = "7ffff0f0-0000-7000-8000-000000000000"
-        patch.setattr(staging, "new_upload_id", lambda *_: real(after=ahead))
+        patch.setattr(
+            "lakehouse.ledger.staging.new_upload_id", lambda _: new_upload_id(ahead)
+        )
         send(1)
     send(2)
     dataset.merge_pending()
@@ -147,7 +150,7 @@ def test_a_taken_id_is_seen_though_its_rows_were_settled_and_swept_beside_the_ca
     lake_root: str, dataset: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = lakehouse.connect(lake_root).project("cells").dataset(dataset.name)
-    asked = submit.settled_row
+    asked = settled_row
     calls: list[Any] = []
 
     def beside(*arguments: Any) -> Any:
@@ -155,11 +158,11 @@ def test_a_taken_id_is_seen_though_its_rows_were_settled_and_swept_beside_the_ca
         calls.append(row)
         if len(calls) == 1:
             with monkeypatch.context() as patch:
-                patch.setattr(submit, "settled_row", asked)
+                patch.setattr(ASKS, asked)
                 other.add([frame("f1", user__n=1)], upload_id="vendor7")
         return row
 
-    monkeypatch.setattr(submit, "settled_row", beside)
+    monkeypatch.setattr(ASKS, beside)
 
     with pytest.raises(InvalidInputError, match="taken by an upload with other rows"):
         dataset.add([frame("f1", user__n=2)], upload_id="vendor7")
@@ -173,16 +176,16 @@ def test_the_same_rows_sent_twice_side_by_side_leave_nothing_staged(
     lake_root: str, dataset: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = lakehouse.connect(lake_root).project("cells").dataset(dataset.name)
-    asked = submit.settled_row
+    asked = settled_row
 
     def beside(*arguments: Any) -> Any:
         row = asked(*arguments)
         with monkeypatch.context() as patch:
-            patch.setattr(submit, "settled_row", asked)
+            patch.setattr(ASKS, asked)
             other.add([frame("f1", user__n=1)], upload_id="vendor7")
         return row
 
-    monkeypatch.setattr(submit, "settled_row", beside)
+    monkeypatch.setattr(ASKS, beside)
     upload = dataset.add([frame("f1", user__n=1)], upload_id="vendor7")
 
     assert (upload.status, upload.version, dataset.version) == ("DONE", 1, 1)
