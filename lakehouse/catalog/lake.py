@@ -10,6 +10,7 @@ first write probes that the store honours conditional writes, and leaves
 import getpass
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -25,12 +26,18 @@ from lakehouse.errors import (
     FormatError,
     InvalidInputError,
     NotFoundError,
+    StorageError,
 )
 from lakehouse.ledger.single_table import SingleTable, SingleTableLog, pick
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.contracts import contract
 from lakehouse.model.ids import check_name
-from lakehouse.storage import Store, open_store, probe_conditional_writes
+from lakehouse.storage import (
+    Store,
+    open_store,
+    plain_engine_note,
+    probe_conditional_writes,
+)
 from lakehouse.storage.media import Media
 from lakehouse.transactions import Garbage
 from lakehouse.transactions.garbage import GRACE, RETENTION, FolderGarbage
@@ -79,12 +86,14 @@ def connect(
         store: An opened store, instead of `root` and `storage_options`.
 
     Raises:
-        InvalidInputError: If no root is given, or `merge` or `compaction` is neither.
+        InvalidInputError: If the root is none, a setting is unknown, or `merge` or
+            `compaction` is neither.
         FormatError: If a newer release wrote the lake.
 
     >>> import tempfile
-    >>> connect(tempfile.mkdtemp(), author="mira").projects()
-    []
+    >>> lake = connect(tempfile.mkdtemp(), author="mira")
+    >>> lake.create_project("cells", classes=["cell"]).name
+    'cells'
     """
     if root is None:
         root = os.environ.get("LAKEHOUSE_ROOT")
@@ -95,7 +104,7 @@ def connect(
                 "set LAKEHOUSE_ROOT.",
                 kind="lake.no_root",
             )
-        store = open_store(os.fspath(root), dict(storage_options or {}))
+        store = open_store(_as_text(root), storage_options)
     if merge not in {"inline", "deferred"}:
         raise InvalidInputError(
             f"merge is 'inline' or 'deferred', not {merge!r}.", kind="lake.merge"
@@ -202,13 +211,20 @@ class Lake:
         """The project of that name.
 
         Raises:
-            NotFoundError: If there is none; the nearest name is suggested.
+            NotFoundError: If there is none; the nearest name is suggested. Or if there
+                is no lake.
         """
+        self._require_lake()
         row = pick(self._projects.rows(), "project", name)
         return Project(self._store, self._projects, name, self._settings, row)
 
     def projects(self, *, archived: bool = False) -> list[Project]:
-        """All projects by name; archived ones only when asked for."""
+        """All projects by name; archived ones only when asked for.
+
+        Raises:
+            NotFoundError: If there is no lake.
+        """
+        self._require_lake()
         rows = self._projects.rows().sort("name")
         names = rows.filter(pl.col("archived") <= archived).get_column("name")
         return [self.project(name) for name in names]
@@ -272,6 +288,7 @@ class Lake:
             StorageError: If the store failed; the next call removes the rest.
         """
         # One moment for all tables: a long run does not shorten the grace of the last.
+        self._require_lake()
         now, folders = datetime.now(UTC), list[FolderGarbage]()
         for path, name in self._tables():
             log = SingleTableLog(self._store, path, contract(name))
@@ -301,11 +318,42 @@ class Lake:
         """
         if self._is_ready:
             return
-        probe_conditional_writes(self._store)
-        # Put if absent: of two first writers one wins, and both read the same file.
-        data = json.dumps({"format_version": FORMAT_VERSION}).encode()
-        self._store.put_new(_FORMAT_FILE, data, durable=True)
+        try:
+            probe_conditional_writes(self._store)
+            # Put if absent: of two first writers one wins, and both read the same file.
+            data = json.dumps({"format_version": FORMAT_VERSION}).encode()
+            self._store.put_new(_FORMAT_FILE, data, durable=True)
+        except (NotFoundError, StorageError) as error:
+            if error.kind == "store.no_conditional_put":
+                raise
+            # The path of the probe says nothing to whoever named the root.
+            raise StorageError(
+                f"A lake cannot be made at {self.root}: {error} Check that its bucket or "
+                "folder exists and may be written.",
+                kind="lake.not_made",
+                retryable=error.retryable,
+            ) from error
         self._is_ready = self._check_format()
+        if note := plain_engine_note(self.root):
+            warnings.warn(note, stacklevel=3)
+
+    def _require_lake(self) -> None:
+        """Check that there is a lake: a mistyped root must not read as an empty one.
+
+        Raises:
+            NotFoundError: If there is none.
+        """
+        # Looked at again while there is none: another process may have made it.
+        if self._is_ready:
+            return
+        self._is_ready = self._check_format()
+        # Rows without `format.json` are a lake that lost a file.
+        if not self._is_ready and not self._projects.rows().height:
+            raise NotFoundError(
+                f"There is no lake at {self.root}. Check the root; the first write, "
+                "such as create_project() or `lakehouse project create`, makes a lake.",
+                kind="lake.missing",
+            )
 
     def _check_format(self) -> bool:
         if not self._store.exists(_FORMAT_FILE):
@@ -321,6 +369,16 @@ class Lake:
 
     def __repr__(self) -> str:
         return f"<Lake {self.root}>"
+
+
+def _as_text(root: object) -> str:
+    text = os.fspath(root) if isinstance(root, (str, os.PathLike)) else root
+    if not isinstance(text, str):
+        raise InvalidInputError(
+            f"{root!r} is no root of a lake, which is a folder or s3://bucket/prefix.",
+            kind="lake.root",
+        )
+    return text
 
 
 def _login() -> str | None:

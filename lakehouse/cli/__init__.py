@@ -5,6 +5,7 @@
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done (some frames rejected).
 
 * `app`: the global options, and what commands share.
+* `query`: what `lakehouse sql` refuses.
 * `output`: tables for people, JSON for machines, progress.
 * `projects`, `datasets`, `uploads`, `inference_sets`, `segments`, `similarity`,
   `exchange`, `run`: the commands.

@@ -29,6 +29,8 @@ from lakehouse.cli.output import (
     download,
     report_upload,
 )
+from lakehouse.cli.query import check_select
+from lakehouse.errors import InvalidInputError
 from lakehouse.storage import collect
 
 _VERSION_COLUMNS: Final = (
@@ -167,7 +169,7 @@ def sql(
         TableFormat, typer.Option("--format", help="How to print the result.")
     ] = "table",
 ) -> None:
-    """Query a version in SQL.
+    """Query a version in SQL: one SELECT on its tables.
 
     Example: lakehouse sql "select count(*) from labels" cells/hela@3
     """
@@ -180,7 +182,10 @@ def sql(
         "label_embeddings": snapshot.label_embeddings(),
     }
     try:
+        check_select(query, tables)
         rows = collect(pl.SQLContext(frames=tables).execute(query))
+    except InvalidInputError as error:
+        raise typer.BadParameter(error.message) from error
     except pl.exceptions.PolarsError as error:
         raise typer.BadParameter(f"{error} Tables: {', '.join(tables)}.") from error
     download(rows, session.output, query, chosen=format_name, out=None)

@@ -11,7 +11,12 @@ injects faults sees every call. The one call that matters is `put_new`: put,
 unless something is there.
 """
 
-from lakehouse.storage.open import open_store, probe_conditional_writes
+from lakehouse.storage.open import (
+    check_options,
+    open_store,
+    plain_engine_note,
+    probe_conditional_writes,
+)
 from lakehouse.storage.s3 import s3_files
 from lakehouse.storage.store import Store, StoredFile, Written, collect, collect_all
 
@@ -19,9 +24,11 @@ __all__ = [
     "Store",
     "StoredFile",
     "Written",
+    "check_options",
     "collect",
     "collect_all",
     "open_store",
+    "plain_engine_note",
     "probe_conditional_writes",
     "s3_files",
 ]

@@ -27,6 +27,9 @@ from lakehouse.storage.store import (
 _TAKEN: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 )
+# Errors of botocore that the same call meets again, whenever it is made.
+_NO_CREDENTIALS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+_WRONG_SETTINGS: Final = frozenset({"ParamValidationError", "InvalidRegionError"})
 _BLOCK_BYTES: Final = 8 * 1024**2  # one GET each
 
 
@@ -232,6 +235,24 @@ def _map_errors(path: str) -> Generator[None]:
                 f"{path}: the store does not know conditional PUT ({error}). Use one "
                 "that does; the ledger cannot work without.",
                 kind="store.no_conditional_put",
+            ) from error
+        if type(error).__name__ in _NO_CREDENTIALS:
+            raise StorageError(
+                f"{path}: {error}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and "
+                "AWS_ENDPOINT_URL for a store that is not AWS), as environment variables "
+                "or in storage_options.",
+                kind="store.no_credentials",
+            ) from error
+        if _code(error) == "NoSuchBucket":
+            raise NotFoundError(
+                f"{path}: {error}. The bucket does not exist.", kind="store.no_bucket"
+            ) from error
+        if isinstance(error, ValueError) or type(error).__name__ in _WRONG_SETTINGS:
+            # botocore's words for an endpoint or a bucket name that cannot be one.
+            raise StorageError(
+                f"{path}: {error}. Mend the root or storage_options; AWS_ENDPOINT_URL is "
+                "like https://host:port.",
+                kind="store.settings",
             ) from error
         if not isinstance(error, OSError) and not _is_client_error(error):
             raise

@@ -15,6 +15,7 @@ import polars as pl
 from lakehouse.errors import InvalidInputError, NotFoundError
 from lakehouse.model.ids import new_upload_id
 from lakehouse.model.operations import Operations
+from lakehouse.storage import check_options
 from lakehouse.types import Progress, SourceLike, silent
 from lakehouse.uploads.cutting import Parts, cut
 from lakehouse.uploads.sources import Lines, Rows, Source, SourceFiles, find_files
@@ -175,6 +176,7 @@ def run_load(
     storage_options = request.storage_options
     if storage_options is None:
         storage_options = target.storage_options
+    check_options(storage_options)
     given = [source for source in sources if source is not None]
     if not given:
         raise InvalidInputError("There is no source to load.", kind="load.empty")
