@@ -358,7 +358,16 @@ class Lake:
     def _check_format(self) -> bool:
         if not self._store.exists(_FORMAT_FILE):
             return False
-        written = json.loads(self._store.read(_FORMAT_FILE))["format_version"]
+        data = self._store.read(_FORMAT_FILE)
+        try:
+            written = int(json.loads(data)["format_version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"{_FORMAT_FILE} of the lake at {self.root} is damaged: {data[:80]!r}. A "
+                f'lake of this release has {{"format_version": {FORMAT_VERSION}}} there: '
+                "restore the file from a backup, or write just that.",
+                kind="format.damaged",
+            ) from error
         if written > FORMAT_VERSION:
             raise FormatError(
                 f"The lake at {self.root} has format {written}; this release reads up "

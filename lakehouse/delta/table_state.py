@@ -195,9 +195,14 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
     return state
 
 
+def checkpoint_path(table_path: str, version: int) -> str:
+    """Where the checkpoint of a table at a version is."""
+    return f"{table_path}/_delta_log/{version:020d}.checkpoint.parquet"
+
+
 def load_checkpoint(store: Store, table_path: str, version: int) -> TableState | None:
     """The state in a checkpoint; None if there is none, or it cannot be read."""
-    path = f"{table_path}/_delta_log/{version:020d}.checkpoint.parquet"
+    path = checkpoint_path(table_path, version)
     if not store.exists(path):
         return None
     try:

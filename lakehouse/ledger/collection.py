@@ -63,6 +63,8 @@ class Collection:
         self.leases = Leases(store, path)
         self.lock = threading.RLock()
         self.indexes = IndexCache()
+        self.checkpointed = 0
+        """Up to here this process has seen to checkpoints of the tables' logs."""
         self.turn_seen = ("", 0.0)
         """The commit id of the newest turn of another writer that was seen, and when
         by the monotonic clock: a turn lasts so long from there."""

@@ -11,17 +11,20 @@ alone.
 
 import json
 import logging
+import re
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from lakehouse.errors import LakehouseError, NotFoundError
+from lakehouse.errors import LakehouseError
 from lakehouse.storage import Store
 
 _log = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(hours=24)
 """How long a lease keeps a version's files; reading on renews it."""
+
+_NOTE: Final = re.compile(r"(\d{1,18})-[0-9a-f]+\.json")
 
 _RENEWED_BELOW: Final = LEASE / 2
 """A lease that has longer to go is not renewed: one small write in half a day."""
@@ -51,16 +54,35 @@ class Leases:
         self._held[version] = until
 
     def held(self, now: datetime) -> set[int]:
-        """The versions that leases keep; leases that ran out are removed."""
+        """The versions that leases keep; leases that ran out are removed.
+
+        Args:
+            now: The time by the store's clock. A lease lasts `LEASE` from when the
+                store got it, so no clock of a reader or of a collector counts. Its
+                bytes are not read: the name has the version.
+        """
         kept: set[int] = set()
-        for name in self._store.names(self._path):
-            path = f"{self._path}/{name}"
-            try:
-                lease = json.loads(self._store.read(path))
-            except NotFoundError:
-                continue  # another collector removed it
-            if datetime.fromisoformat(lease["until"]) > now:
-                kept.add(int(lease["version"]))
+        for file in self._store.files(self._path):
+            note = _NOTE.fullmatch(file.path.removeprefix(f"{self._path}/"))
+            if note is None:
+                continue  # not ours
+            if file.modified + LEASE > now:
+                kept.add(int(note[1]))
             else:
-                self._store.delete(path)
+                self._store.delete(file.path)
         return kept
+
+
+def store_time(store: Store, folder: str) -> datetime:
+    """The time by a store's clock: that of an object just put into a folder.
+
+    Raises:
+        StorageError: If the store failed.
+    """
+    path = f"{folder}/.tmp-clock-{secrets.token_hex(8)}"
+    store.put(path, b"")
+    try:
+        (time,) = [file.modified for file in store.files(folder) if file.path == path]
+    finally:
+        store.delete(path)
+    return time

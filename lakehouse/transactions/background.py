@@ -1,4 +1,4 @@
-"""Background work: checkpoints, compaction, indexes and sweeping.
+"""Background work: checkpoints, indexes and sweeping; compaction starts here too.
 
 It makes reading cheap, or frees space, and changes no content, so it is done after
 the answer, in one background thread, best effort.
@@ -12,11 +12,10 @@ from functools import cache
 from typing import Final
 
 from lakehouse.delta.log import write_checkpoint
-from lakehouse.delta.table_state import CHECKPOINT_INTERVAL
+from lakehouse.delta.table_state import CHECKPOINT_INTERVAL, checkpoint_path
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.contracts import COLLECTION_TABLES
-from lakehouse.transactions.compact import compact, is_compaction_due
 
 _log = logging.getLogger(__name__)
 
@@ -24,10 +23,8 @@ _WORKERS: Final = 1
 """One thread: this work must not compete with the calls that people wait for."""
 
 _running: list[Future[None]] = []
-_compacting: set[str] = set()
-"""Paths of the collections that are being compacted, or wait for it."""
-
 _guard: Final = threading.Lock()
+"""Held to change the list: background work starts more of it."""
 
 
 @cache
@@ -36,24 +33,20 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def checkpoint_later(collection: Collection, version: int) -> None:
-    """Write checkpoints of every table when `version` is due for one."""
-    if version and version % CHECKPOINT_INTERVAL == 0:
-        _start(_checkpoint, collection, version)
+    """Write checkpoints of every table at the newest entry that should have them.
 
-
-def compact_later(collection: Collection, version: int) -> None:
-    """Compact when the policy says that it is due, unless that is under way."""
-    with _guard:
-        if collection.path in _compacting or not is_compaction_due(collection, version):
-            return
-        _compacting.add(collection.path)
-    _start(_compact, collection)
+    Called for every entry, whatever its kind, so that none is missed.
+    """
+    due = version - version % CHECKPOINT_INTERVAL
+    if due > collection.checkpointed:
+        collection.checkpointed = due
+        start(_checkpoint, collection, due)
 
 
 def index_later(collection: Collection) -> None:
     """Make the key indexes that a merge did without."""
     if collection.indexes.has_queued:
-        _start(_index, collection)
+        start(_index, collection)
 
 
 def later(work: Callable[[], object]) -> Future[object]:
@@ -74,50 +67,66 @@ def sweep(collection: Collection, hashes: Mapping[str, str]) -> None:
 
 def sweep_later(collection: Collection, hashes: Mapping[str, str]) -> None:
     """The same in the background: uploads are settled, swept or not."""
-    _start(_sweep, collection, hashes)
+    start(_sweep, collection, hashes)
 
 
-def _start(work: Callable[..., None], *args: object) -> None:
+def start(work: Callable[..., None], *args: object) -> None:
     """Do something in the background that `finish` waits for."""
-    # Done ones are let go here, or the list would grow with every merge.
-    _running[:] = [future for future in _running if not future.done()]
-    _running.append(_executor().submit(work, *args))
+    with _guard:
+        # Done ones are let go here, or the list would grow with every merge.
+        _running[:] = [future for future in _running if not future.done()]
+        _running.append(_executor().submit(work, *args))
 
 
 def finish() -> None:
     """Wait until nothing is under way."""
-    for future in _running:
-        future.result()
+    while True:
+        with _guard:
+            waiting = [future for future in _running if not future.done()]
+        if not waiting:
+            return
+        # What it does may start more: a compaction is followed by checkpoints.
+        for future in waiting:
+            future.result()
+
+
+def warn(collection: Collection, what: str) -> None:
+    """Log that background work failed; quietly where its collection is gone.
+
+    Called while the exception is handled. A lake that is removed while work behind the
+    answer runs is no reason for stack traces.
+    """
+    try:
+        is_gone = collection.twin().ledger.head() is None
+    except Exception:  # noqa: BLE001 - then the store failed, which is worth a warning
+        is_gone = False
+    if is_gone:
+        _log.info("%s of %s: it was removed meanwhile", what, collection.path)
+    else:
+        _log.warning("%s of %s", what, collection.path, exc_info=True)
 
 
 def _checkpoint(collection: Collection, version: int) -> None:
     for table in COLLECTION_TABLES:
+        path = collection.table_path(table)
         try:
-            write_checkpoint(collection.store, collection.table_path(table), version)
+            # Another process that saw the same entries may have been here first.
+            if not collection.store.exists(checkpoint_path(path, version)):
+                write_checkpoint(collection.store, path, version)
         except Exception:  # noqa: BLE001 - a checkpoint may fail; the log stays right
-            _log.warning("no checkpoint of %s at %s", table, version, exc_info=True)
+            warn(collection, f"no checkpoint of {table} at {version}")
+            return
 
 
 def _index(collection: Collection) -> None:
     try:
         collection.indexes.make_queued()
     except Exception:  # noqa: BLE001 - what is not there is searched for again
-        _log.warning("no key index of %s", collection.path, exc_info=True)
-
-
-def _compact(collection: Collection) -> None:
-    try:
-        # A twin: the caches of a collection are not made for two threads.
-        compact(collection.twin(), full=False)
-    except Exception:  # noqa: BLE001 - it comes again with the next merge
-        _log.warning("no compaction of %s", collection.path, exc_info=True)
-    finally:
-        with _guard:
-            _compacting.discard(collection.path)
+        warn(collection, "no key index")
 
 
 def _sweep(collection: Collection, hashes: Mapping[str, str]) -> None:
     try:
         sweep(collection, hashes)
     except LakehouseError:
-        _log.warning("staging of %s is not swept", collection.path, exc_info=True)
+        warn(collection, "no sweep of the staging")

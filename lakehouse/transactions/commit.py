@@ -26,6 +26,7 @@ from typing import Any, Final, Generic, TypeVar
 from lakehouse.errors import ConflictError, LakehouseError, NotFoundError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry, EntryKind
+from lakehouse.transactions.background import checkpoint_later
 
 _log = logging.getLogger(__name__)
 
@@ -254,6 +255,7 @@ def _publish_decided(collection: Collection, entry: Entry) -> None:
     """
     try:
         collection.ledger.publish(entry)
+        checkpoint_later(collection, entry.version)
     except LakehouseError as error:
         _log.warning("entry %s stands; left for later: %s", entry.version, error)
 

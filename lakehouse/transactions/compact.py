@@ -7,6 +7,7 @@ died there meanwhile are dead in the new files too.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
@@ -25,6 +26,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
 from lakehouse.storage import collect
+from lakehouse.transactions.background import start, warn
 from lakehouse.transactions.commit import (
     COMPACTION,
     PlannedEntry,
@@ -33,6 +35,11 @@ from lakehouse.transactions.commit import (
 )
 
 _log = logging.getLogger(__name__)
+
+_compacting: set[str] = set()
+"""Paths of the collections that are being compacted, or wait for it."""
+
+_guard: Final = threading.Lock()
 
 Places = npt.NDArray[np.int64]
 """Row numbers, counted over several files one after the other."""
@@ -123,6 +130,26 @@ def compact(collection: Collection, *, full: bool) -> Compaction:
     if planned.entry is None:
         return Compaction()
     return Compaction(planned.entry.version, planned.result)
+
+
+def compact_later(collection: Collection, version: int) -> None:
+    """Compact when the policy says that it is due, unless that is under way."""
+    with _guard:
+        if collection.path in _compacting or not is_compaction_due(collection, version):
+            return
+        _compacting.add(collection.path)
+    start(_compact_behind, collection)
+
+
+def _compact_behind(collection: Collection) -> None:
+    try:
+        # A twin: the caches of a collection are not made for two threads.
+        compact(collection.twin(), full=False)
+    except Exception:  # noqa: BLE001 - it comes again with the next merge
+        warn(collection, "no compaction")
+    finally:
+        with _guard:
+            _compacting.discard(collection.path)
 
 
 @dataclass(frozen=True, slots=True)

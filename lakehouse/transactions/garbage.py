@@ -32,6 +32,7 @@ from lakehouse.delta.scan import scan_files
 from lakehouse.delta.table_state import DataFile
 from lakehouse.errors import LakehouseError
 from lakehouse.ledger.collection import Collection
+from lakehouse.ledger.leases import store_time
 from lakehouse.ledger.ledger import Entry, Ledger
 from lakehouse.ledger.tags import tags_at
 from lakehouse.model.contracts import COLLECTION_TABLES, LIVE_TABLES
@@ -152,7 +153,12 @@ def collect_garbage(
         ConflictError: If other writers were always first.
         StorageError: If the store failed; what is left is found the next time.
     """
-    now = datetime.now(UTC)
+    # By the store's clock, as the times of its files are: a collector whose clock is
+    # ahead would take files for old. A dry run puts nothing there to see it by.
+    leases = f"{collection.path}/leases"
+    stored = datetime.now(UTC) if dry_run else store_time(collection.store, leases)
+    # Stores round times down, by up to a second.
+    now = stored + timedelta(seconds=1)
     # Listed before the entry: what a writer adds later is no candidate, so nothing
     # that it names can be removed.
     listed = list(_own(collection, collection.store.files(collection.path)))
@@ -179,7 +185,7 @@ def collect_garbage(
     planned = decided.result
     # Leases are read after the entry: a reader that saw its version still open had put
     # its lease before that look, so the lease is seen here.
-    leased = lifetimes.named(sorted(collection.leases.held(now)))
+    leased = lifetimes.named(sorted(collection.leases.held(stored)))
     removed = [candidates[file] for file in sorted(planned.files - leased)]
     left = leftovers(
         collection, listed, collection.head().version, now=now, grace=grace

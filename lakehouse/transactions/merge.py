@@ -43,13 +43,12 @@ from lakehouse.model.problems import (
 )
 from lakehouse.storage import collect
 from lakehouse.transactions.background import (
-    checkpoint_later,
-    compact_later,
     index_later,
     sweep,
     sweep_later,
 )
 from lakehouse.transactions.commit import MERGE, PlannedEntry, commit
+from lakehouse.transactions.compact import compact_later
 from lakehouse.transactions.pending import Pending, PendingUploads
 from lakehouse.transactions.plan import plan_entry
 from lakehouse.types import Progress, silent
@@ -162,7 +161,6 @@ def _clean_up(
     except LakehouseError as error:
         _log.warning("version %s stands; left for later: %s", entry.version, error)
     index_later(collection)
-    checkpoint_later(collection, entry.version)
 
 
 # --------------------------------- READING --------------------------------- #

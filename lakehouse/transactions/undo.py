@@ -24,8 +24,8 @@ from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.ids import check_upload_id
 from lakehouse.model.operations import OLD_AT, OLD_HASH, Operations
 from lakehouse.model.problems import PROBLEM_SCHEMA, Problems
-from lakehouse.transactions.background import checkpoint_later, compact_later
 from lakehouse.transactions.commit import CALL, PlannedEntry, commit
+from lakehouse.transactions.compact import compact_later
 from lakehouse.transactions.pending import Pending
 from lakehouse.transactions.plan import plan_entry
 
@@ -193,10 +193,8 @@ def _settle(
         return plan_entry(collection, head, [upload], outcome)
 
     entry = commit(collection, plan, CALL).entry
-    if entry is not None:
-        checkpoint_later(collection, entry.version)
-        if request.compacts:
-            compact_later(collection, entry.version)
+    if entry is not None and request.compacts:
+        compact_later(collection, entry.version)
     return manifest.upload_id
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.ledger.collection import Collection
@@ -64,6 +64,8 @@ def submit(
     staging = collection.staging
     if submission.upload_id is not None:
         check_upload_id(submission.upload_id)
+    if submission.based_on is not None:
+        _check_base(collection, submission.based_on)
     prepared = prepare(
         submission.operations, collection.classes().ids, collection.layout
     )
@@ -101,6 +103,20 @@ def submit(
         if is_settled and staged.order == order:
             staging.sweep(manifest.upload_id, manifest.content_hash)
     return manifest.upload_id, operations
+
+
+def _check_base(collection: Collection, based_on: object) -> None:
+    """Refuse a base that is no version: nothing could have changed after it."""
+    head = collection.head().version
+    is_number = isinstance(based_on, int) and not isinstance(based_on, bool)
+    if is_number and 0 <= cast("int", based_on) <= head:
+        return
+    raise InvalidInputError(
+        f"based_on={based_on!a:.80} is no version of {collection.target}: its versions go "
+        f"from 0 to {head}. Give the snapshot, or the number of the version, that the "
+        "rows were made from.",
+        kind="upload.unknown_base",
+    )
 
 
 def _is_settled(collection: Collection, manifest: Manifest) -> bool:

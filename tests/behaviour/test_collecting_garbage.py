@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -205,10 +205,9 @@ def test_a_lease_keeps_the_files_of_a_reader(changed: lakehouse.Dataset) -> None
 def test_a_lease_that_ran_out_keeps_nothing(changed: lakehouse.Dataset) -> None:
     changed.at(4).labels().collect()
     collection = changed._collection
-    (name,) = collection.store.names(f"{collection.path}/leases")
-    path = f"{collection.path}/leases/{name}"
-    note = collection.store.read(path).replace(b"2026-", b"2020-")
-    collection.store.put(path, note)
+    (lease,) = collection.store.files(f"{collection.path}/leases")
+    ended = (lease.modified - timedelta(days=2)).timestamp()
+    os.utime(collection.store.uri(lease.path), (ended, ended))
 
     collect(changed)
 
@@ -376,3 +375,32 @@ def test_f01_f03_every_version_is_kept_on_s3(on_s3: lakehouse.Dataset) -> None:
     assert fingerprints(on_s3) == before_collection
     for version in before_collection:
         assert_sound(on_s3.at(version))
+
+
+def test_a_collector_whose_clock_is_a_year_ahead_removes_nothing_young(
+    changed: lakehouse.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Ahead":
+            return cls.fromtimestamp(time.time() + 365 * 86_400, tz)
+
+    rows = changed.at(4).labels()
+    wanted = rows.sort("frame_id").collect()
+    monkeypatch.setattr("lakehouse.transactions.garbage.datetime", Ahead)
+
+    garbage = changed.collect_garbage(dry_run=False)
+
+    assert (garbage.files, garbage.closed) == (0, ())
+    assert len(changed._collection.leases.held(datetime.now(UTC))) == 1
+    assert rows.sort("frame_id").collect().equals(wanted)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"not json", b"\xff\xfe"])
+def test_a_lease_whose_note_is_damaged_keeps_its_version(
+    changed: lakehouse.Dataset, data: bytes
+) -> None:
+    collection = changed._collection
+    collection.store.put(f"{collection.path}/leases/4-0123456789abcdef.json", data)
+
+    assert collection.leases.held(datetime.now(UTC)) == {4}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 import lakehouse
-from lakehouse.errors import InvalidInputError, NotFoundError
+from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
 from lakehouse.ledger.settled import settled_row
 from lakehouse.model.ids import new_upload_id
 from tests.rows import frame
@@ -191,3 +191,31 @@ def test_the_same_rows_sent_twice_side_by_side_leave_nothing_staged(
     assert (upload.status, upload.version, dataset.version) == ("DONE", 1, 1)
     store = dataset._collection.store
     assert store.names(f"{dataset._collection.path}/staging") == []
+
+
+@pytest.mark.parametrize("base", [9999, -1, 2, True, "1", 1.0])
+def test_a_base_that_is_no_version_is_refused(
+    dataset: lakehouse.Dataset, base: Any
+) -> None:
+    dataset.add([frame("f1")])
+
+    with pytest.raises(InvalidInputError, match="is no version of cells/hela"):
+        dataset.add([frame("f1", user__n=1)], based_on=base)
+
+    assert dataset.version == 1
+
+
+def test_a_base_that_is_a_version_is_taken(dataset: lakehouse.Dataset) -> None:
+    dataset.add([frame("f1")])
+
+    assert dataset.add([frame("f1", user__n=1)], based_on=1).status == "DONE"
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"not json", b"[]", b"\xff"])
+def test_a_damaged_format_file_is_named(
+    lake_root: str, dataset: lakehouse.Dataset, data: bytes
+) -> None:
+    dataset._collection.store.put("format.json", data)
+
+    with pytest.raises(FormatError, match=r"format\.json of the lake at .* is damaged"):
+        lakehouse.connect(lake_root).project("cells")
