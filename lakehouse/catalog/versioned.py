@@ -107,7 +107,9 @@ class Versioned:
             retry_of=retry_of,
             mode=mode,
         )
-        staged, operations = submit(self._collection, submission, progress)
+        staged, operations = submit(
+            self._collection, submission, progress, is_merged=self._settings.inline
+        )
         if self._settings.inline:
             merge_pending(
                 self._collection,

@@ -9,6 +9,7 @@ Nothing names a file until the ledger does.
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,10 +25,12 @@ from lakehouse.delta.log import (
     data_file_name,
     milliseconds,
     remove_action,
+    written_paths,
 )
 from lakehouse.delta.lookup import file_number, places_by_file
 from lakehouse.delta.scan import scan_files
 from lakehouse.delta.table_state import DataFile, TableState
+from lakehouse.errors import StorageError
 from lakehouse.model.contracts import Contract
 from lakehouse.model.operations import OLD_AT
 from lakehouse.storage import Store, Written, collect
@@ -124,8 +127,6 @@ class TableWriter:
         path: Its folder.
         contract: Its columns.
         cache: Takes the key indexes of files that are written.
-        durable: Whether a file survives a power cut once it is written: for rows
-            that were not staged durably before.
     """
 
     def __init__(
@@ -134,14 +135,11 @@ class TableWriter:
         path: str,
         contract: Contract,
         cache: IndexCache,
-        *,
-        durable: bool = False,
     ) -> None:
         self._store = store
         self.path = path
         self._contract = contract
         self._cache = cache
-        self._durable = durable
 
     def append(self, rows: pl.DataFrame, *, indexed: bool = False) -> list[Action]:
         """Write rows as new files, sorted and cut.
@@ -152,10 +150,18 @@ class TableWriter:
         """
         ordered = sort_rows(rows, self._contract)
         step = file_rows(ordered)
-        return [
-            self._write(ordered.slice(start, step), indexed=indexed)
-            for start in range(0, ordered.height, step)
-        ]
+        written: list[Action] = []
+        try:
+            for start in range(0, ordered.height, step):
+                part = ordered.slice(start, step)
+                written.append(self._write(part, indexed=indexed))
+        except StorageError:
+            # A full disk stays full while files lie there that nothing names.
+            with suppress(StorageError):
+                for path in written_paths(written):
+                    self._store.delete(f"{self.path}/{path}")
+            raise
+        return written
 
     def share(self, source: str, adds: Sequence[Action]) -> list[Action]:
         """Have files of another table, and return the actions adding them.
@@ -204,9 +210,7 @@ class TableWriter:
     def _write(self, rows: pl.DataFrame, *, indexed: bool) -> Action:
         name = data_file_name()
         path = f"{self.path}/{name}"
-        written = self._store.write_table(
-            path, without_nulls(rows), durable=self._durable
-        )
+        written = self._store.write_table(path, without_nulls(rows))
         if "row_hash" in rows.columns and (indexed or rows.height <= _INDEXED_ROWS):
             self._cache.put(path, KeyIndex.of(rows, self._contract.key))
         return add_action(name, written, rows, self._contract)

@@ -17,13 +17,13 @@ those who lose, is in `lakehouse.transactions.commit`.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from lakehouse.delta.log import Action, commit_info, commit_line
+from lakehouse.delta.log import Action, commit_info, commit_line, written_paths
 from lakehouse.errors import FormatError, NotFoundError
 from lakehouse.storage import Store
 from lakehouse.storage.conditional import newest_number, put_once
@@ -194,6 +194,7 @@ class Ledger:
         self._entries: dict[int, Entry] = {}
         self._known_head = -1
         self._published: set[int] = set()
+        self._durable = -1
 
     def read(self, version: int) -> Entry:
         """Entry `version`.
@@ -212,18 +213,51 @@ class Ledger:
         newest = newest_number(self._exists, self._known_head)
         return self.read(newest) if newest >= 0 else None
 
-    def decide(self, entry: Entry) -> bool:
+    def decide(self, entry: Entry, *, after: Sequence[str] = ()) -> bool:
         """Put `entry` if its number is free; True when it is the one in the store.
+
+        The files that it brings to the tables are made durable first, and so are all
+        entries before it.
+
+        Args:
+            entry: What is put.
+            after: Other files that have to be durable before it stands.
 
         Raises:
             StorageError: If the store would not say. The entry may have landed.
         """
         data = entry.encode()
+        files = [
+            f"{self._path}/{self._tables[table]}/{path}"
+            for table, actions in entry.actions.items()
+            for path in written_paths(actions)
+        ]
         # Durable: from here on callers are told that the change stands.
-        won = put_once(self._store, self._entry_path(entry.version), data, durable=True)
+        won = put_once(
+            self._store,
+            self._entry_path(entry.version),
+            data,
+            durable=True,
+            after=[*files, *after],
+        )
         if won:
+            self._durable = max(self._durable, entry.version)
             self._cache(replace(entry, digest=digest_of(data)))
         return won
+
+    def make_durable(self, version: int) -> None:
+        """Make the entries up to `version` durable, whoever put them; once a number.
+
+        An entry is visible before it is durable. Call this before anything that
+        outlives a power cut rests on an entry that another process put: an answer, a
+        deletion, a commit in a table's log, the number written down elsewhere.
+
+        Raises:
+            StorageError: If the store failed.
+        """
+        if version > self._durable:
+            self._store.flush([self._entry_path(version)])
+            self._durable = version
 
     def publish(self, entry: Entry) -> None:
         """Write the entry's actions into the log of every table, where they are missing.
@@ -240,6 +274,7 @@ class Ledger:
             return
         # Not the entry handed in: its bytes, and so its digest, are known only as read.
         decided = self.read(entry.version)
+        self.make_durable(entry.version)
         commits = [
             (log_path(f"{self._path}/{folder}", entry.version), table)
             for table, folder in self._tables.items()

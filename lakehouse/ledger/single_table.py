@@ -100,7 +100,9 @@ class SingleTableLog:
         line = commit_line([info, *first, *actions])
         # THE DECISION, as in a ledger: one put of this number wins. The commit id makes
         # the bytes unique, so a writer whose answer was lost finds out by reading.
-        if put_once(self._store, log_path(self._path, version), line, durable=True):
+        files = [f"{self._path}/{path}" for path in written_paths(actions)]
+        path = log_path(self._path, version)
+        if put_once(self._store, path, line, durable=True, after=files):
             self._checkpoint(version)
             return True
         self._remove(actions)
@@ -188,9 +190,7 @@ class SingleTable:
         self._path = path
         self._contract = contract(contract_name)
         self._log = SingleTableLog(store, path, self._contract)
-        self._writer = TableWriter(
-            store, path, self._contract, IndexCache(), durable=True
-        )
+        self._writer = TableWriter(store, path, self._contract, IndexCache())
         self._read: tuple[TableState | None, pl.DataFrame] = (
             None,
             pl.DataFrame(schema=self._contract.schema()),

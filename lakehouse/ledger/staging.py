@@ -23,6 +23,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,7 +32,12 @@ import polars as pl
 
 from lakehouse.delta.log import Action, data_file_name
 from lakehouse.delta.writer import add_action, file_rows, without_nulls
-from lakehouse.errors import FormatError, InvalidInputError, NotFoundError
+from lakehouse.errors import (
+    FormatError,
+    InvalidInputError,
+    NotFoundError,
+    StorageError,
+)
 from lakehouse.ledger.prepared import Prepared, as_sent
 from lakehouse.model.contracts import Layout
 from lakehouse.model.ids import can_be_staged, new_upload_id
@@ -192,14 +198,21 @@ class Staging:
             self._places[upload_id] = upload_id
 
     def stage(
-        self, prepared: Prepared, manifest: Manifest, progress: Progress = silent
+        self,
+        prepared: Prepared,
+        manifest: Manifest,
+        progress: Progress = silent,
+        *,
+        durable: bool = True,
     ) -> Manifest:
-        """Make the upload durable, and return the manifest that is in the store.
+        """Stage an upload, and return the manifest that is in the store.
 
         Args:
             prepared: The rows of the upload.
             manifest: Everything else about it.
-            progress: Called with `staging`, how many rows are durable, and of how many.
+            progress: Called with `staging`, how many rows are staged, and of how many.
+            durable: Whether the upload is acknowledged by this. It need not be durable
+                where the same call merges it: its ledger entry will be.
 
         Raises:
             InvalidInputError: If the upload's id is taken by other content.
@@ -208,25 +221,45 @@ class Staging:
         own = replace(manifest, classes=dict(prepared.classes))
         parts = {name: getattr(prepared.operations, name) for name in _PARTS}
         count = _Counter(progress, sum(part.height for part in parts.values()))
-        for name, rows in parts.items():
-            if name in prepared.encoded_parts:
-                self._write_encoded(own, name, token, rows, count)
-            elif rows.height:
-                self._write_rows(own, name, token, rows)
-                count.add(rows.height)
+        try:
+            for name, rows in parts.items():
+                if name in prepared.encoded_parts:
+                    self._write_encoded(own, name, token, rows, count)
+                elif rows.height:
+                    self._write_rows(own, name, token, rows)
+                    count.add(rows.height)
+        except StorageError:
+            with suppress(StorageError):
+                self._delete_parts(own)
+            raise
         path = self._file(manifest.upload_id, "manifest.json")
-        # THE ACKNOWLEDGEMENT: the parts are durable by now, and from here on the upload
-        # will be merged, whatever happens to this process.
-        if put_once(self._store, path, own.encode(), durable=True):
+        # THE ACKNOWLEDGEMENT: the parts are durable before the manifest is there, and
+        # from here on the upload will be merged, whatever happens to this process.
+        written = self.paths(own)[1:] if durable else []
+        if put_once(self._store, path, own.encode(), durable=durable, after=written):
             self._places[own.upload_id] = own.place
             return own
         # The id is taken. The same call was made twice, side by side or after a lost
         # answer, or somebody else uses it: then the content differs, and it is refused.
         existing = self._read_manifest(manifest.upload_id)
-        for part in itertools.chain.from_iterable(own.parts.values()):
-            self._store.delete(self._file(manifest.upload_id, part))
+        self._delete_parts(own)
         require_same_content(existing.content_hash, own)
+        # Another process may have put it a moment ago, or never meant to flush it.
+        if durable:
+            self._store.flush(self.paths(existing))
         return existing
+
+    def paths(self, manifest: Manifest) -> list[str]:
+        """The paths of a manifest and its parts."""
+        names = [
+            "manifest.json",
+            *itertools.chain.from_iterable(manifest.parts.values()),
+        ]
+        return [self._file(manifest.upload_id, name) for name in names]
+
+    def _delete_parts(self, manifest: Manifest) -> None:
+        for path in self.paths(manifest)[1:]:
+            self._store.delete(path)
 
     def _write_rows(
         self, manifest: Manifest, name: str, token: str, rows: pl.DataFrame
@@ -240,7 +273,7 @@ class Staging:
             return
         manifest.parts[name] = [f"{name}-{token}-0.parquet"]
         path = self._file(manifest.upload_id, manifest.parts[name][0])
-        self._store.write_table(path, rows, durable=True)
+        self._store.write_table(path, rows)
 
     def _write_encoded(
         self,

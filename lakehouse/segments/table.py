@@ -53,9 +53,7 @@ class ElementTable:
         self._path = path
         self._contract = contract("segment_elements")
         self._log = SingleTableLog(store, path, self._contract)
-        self._writer = TableWriter(
-            store, path, self._contract, IndexCache(), durable=True
-        )
+        self._writer = TableWriter(store, path, self._contract, IndexCache())
         self._cached: tuple[object, pl.DataFrame] | None = None
 
     def rows(self, segment: str) -> pl.DataFrame:

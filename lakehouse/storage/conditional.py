@@ -10,7 +10,7 @@ steps and then halving them, so that no folder has to be listed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lakehouse.errors import NotFoundError, StorageError
@@ -21,8 +21,22 @@ _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.02
 
 
-def put_once(store: Store, path: str, data: bytes, *, durable: bool = False) -> bool:
+def put_once(
+    store: Store,
+    path: str,
+    data: bytes,
+    *,
+    durable: bool = False,
+    after: Sequence[str] = (),
+) -> bool:
     """Put `data` at `path` unless something is there; whether `data` is there afterwards.
+
+    Args:
+        store: Where it is put.
+        path: Its path.
+        data: Its bytes, which nobody else would put there.
+        durable: Whether it is durable when this returns True.
+        after: Objects that are durable before it is there.
 
     Returns:
         True when the object at `path` is `data`, whoever put it; False when
@@ -38,22 +52,23 @@ def put_once(store: Store, path: str, data: bytes, *, durable: bool = False) -> 
         if attempt:
             time.sleep(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
         try:
-            if store.put_new(path, data, durable=durable):
+            if store.put_new(path, data, durable=durable, after=after):
                 return True
+            put_error = None
         except StorageError as error:
-            if not error.retryable:
-                raise
-            last_error = error
+            put_error = last_error = error
         # "Taken" may be the answer to a repetition of this very PUT, and a lost answer
         # says nothing: only the bytes at the path decide.
         try:
-            return store.read(path) == data
+            return _is_landed(store, path, data, durable=durable)
         except NotFoundError:
-            # Nothing landed yet; a PUT that still arrives carries the same bytes.
-            continue
+            # Nothing landed yet; a PUT that still arrives carries the same bytes. A
+            # full disk or missing rights do not pass by waiting.
+            if put_error is not None and not put_error.retryable:
+                raise put_error from None
         except StorageError as error:
             if not error.retryable:
-                raise
+                raise put_error or error from None
             last_error = error
     raise StorageError(
         f"The store does not say whether {path} was written ({last_error}). "
@@ -61,6 +76,17 @@ def put_once(store: Store, path: str, data: bytes, *, durable: bool = False) -> 
         kind="store.uncertain",
         retryable=True,
     )
+
+
+def _is_landed(store: Store, path: str, data: bytes, *, durable: bool) -> bool:
+    """Whether the object at a path is this one, and durable if it is to be."""
+    if store.read(path) != data:
+        return False
+    if durable:
+        # A disk may link the name and then fail to flush it: a put has not landed
+        # before a flush succeeded.
+        store.flush([path])
+    return True
 
 
 def newest_number(exists: Callable[[int], bool], known: int) -> int:

@@ -104,13 +104,20 @@ class S3Store:
         with _map_errors(path):
             self._files.call_s3("put_object", **self._object(path), Body=data)
 
-    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+    def put_new(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        durable: bool = False,
+        after: Sequence[str] = (),
+    ) -> bool:
         """Write an object unless there is one; False when there is.
 
         Raises:
             StorageError: If the answer was lost, or the store failed.
         """
-        del durable  # an acknowledged PUT is durable
+        del durable, after  # an acknowledged PUT is durable
         with _map_errors(path):
             try:
                 self._files.call_s3(
@@ -123,6 +130,9 @@ class S3Store:
                     return False
                 raise
             return True
+
+    def flush(self, paths: Sequence[str]) -> None:
+        """Nothing: an acknowledged PUT is durable."""
 
     def names(self, folder: str) -> list[str]:
         """Names of the entries directly in a folder; none if it is not there."""

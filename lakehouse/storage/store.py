@@ -73,15 +73,37 @@ class Store(Protocol):
         """Write an object, in place of one that is there."""
         ...
 
-    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
+    def put_new(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        durable: bool = False,
+        after: Sequence[str] = (),
+    ) -> bool:
         """Write an object unless there is one; False when there is.
 
         Readers see all of it or nothing. With `durable` it survives a power
         cut once the call returned.
 
+        Args:
+            path: Where it is put.
+            data: Its bytes.
+            durable: Whether it, and all names in its folder, are to be durable.
+            after: Objects that are durable before this one is there.
+
         Raises:
             StorageError: If the store failed; when it is `retryable` the
                 object may or may not have been written.
+        """
+        ...
+
+    def flush(self, paths: Sequence[str]) -> None:
+        """Make objects durable that any process wrote, and the names in their folders.
+
+        Raises:
+            NotFoundError: If there is none at a path.
+            StorageError: If the store failed; what was flushed is then unknown.
         """
         ...
 

@@ -57,6 +57,8 @@ def later(work: Callable[[], object]) -> Future[object]:
 def sweep(collection: Collection, hashes: Mapping[str, str]) -> None:
     """Remove what settled uploads staged, where every row landed.
 
+    The entries that settled them are durable: they were put by this process.
+
     Args:
         collection: Where they were staged.
         hashes: Upload id to the content hash that was settled.

@@ -72,6 +72,8 @@ def clone_content(
         StorageError: If the store failed; the same call completes it.
     """
     cloned = source.ledger.read(version)
+    # The clone must not outlive a version that another process put a moment ago.
+    source.ledger.make_durable(version)
 
     def plan() -> PlannedEntry[None]:
         files = _shared(source, target, version)
@@ -159,14 +161,7 @@ def _uploads(source: Collection, target: Collection, version: int) -> list[Actio
 
 
 def _writer(target: Collection, table: str) -> TableWriter:
-    """A writer for rows that are staged nowhere: it makes each file durable at once."""
-    return TableWriter(
-        target.store,
-        target.table_path(table),
-        target.contract(table),
-        target.indexes,
-        durable=True,
-    )
+    return target.writer(table)
 
 
 def _entry(

@@ -5,12 +5,13 @@
     publish   copy its actions into the Delta logs of the tables
     lost      drop or keep the files that the plan wrote, take a turn, plan again
 
-What is durable when: files of a plan are complete before the put, and no reader
-sees them, since nothing names them. (On a local disk those that a merge encodes are
-not flushed one by one; on object stores every acknowledged PUT is durable.) The
-entry is durable once the put returns; from then on the change stands, whatever
-happens to this process. The commits in the Delta logs follow from the entry, so any
-later writer can complete them.
+What is durable when: on an object store every acknowledged PUT is. On a local disk
+the put flushes twice: the files of the plan, with all entries before this one, side
+by side, before its name is there, and then its name. Once it returns the change
+stands, whatever happens to this process or to the power. The commits in the Delta
+logs follow from the entry, so any later writer can complete them, and they are never
+flushed. What another process put is flushed before anything rests on it
+(`Ledger.make_durable`).
 """
 
 import logging
@@ -89,6 +90,8 @@ class PlannedEntry(Generic[Result]):
     """What the planner wants back once the entry stands."""
     files: Sequence[str] = ()
     """Paths of the data files that were written for this entry and that it alone names."""
+    rests_on: Sequence[str] = ()
+    """Paths of other files that have to be durable before the entry stands."""
 
 
 @dataclass(slots=True)
@@ -152,7 +155,7 @@ def _commit(
                 # number, and the store lets one of them. A put whose answer was lost
                 # is read back; the commit id in the entry says whose it is. If even
                 # that fails it raises: the entry may stand, so its files must stay.
-                if _decide(collection, head, planned.entry, policy):
+                if _decide(collection, head, planned, planned.entry, policy):
                     _publish_decided(collection, planned.entry)
                     return planned
         # Lost: the number belongs to another writer's entry. The files of the plan
@@ -236,16 +239,27 @@ def _plan_on(
         raise
 
 
-def _decide(collection: Collection, head: Entry, entry: Entry, policy: Policy) -> bool:
+def _decide(
+    collection: Collection,
+    head: Entry,
+    planned: PlannedEntry[Result],
+    entry: Entry,
+    policy: Policy,
+) -> bool:
     """Put an entry; False when the number is another's, or a merge goes first."""
-    if not policy.yields:
-        return collection.ledger.decide(entry)
     # A merge holds the lock from its look at the head to its put. Whoever waits for it
     # here loses to it, rather than making it plan again.
-    with collection.lock:
-        if collection.head().version > head.version:
+    with collection.lock if policy.yields else nullcontext():
+        if policy.yields and collection.head().version > head.version:
             return False
-        return collection.ledger.decide(entry)
+        try:
+            return collection.ledger.decide(entry, after=planned.rests_on)
+        except NotFoundError:
+            # What it rests on was collected or swept before it was flushed, by one
+            # whose entry took this number.
+            if collection.head().version > head.version:
+                return False
+            raise
 
 
 def _publish_decided(collection: Collection, entry: Entry) -> None:

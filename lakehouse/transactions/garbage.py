@@ -455,6 +455,8 @@ def sweep_leftovers(collection: Collection, files: Sequence[StoredFile]) -> None
     Raises:
         StorageError: If the store failed; what is left is found again.
     """
+    # Another process may have put the entries that settled them a moment ago.
+    collection.ledger.make_durable(collection.head().version)
     start = f"{collection.path}/staging/"
     paths = {file.path for file in files}
     for upload_id in {_upload(file, start) for file in files} - {""}:

@@ -98,6 +98,8 @@ def merge_pending(
     def plan(head: Entry) -> PlannedEntry[dict[str, str]]:
         group = pending.next_group(head.version)
         if not group:
+            # Another process may have settled what the caller is told of.
+            collection.ledger.make_durable(head.version)
             return PlannedEntry(None, {})
         if progress is not silent:
             left = len(unsettled(collection, head.version))

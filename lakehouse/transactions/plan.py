@@ -6,6 +6,7 @@ A live table and its change log share the files of new rows.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +15,7 @@ import polars as pl
 
 from lakehouse.delta.create import metadata_action
 from lakehouse.delta.log import Action, written_paths
+from lakehouse.errors import StorageError
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.ledger import Entry
 from lakehouse.merging.types import EmbeddingSpec, Outcome, Rules, TableChange
@@ -84,6 +86,25 @@ def plan_entry(
         class_map=outcome.rules.class_map_version,
     )
     plan = _Plan()
+    try:
+        return _planned(collection, head, group, outcome, plan, entry)
+    except StorageError:
+        # A full disk stays full while files lie there that nothing names.
+        with suppress(StorageError):
+            for path in plan.written_files(collection):
+                collection.store.delete(path)
+        raise
+
+
+def _planned(  # noqa: PLR0917 - what an entry is made of
+    collection: Collection,
+    head: Entry,
+    group: Sequence[Pending],
+    outcome: Outcome,
+    plan: _Plan,
+    entry: Entry,
+) -> PlannedEntry[list[str]]:
+    """Fill a plan, and make its entry of it."""
     for table in LIVE_TABLES:
         change = outcome.changes.get(table)
         plan.rows[table] = head.rows[table]
@@ -107,8 +128,20 @@ def plan_entry(
     complete = {
         upload_id: digest for upload_id, digest, status in ended if status == "DONE"
     }
+    # What is staged of the others stays, for a retry of their rejected rows.
+    kept = [
+        path
+        for pending in group
+        # Restores and reverts are computed, and staged nowhere.
+        if pending.manifest.kind == "write"
+        and pending.manifest.upload_id not in complete
+        for path in collection.staging.paths(pending.manifest)
+    ]
     return PlannedEntry(
-        replace(entry, actions=actions), complete, plan.written_files(collection)
+        replace(entry, actions=actions),
+        complete,
+        plan.written_files(collection),
+        rests_on=kept,
     )
 
 

@@ -46,7 +46,11 @@ class Submission:
 
 
 def submit(
-    collection: Collection, submission: Submission, progress: Progress = silent
+    collection: Collection,
+    submission: Submission,
+    progress: Progress = silent,
+    *,
+    is_merged: bool = False,
 ) -> tuple[str, Operations]:
     """Stage a submission; returns the id of its upload and the staged operations.
 
@@ -57,6 +61,7 @@ def submit(
         collection: The target of the upload.
         submission: The rows and their circumstances.
         progress: Called with how many rows are staged.
+        is_merged: Whether the caller merges it before anybody hears of the upload.
 
     Raises:
         InvalidInputError: If the id is taken by other rows.
@@ -88,9 +93,12 @@ def submit(
         order=order,
     )
     if submission.upload_id is None:
-        return staging.stage(prepared, manifest, progress).upload_id, operations
+        # It need not be durable before the entry that the same call puts.
+        staged = staging.stage(prepared, manifest, progress, durable=not is_merged)
+        return staged.upload_id, operations
     # Staging would not know it: settled uploads are swept from there.
     if not _is_settled(collection, manifest):
+        # A caller's own id is claimed by its manifest, so that must not be lost.
         staged = staging.stage(prepared, manifest, progress)
         # And again once the manifest is there: another process may have staged the same
         # id before it, with other rows, and a merger may have settled and swept those
@@ -120,7 +128,7 @@ def _check_base(collection: Collection, based_on: object) -> None:
 
 
 def _is_settled(collection: Collection, manifest: Manifest) -> bool:
-    """Whether the upload is settled already.
+    """Whether the upload is settled already, durably.
 
     Raises:
         InvalidInputError: If other rows were settled under its id.
@@ -130,4 +138,6 @@ def _is_settled(collection: Collection, manifest: Manifest) -> bool:
     if settled is None:
         return False
     require_same_content(settled["content_hash"], manifest)
+    # Another process may have put that entry a moment ago.
+    collection.ledger.make_durable(version)
     return True

@@ -79,6 +79,9 @@ class Upload:
                 self._row = settled_row(self._collection, version, self.id)
                 if self._row is None:
                     raise missing_upload(self.id) from None
+        if self._row is not None:
+            # Whoever asks may delete the rows that were sent.
+            self._collection.ledger.make_durable(version)
 
     @property
     def status(self) -> str:

@@ -378,6 +378,8 @@ class Snapshot:
             InvalidInputError: If a condition calls Python code.
         """
         collection = self._collection
+        # A lock outlives this machine: the version must outlive a power cut of it.
+        collection.ledger.make_durable(self.version)
         whole = lock_of(
             collection.store.root,
             collection.path,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -246,11 +247,11 @@ def test_a_slow_writer_loses_to_the_collection_and_writes_again(
     writer.upsert_labels([box("f1", "b"), box("f2", "b")])
     decide, collected = writer._collection.ledger.decide, list[lakehouse.Garbage]()
 
-    def late(entry: object) -> bool:
+    def late(entry: object, **options: Any) -> bool:
         if not collected:
             forget_leases(changed)
             collected.append(collect(changed))
-        return decide(entry)  # type: ignore[arg-type]
+        return decide(entry, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(writer._collection.ledger, "decide", late)
     if slow == "add":
@@ -276,10 +277,10 @@ def test_a_checkpoint_made_before_the_entry_keeps_its_version_open(
     collector = lake.project("cells").dataset("hela")
     decide, made = collector._collection.ledger.decide, list[lakehouse.Checkpoint]()
 
-    def late(entry: object) -> bool:
+    def late(entry: object, **options: Any) -> bool:
         if not made:
             made.append(changed.checkpoint("quick", 4))
-        return decide(entry)  # type: ignore[arg-type]
+        return decide(entry, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(collector._collection.ledger, "decide", late)
 

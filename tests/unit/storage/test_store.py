@@ -75,8 +75,15 @@ def test_the_probe_accepts_stores_that_honour_conditions(store: Store) -> None:
 class Careless(LocalStore):
     """A store that ignores conditions, as some S3 servers do."""
 
-    def put_new(self, path: str, data: bytes, *, durable: bool = False) -> bool:
-        del durable
+    def put_new(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        durable: bool = False,
+        after: Sequence[str] = (),
+    ) -> bool:
+        del durable, after
         self.put(path, data)
         return True
 

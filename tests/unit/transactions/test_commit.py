@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -129,10 +130,10 @@ def test_a_turn_that_cannot_be_taken_fails_nothing(
     ledger = dataset._collection.ledger
     decide = ledger.decide
 
-    def failing(entry: Entry) -> bool:
+    def failing(entry: Entry, *, after: Sequence[str] = ()) -> bool:
         if entry.kind == "turn":
             raise StorageError("the store is away")
-        return decide(entry)
+        return decide(entry, after=after)
 
     monkeypatch.setattr(ledger, "decide", failing)
 

@@ -47,10 +47,10 @@ def raced(
     """Compact, with a merge right before the first decision."""
     decide, waiting = Ledger.decide, [merge]
 
-    def late(ledger: Ledger, entry: Entry) -> bool:
+    def late(ledger: Ledger, entry: Entry, **options: Any) -> bool:
         if entry.kind == "maintenance" and waiting:
             waiting.pop()()
-        return decide(ledger, entry)
+        return decide(ledger, entry, **options)
 
     monkeypatch.setattr(Ledger, "decide", late)
     return dataset.compact()

@@ -177,10 +177,10 @@ def test_compaction_stands_back_from_files_that_changed(
     ledger, raced = dataset._collection.ledger, list[int]()
     decide = ledger.decide
 
-    def late(entry: Any) -> bool:
+    def late(entry: Any, **options: Any) -> bool:
         if not raced:
             raced.append(other.upsert_labels(boxes([60], width=6.0)).version or 0)
-        return decide(entry)
+        return decide(entry, **options)
 
     monkeypatch.setattr(ledger, "decide", late)
 
