@@ -103,7 +103,7 @@ def _planned(  # noqa: PLR0917 - what an entry is made of
     outcome: Outcome,
     plan: _Plan,
     entry: Entry,
-) -> PlannedEntry[list[str]]:
+) -> PlannedEntry[dict[str, str]]:
     """Fill a plan, and make its entry of it."""
     for table in LIVE_TABLES:
         change = outcome.changes.get(table)

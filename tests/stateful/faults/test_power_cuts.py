@@ -40,7 +40,7 @@ EVERY: Final = [*OPERATIONS, *OTHERS, *MODELS, *SEGMENTS]
 
 LOSSES: Final[tuple[Loss, ...]] = get_args(Loss)
 
-STRIDE: Final = 7
+STRIDE: Final = 12
 """`make test` takes one call in so many, beginning elsewhere for each operation."""
 
 CHANGING: Final = ("put", "write_table", "share", "delete", "flush")
@@ -66,7 +66,14 @@ def assert_kept(root: str, name: str, upload_id: str) -> None:
         assert row["status"].item() in {"DONE", "PARTIAL"}
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "mixed",
+        pytest.param("emptied", marks=pytest.mark.slow),
+        pytest.param("gone", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", EVERY)
 def test_what_was_answered_survives_a_power_cut(
     prepared: Path, tmp_path: Path, name: str, loss: Loss
@@ -80,6 +87,11 @@ def test_what_was_answered_survives_a_power_cut(
 
     print(f"{name}, {loss}: {lost} files and folders were lost")
     assert_kept(root, name, upload_id)
+    # Commits in tables' logs are never flushed: whoever writes next publishes them.
+    for one in (
+        lakehouse.connect(root).project("cells").dataset("hela").inference_sets()
+    ):
+        one.merge_pending()
     assert_mended(root, name, upload_id)
 
 
@@ -109,7 +121,14 @@ def test_a_call_that_a_power_cut_ends_is_mended_by_the_same_call(
 @pytest.mark.parametrize(
     "stride", [STRIDE, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"]
 )
-@pytest.mark.parametrize("fault", ["full", "io", "denied"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "full",
+        pytest.param("io", marks=pytest.mark.slow),
+        pytest.param("denied", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_disk_that_fails_for_good_is_mended_by_the_same_call(
     prepared: Path, tmp_path: Path, name: str, fault: Fault, stride: int
