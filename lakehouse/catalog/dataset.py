@@ -53,7 +53,17 @@ from lakehouse.versions.resolve import resolve
 
 
 class Dataset(Versioned):
-    """Frames and labels with a history. Made by `project.dataset()`."""
+    """Frames and labels with a history. Made by `project.dataset()`.
+
+    Args:
+        project: The name of the project.
+        name: The name of the dataset.
+        collection: Its ledger and tables.
+        registry: The table of all datasets and inference sets of the project.
+        settings: What was chosen at `connect()`.
+        task_spec: What the project's models are for: how metrics count.
+        add_classes: Appends classes to those of the project, for imports.
+    """
 
     def __init__(
         self,
@@ -152,6 +162,7 @@ class Dataset(Versioned):
         """
 
         def draft_part(*tables: TableLike) -> Operations:
+            """The operations of one part: a table for each source that is given."""
             draft = Draft()
             if frames is None:
                 draft.upsert_labels(tables[0])
@@ -235,7 +246,8 @@ class Dataset(Versioned):
         keep it, and others of their group follow them.
 
         Args:
-            shares: Split to its share of the groups; the shares add up to 1.
+            shares: The share of the groups for each split, such as
+                `{"train": 0.8, "test": 0.2}`; they add up to 1.
             by: A metadata field, such as `user__patient`: frames of one value stay
                 in one split. Each frame is a group when left out, or where it is null.
             field: The metadata field that holds the split.
@@ -392,7 +404,7 @@ class Dataset(Versioned):
 
         It is listed at once, and can be read when its files are there: the store
         links or copies them in the background, none is encoded again. Its version 0
-        has the same fingerprint. Inference sets and checkpoints are not cloned. When
+        has the fingerprint of the version that is cloned. Inference sets and checkpoints are not cloned. When
         merging is deferred it is only listed, and `project.finish_clones()` or
         `lakehouse run clone` completes it.
 
@@ -419,6 +431,7 @@ class Dataset(Versioned):
         check_name("dataset", name)
         version = resolve(self._collection, at)
         target = self._sibling_collection(name)
+        # A clone that was begun before goes on with the version it was begun of.
         version = register_clone(
             self._registry,
             target,
@@ -431,9 +444,14 @@ class Dataset(Versioned):
         if self._settings.inline:
             # Collections of their own, since another thread reads and writes them:
             # what a collection has cached is not shared between threads.
-            source, made = self._collection.twin(), self._sibling_collection(name)
+            source, target_twin = (
+                self._collection.twin(),
+                self._sibling_collection(name),
+            )
             author = self._settings.author
-            work = later(lambda: clone_content(source, made, version, author=author))
+            work = later(
+                lambda: clone_content(source, target_twin, version, author=author)
+            )
         return Clone(name, target, lambda: self._sibling(name), work)
 
     def clone_as_mutable(self, *, exist_ok: bool = False) -> "Clone[Dataset]":
@@ -460,8 +478,8 @@ class Dataset(Versioned):
         Raises:
             StorageError: If the store failed; the same call continues.
         """
-        # Decided already, by this process or by another that found it unfinished.
         row = self._registry_row.read()
+        # With a first entry the clone is complete, whichever process wrote it.
         if not row["clone_of"] or self._collection.ledger.head() is not None:
             return False
         source = self._sibling_collection(row["clone_of"])
@@ -536,6 +554,7 @@ class Dataset(Versioned):
         # and a set must not be listed before that holds.
         if not taken:
             waits_for = self._pin(name, at)
+            # To a collection, the inferences of a set are its labels.
             create_collection(
                 self._set_collection(name),
                 frame_metadata=metadata_columns(frame_metadata),
@@ -574,12 +593,14 @@ class Dataset(Versioned):
     def inference_sets(self, *, archived: bool = False) -> list[InferenceSet]:
         """All inference sets by name; archived ones only when asked for."""
         rows = self._registry.rows().filter(kind="inference_set", dataset=self.name)
+        # False <= False, and anything <= True: archived ones only where asked for.
         keys = rows.filter(pl.col("archived") <= archived).get_column("name").sort()
         return [self.inference_set(key.partition("/")[2]) for key in keys]
 
     def _pin(self, name: str, at: VersionLike | None) -> list[str]:
         """Pin a new set; returns the uploads that the pin waits for, if any."""
         if at is None:
+            # Inline: this connection merges in its calls, rather than leave it to a job.
             if self._settings.inline:
                 self.merge_pending()
             # "Latest" means with everything acknowledged; until that is merged there

@@ -7,8 +7,10 @@
       → key, `_old_hash` and `_old_at` of each key that is there
 
 A *place* is a row's number in its file, from 0. A row's *location* (`_old_at`) is
-the number of its file in the state, times 2^32, plus its place. *Hashes* of keys
-are those of `key_index`: 64 bits of the frame id, and 64 of the whole key.
+the number of its file in the state, times 2^32, plus its place. `_old_hash` is the
+row's `row_hash`: a hash of its content. *Hashes* of keys are something else, those of
+`key_index`: `of_frame` has 64 bits of each frame id, and `of_key` 64 of each whole
+key, `uint64[keys]` both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,11 +45,13 @@ _SCAN_KEYS: Final = 64
 # Smaller files are indexed whatever is wanted of them. Ten million rows take a third
 # of a second, so these about half a millisecond: less than a scan takes to plan.
 _SMALL_FILE_ROWS: Final = 16_384
-# Where one row in so many is wanted, a search would look at most rows closely, so
-# the index is made at once.
+# Where one row in eight or more is wanted, a search would let most rows through its
+# first test and index those anyway, so the index of the whole file is made at once.
 _DENSE: Final = 8
 _FILE_SHIFT: Final = 32  # bits of a location that are the place: files have < 2^32 rows
-_THREADS: Final = 2  # Polars and NumPy release the interpreter's lock meanwhile
+# Polars and NumPy read and hash outside of the interpreter's lock, so that threads
+# overlap; but each holds the keys of one whole file in memory, so they are few.
+_THREADS: Final = 2
 
 _T = TypeVar("_T")
 
@@ -102,7 +106,7 @@ class Lookup:
             wanted: The columns of the key; each key once.
         """
         if not self._state.files or not wanted.height:
-            return self._none()
+            return self._empty()
         wanted = _sorted(wanted[self._key], self._key[0])
         # Hashed once for all files: each takes its slice of the arrays.
         of_frame, of_key = key_hashes(wanted, self._key)
@@ -134,7 +138,7 @@ class Lookup:
         ]
         # All scans together: Polars reads their files side by side.
         parts += self._scan(unanswered, wanted, self._key)
-        keys = pl.concat(parts) if parts else self._none()
+        keys = pl.concat(parts) if parts else self._empty()
         self._require_once(keys, [part[1] for part in located if part is not None])
         return keys
 
@@ -168,7 +172,7 @@ class Lookup:
     def frames(self, frame_ids: pl.Series) -> pl.DataFrame:
         """Every row of some frames: key, `_old_hash`, `_old_at`."""
         if not self._state.files or not len(frame_ids):
-            return self._none()
+            return self._empty()
         frame_id = self._key[0]
         wanted = _sorted(frame_ids.alias(frame_id).to_frame(), frame_id)
         if len(self._key) == 1:
@@ -180,15 +184,22 @@ class Lookup:
             count = candidate.stop - candidate.start
             index = self._files.index(path, rows, count)
             part = of_frame[candidate.start : candidate.stop]
-            return index is None or len(index.of_frames(part)[0]) > 0
+            if index is None:
+                return True  # not known without a read, so it is read
+            rows_of_wanted, _ = index.of_frames(part)
+            return len(rows_of_wanted) > 0
 
         candidates = list(self._candidates(wanted.get_column(frame_id)))
         holds = _in_parallel(may_hold, candidates)
         # Hashes lead to rows, not to their label ids, so files that hold a frame are
         # read; the index only spares the files that hold none of them.
-        holding = [one for one, does in zip(candidates, holds, strict=True) if does]
+        holding = [
+            candidate
+            for candidate, is_holding in zip(candidates, holds, strict=True)
+            if is_holding
+        ]
         parts = self._scan(holding, wanted, [frame_id])
-        return pl.concat(parts) if parts else self._none()
+        return pl.concat(parts) if parts else self._empty()
 
     def rows(self, located: pl.DataFrame) -> pl.DataFrame:
         """The full rows of located keys.
@@ -250,14 +261,21 @@ class Lookup:
         height = len(frame_ids)
         if not height:
             return
-        least, most = frame_ids[0], frame_ids[-1]
+        first_wanted, last_wanted = frame_ids[0], frame_ids[-1]
         for number, file in enumerate(self._state.files.values()):
-            low, high = file.min_key, file.max_key
-            if low is None or high is None:
+            file_min, file_max = file.min_key, file.max_key
+            # Without bounds in its statistics a file may hold any key.
+            if file_min is None or file_max is None:
                 yield _Candidate(number, file, 0, height)
-            elif low <= most and least <= high:
-                start = frame_ids.search_sorted(low, side="left") if least < low else 0
-                stop = frame_ids.search_sorted(high, side="right")
+            # Most files of a sorted table lie wholly beside a small upload: two
+            # comparisons dismiss them, without a binary search.
+            elif file_min <= last_wanted and first_wanted <= file_max:
+                start = (
+                    frame_ids.search_sorted(file_min, side="left")
+                    if first_wanted < file_min
+                    else 0
+                )
+                stop = frame_ids.search_sorted(file_max, side="right")
                 # The bounds overlap, and yet all wanted keys may lie beside the file's.
                 if stop > start:
                     yield _Candidate(number, file, start, stop)
@@ -291,6 +309,8 @@ class Lookup:
         tables = collect_all(scans) if scans else []
         parts: list[pl.DataFrame] = []
         for candidate, table in zip(candidates, tables, strict=True):
+            # Frame ids alone were filtered exactly by the scan; of whole keys it let
+            # every label of a wanted frame through.
             rows = table.join(wanted, on=on, how="semi") if len(on) > 1 else table
             places = rows.get_column(PLACE).to_numpy().astype(np.int64)
             live = _live(candidate.file, places)
@@ -300,7 +320,7 @@ class Lookup:
             parts.append(_located(keys, hashes, candidate, places[live]))
         return parts
 
-    def _none(self) -> pl.DataFrame:
+    def _empty(self) -> pl.DataFrame:
         texts = dict.fromkeys(self._key, pl.String())
         return pl.DataFrame(schema={**texts, OLD_HASH: pl.Int64(), OLD_AT: pl.Int64()})
 
@@ -317,7 +337,7 @@ class FileKeys:
         self._cache = cache
 
     def find(
-        self, path: str, rows: int, of_frame: Hashes, of_key: Hashes
+        self, path: str, row_count: int, of_frame: Hashes, of_key: Hashes
     ) -> Matches | None:
         """Which of the wanted keys a file holds.
 
@@ -328,7 +348,7 @@ class FileKeys:
 
         Args:
             path: The file.
-            rows: How many it has, dead ones included.
+            row_count: How many rows it has, dead ones included.
             of_frame: The wanted keys' frame hashes; equal ones side by side.
             of_key: The wanted keys' key hashes.
 
@@ -336,9 +356,10 @@ class FileKeys:
             The matches, dead rows among them; None where it is cheaper to scan.
         """
         is_search_cheaper = (
-            rows > _SMALL_FILE_ROWS and _SCAN_KEYS < len(of_frame) < rows / _DENSE
+            row_count > _SMALL_FILE_ROWS
+            and _SCAN_KEYS < len(of_frame) < row_count / _DENSE
         )
-        index = self._kept(path, rows)
+        index = self._kept(path, row_count)
         if index is None and is_search_cheaper:
             # The first to ask gets a quick answer. Whoever asks again before the
             # background made the index has shown that it pays, and makes it.
@@ -346,28 +367,31 @@ class FileKeys:
                 return search_file(self._read(path), self._key, of_frame, of_key)
             index = self._make_and_keep(path)
         elif index is None:
-            index = self._make_if_it_pays(path, rows, len(of_frame))
+            index = self._make_if_it_pays(path, row_count, len(of_frame))
         return None if index is None else index.find(of_frame, of_key)
 
     def forget(self, path: str) -> None:
         """Remove the index of a file, in memory and in the local cache."""
         self._cache.forget(path)
 
-    def index(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
+    def index(self, path: str, row_count: int, wanted: int) -> KeyIndex | None:
         """The file's index, made now if that pays for so many wanted keys."""
-        index = self._kept(path, rows)
-        return index or self._make_if_it_pays(path, rows, wanted)
+        index = self._kept(path, row_count)
+        return index or self._make_if_it_pays(path, row_count, wanted)
 
-    def _kept(self, path: str, rows: int) -> KeyIndex | None:
+    def _kept(self, path: str, row_count: int) -> KeyIndex | None:
         """The index that there is, if it is of as many rows as the file has."""
         index = self._cache.get(path)
-        if index is not None and len(index.key_hashes) != rows:
+        if index is not None and len(index.key_hashes) != row_count:
             self._cache.forget(path)
             return None
         return index
 
-    def _make_if_it_pays(self, path: str, rows: int, wanted: int) -> KeyIndex | None:
-        is_scan_cheaper = wanted <= _SCAN_KEYS and rows > _SMALL_FILE_ROWS
+    def _make_if_it_pays(
+        self, path: str, row_count: int, wanted: int
+    ) -> KeyIndex | None:
+        is_scan_cheaper = wanted <= _SCAN_KEYS and row_count > _SMALL_FILE_ROWS
+        # Counts this lookup: after a number of scans of one file its index has paid.
         if is_scan_cheaper and not self._cache.count_miss(path):
             return None
         return self._make_and_keep(path)
@@ -396,7 +420,7 @@ def _in_parallel(
 
 
 def _live(file: DataFile, places: npt.NDArray[Any]) -> Places:
-    """Which of these places have rows that no deletion vector names."""
+    """Indices into `places` of those whose rows are not deleted, ascending."""
     if not file.dead_rows or not len(places):
         return np.arange(len(places))
     dead = file.dead
@@ -437,10 +461,10 @@ def _by_file(
         yield int(str(number)), rows.get_column("_place"), rows
 
 
-def places_by_file(at: pl.Series) -> dict[int, npt.NDArray[np.uint32]]:
-    """Locations as places, ascending, by the number of the file."""
+def places_by_file(old_at: pl.Series) -> dict[int, npt.NDArray[np.uint32]]:
+    """Locations, in any order, as the number of each file to places in it, ascending."""
     # Sorted, the locations of one file lie side by side, and its places ascend.
-    locations = np.sort(at.to_numpy())
+    locations = np.sort(old_at.to_numpy())
     files = locations >> _FILE_SHIFT
     places = (locations & ((1 << _FILE_SHIFT) - 1)).astype(np.uint32)
     edges = np.flatnonzero(np.diff(files)) + 1

@@ -2,7 +2,15 @@
 
 One function a table: `frame_change`, `label_change`, `frame_vector_change`,
 `label_vector_change`. They share the last step, `_table_change`, which leaves out
-rows that are stored already. Below them stand table helpers. Those do what Polars'
+rows that are stored already.
+
+`targets` has a row for each frame that the uploads touch, by itself or by its labels:
+`frame_id`, the `upload_id` that touches it, and `frame_op`, which is null where labels
+alone were sent. Frames that are rejected or skipped are left out of it, and so are
+their rows. `current` is what the tables hold of the same frames. The column `op` of
+rows here was `_op` in the upload: the kernel renames it to what the change log has.
+
+Below stand table helpers. Those do what Polars'
 methods of the same names do, and spare its query planning, about a tenth of a
 millisecond each, where a look at the heights answers already: most merges are of a
 few rows.
@@ -43,9 +51,9 @@ def frame_change(
     """The frames that are created, replaced, modified or deleted."""
     if not frames.height:
         return _no_change(rules.layout, "frames")
-    shape = rules.layout.contract("frames")
+    contract = rules.layout.contract("frames")
     extras = dict(rules.frame_metadata)
-    fields = logical_columns(shape, extras)
+    fields = logical_columns(contract, extras)
     added = _copy_image_from_sensors(of_op(frames, "ADD"), where=pl.lit(value=True))
     parts = [_conform(added, fields)]
     sent = of_op(frames, "MODIFY") if added.height < frames.height else frames.clear()
@@ -68,7 +76,7 @@ def frame_change(
     removed = semi_join(existing, deleted)
     uploads = deleted[["frame_id", "upload_id"]]
     rows = _concat_rows(parts)
-    return _table_change(rows, removed, uploads, existing, shape, extras)
+    return _table_change(rows, removed, uploads, existing, contract, extras)
 
 
 def _copy_image_from_sensors(rows: pl.DataFrame, *, where: pl.Expr) -> pl.DataFrame:
@@ -124,8 +132,10 @@ def _update_default_sensor(sent: pl.DataFrame, current: pl.DataFrame) -> pl.Data
         _with_image(row["_listed"], {name: row[name] for name in given})
         for row in rows.iter_rows(named=True)
     ]
-    made = rows.select("frame_id").with_columns(pl.Series("_made", lists, dtype=dtype))
-    joined = sent.join(made, on="frame_id", how="left", maintain_order="left")
+    updated = rows.select("frame_id").with_columns(
+        pl.Series("_made", lists, dtype=dtype)
+    )
+    joined = sent.join(updated, on="frame_id", how="left", maintain_order="left")
     kept = pl.col("sensors") if "sensors" in sent.columns else pl.lit(None, dtype=dtype)
     return joined.with_columns(sensors=pl.coalesce("_made", kept)).drop("_made")
 
@@ -162,12 +172,12 @@ def label_change(
     """The labels that are created, replaced, modified or deleted."""
     if not labels.height and not current.labels.keys.height:
         return _no_change(rules.layout, "labels")
-    shape = rules.layout.contract("labels")
+    contract = rules.layout.contract("labels")
     extras = dict(rules.label_metadata)
-    fields = logical_columns(shape, extras)
-    whole = of_op(labels, "ADD")
-    parts = [_conform(whole, fields)]
-    sent = of_op(labels, "MODIFY") if whole.height < labels.height else labels.clear()
+    fields = logical_columns(contract, extras)
+    added = of_op(labels, "ADD")
+    parts = [_conform(added, fields)]
+    sent = of_op(labels, "MODIFY") if added.height < labels.height else labels.clear()
     if sent.height:
         old = current.labels.rows
         # A label that is not there was reported by the checks, and is left out here.
@@ -178,7 +188,7 @@ def label_change(
     rows = _with_class_ids(_concat_rows(parts), rules.class_ids, current.labels.rows)
     existing = current.labels.keys
     removed, uploads = _removed_labels(labels, targets, existing)
-    return _table_change(rows, removed, uploads, existing, shape, extras)
+    return _table_change(rows, removed, uploads, existing, contract, extras)
 
 
 def _removed_labels(
@@ -200,8 +210,8 @@ def _removed_labels(
     by_frame = existing.join(replaced_frames, on="frame_id", how="semi").join(
         sent, on=_LABEL_KEY, how="anti"
     )
-    # No key is in both: deleting a label of a frame that is added or deleted is an
-    # error, so no such frame landed.
+    # `by_frame` and `by_label` have no key in common: an upload that adds or deletes a
+    # frame may not delete single labels of it; such a frame is rejected.
     deleted_labels = labels.filter(pl.col("op") == "DELETE")
     by_label = existing.join(deleted_labels, on=_LABEL_KEY, how="semi")
     return pl.concat([by_frame, by_label]), uploads
@@ -210,10 +220,11 @@ def _removed_labels(
 def _with_class_ids(
     rows: pl.DataFrame, class_ids: Mapping[str, int], existing: pl.DataFrame
 ) -> pl.DataFrame:
-    """The class ids that go with the names.
+    """Label rows with the column `class_id`, which follows from the class name.
 
-    A name no longer known, kept by a MODIFY of other fields, keeps its id. Rows
-    that were hashed when they were staged have theirs: the class map is still the same.
+    Where a MODIFY of other fields keeps a name that is no longer in the class map, the
+    id stays too. Rows that were hashed when they were staged bring their ids: they come
+    here only if the class map still gives the same ones.
     """
     if "row_hash" in rows.columns:
         return rows
@@ -232,9 +243,11 @@ def _with_class_ids(
 
 # ------------------------------------- VECTORS -------------------------------------- #
 
-# A vector stays when its frame is modified or its label replaced without a new one;
-# it goes with its frame or label, and when a frame is added anew without, unless the
-# row says that it keeps what is stored.
+# When a stored vector stays, and when it goes:
+#   frame modified, or label replaced, without a new vector    stays
+#   frame or label deleted                                     goes
+#   frame added again without a vector                         goes, and its labels' too,
+#                                                              unless `_keeps_vector`
 
 
 def frame_vector_change(
@@ -252,7 +265,7 @@ def frame_vector_change(
     replaced_frames = targets.filter(pl.col("frame_op").is_in(["ADD", "DELETE"]))
     # Whatever goes, less what stays on request, less what is replaced by a new vector.
     removed = existing.join(replaced_frames, on="frame_id", how="semi")
-    removed = removed.join(_keeping(frames), on="frame_id", how="anti")
+    removed = removed.join(_rows_keeping_vector(frames), on="frame_id", how="anti")
     if CLEAR in frames.columns:
         cleared = frames.filter(pl.col(CLEAR).list.contains("embedding"))
         removed = pl.concat(
@@ -288,14 +301,14 @@ def label_vector_change(
         lost = existing.join(added_again, on="frame_id", how="semi").join(
             sent, on=_LABEL_KEY, how="anti"
         )
-        lost = lost.join(_keeping(labels), on=_LABEL_KEY, how="anti")
+        lost = lost.join(_rows_keeping_vector(labels), on=_LABEL_KEY, how="anti")
         removed = pl.concat([removed, lost]).unique(_LABEL_KEY)
     return _vector_change(
         layout.contract("label_embeddings"), sent, existing, removed, targets
     )
 
 
-def _keeping(rows: pl.DataFrame) -> pl.DataFrame:
+def _rows_keeping_vector(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows whose stored vector stays where they have none."""
     if KEEPS_VECTOR not in rows.columns:
         return rows.clear()
@@ -311,15 +324,15 @@ def _with_vector(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _vector_change(
-    shape: Contract,
+    contract: Contract,
     sent: pl.DataFrame,
     existing: pl.DataFrame,
     removed: pl.DataFrame,
     targets: pl.DataFrame,
 ) -> TableChange:
-    rows = _conform(sent, logical_columns(shape, {}))
+    rows = _conform(sent, logical_columns(contract, {}))
     uploads = targets.select("frame_id", "upload_id")
-    return _table_change(rows, removed, uploads, existing, shape, {})
+    return _table_change(rows, removed, uploads, existing, contract, {})
 
 
 # ------------------------------- CHANGES OF ONE TABLE ------------------------------- #
@@ -328,10 +341,10 @@ def _vector_change(
 @cache
 def _no_change(layout: Layout, table: str) -> TableChange:
     """Nothing happens to a table."""
-    shape = layout.contract(table)
+    contract = layout.contract(table)
     old = dict.fromkeys((OLD_HASH, OLD_AT), pl.Int64())
-    key = dict.fromkeys((*shape.key, "upload_id", "op"), pl.String())
-    new_rows = pl.DataFrame(schema={**shape.schema(), "op": pl.String(), **old})
+    key = dict.fromkeys((*contract.key, "upload_id", "op"), pl.String())
+    new_rows = pl.DataFrame(schema={**contract.schema(), "op": pl.String(), **old})
     return TableChange(new_rows, pl.DataFrame(schema={**key, **old}))
 
 
@@ -398,7 +411,7 @@ def _table_change(  # noqa: PLR0917 - the two sides of a change
 
 def _after_images(
     rows: pl.DataFrame,
-    held: pl.DataFrame,
+    existing: pl.DataFrame,
     contract: Contract,
     extras: Mapping[str, pl.DataType],
 ) -> pl.DataFrame:
@@ -406,21 +419,21 @@ def _after_images(
 
     Args:
         rows: With the content, `upload_id` and `op`.
-        held: The keys there are, with their hashes and places.
+        existing: The keys there are, with their hashes and places.
         contract: The table's contract.
         extras: Its metadata columns.
     """
     columns = logical_columns(contract, extras)
-    known = ["row_hash"] if "row_hash" in rows.columns else []
+    hash_column = ["row_hash"] if "row_hash" in rows.columns else []
     rows = _conform(rows, columns)
     # Large uploads were hashed when they were staged, and are not hashed again.
-    if not known:
+    if not hash_column:
         rows = rows.hstack([row_hash(rows, list(columns))])
     key = list(contract.key)
     null = pl.lit(None, dtype=pl.Int64)
     old = [null.alias(OLD_HASH), null.alias(OLD_AT)]
-    if held.height:
-        rows = rows.join(held, on=key, how="left", maintain_order="left")
+    if existing.height:
+        rows = rows.join(existing, on=key, how="left", maintain_order="left")
         # The hash is of the content alone: equal hashes, nothing to write. A key
         # that is new has no old hash, and null is unequal to any.
         rows = rows.filter(pl.col("row_hash").ne_missing(pl.col(OLD_HASH)))
@@ -441,6 +454,7 @@ def _deletions_of(
     texts = dict.fromkeys([*contract.key, "upload_id", "op"], pl.String())
     if not removed.height:
         return pl.DataFrame(schema={**texts, OLD_HASH: pl.Int64, OLD_AT: pl.Int64})
+    # Inner loses nothing: keys are removed only of frames that are in the targets.
     deleted = removed.join(uploads, on="frame_id", how="inner", maintain_order="left")
     return deleted.select(
         *contract.key, "upload_id", pl.lit("DELETE").alias("op"), OLD_HASH, OLD_AT
@@ -452,12 +466,12 @@ def _conform(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> pl.DataFr
 
     A `row_hash` that was made when the rows were staged is kept.
     """
-    known = ["row_hash"] if "row_hash" in rows.columns else []
-    names = [*fields, "upload_id", "op", *known]
+    hash_column = ["row_hash"] if "row_hash" in rows.columns else []
+    names = [*fields, "upload_id", "op", *hash_column]
     # Staged rows have this form, and a select of all columns would still be planned.
     if rows.columns == names and rows.dtypes[: len(fields)] == [*fields.values()]:
         return rows
-    return rows.select(*_typed(rows, fields), "upload_id", "op", *known)
+    return rows.select(*_typed(rows, fields), "upload_id", "op", *hash_column)
 
 
 def _typed(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> list[pl.Expr]:
@@ -475,7 +489,11 @@ def _typed(rows: pl.DataFrame, fields: Mapping[str, pl.DataType]) -> list[pl.Exp
 
 
 def _concat_rows(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Parts as `conform` makes them, as one table; hashes only where one part is all."""
+    """Parts as `_conform` makes them, as one table.
+
+    A part's `row_hash` is kept only where that part is all: beside rows without
+    hashes the column would have gaps, and all rows are hashed again.
+    """
     full = [part for part in parts if part.height] or [parts[0]]
     if len(full) == 1:
         return full[0]

@@ -44,6 +44,7 @@ class Instances:
     image: Ints
     """The index of the image that each is on, ascending."""
     class_index: Ints
+    """The index of each one's class among the classes that are evaluated."""
     area: Floats
     """In px²: what COCO's ranges of sizes go by."""
     crowd: Flags
@@ -85,6 +86,7 @@ class AreaRange:
 
     name: str
     min_area: float = 0.0
+    # 1e5 squared is the end that COCO gives to "all" and "large".
     max_area: float = 1e10
 
     def contains(self, instances: Instances) -> Flags:
@@ -121,12 +123,16 @@ def pairs_on_images(
     ends = np.cumsum(count)
     start = 0
     while start < len(inferences):
+        # `done` pairs belong to the parts before this one.
         done = int(ends[start - 1]) if start else 0
         stop = int(np.searchsorted(ends, done + PAIRS_AT_ONCE, "right"))
         stop = max(stop, start + 1)
         part = slice(start, stop)
         inference = np.repeat(np.arange(start, stop), count[part])
-        # Pair p of the part is its inference's (p - number of pairs before)th.
+        # The pairs of one inference lie side by side. Pair p of the part, less the
+        # part's pairs of earlier inferences, counts through the labels of the image;
+        # the image's first label is added to that. `shift` is both steps in one,
+        # one value for each inference.
         shift = ends[part] - count[part] - done - first_label[part]
         label = np.arange(len(inference)) - np.repeat(shift, count[part])
         yield inference, label
@@ -193,7 +199,12 @@ class _Edges:
 
 
 def sort_by_confidence(pairs: Pairs) -> Pairs:
-    """In COCO's order: by inference; of its labels the best, ties to the later one."""
+    """COCO's order: inferences by falling confidence, each with its best label first.
+
+    Of two labels with an equal IoU the later one is first.
+    """
+    # Inferences of an image are sorted by confidence, so their index is the order; and
+    # inferences of different images never compete for a label.
     # pycocotools replaces its best label by the next one of an equal IoU, hence -label.
     return pairs.take(np.lexsort((-pairs.label, -pairs.iou, pairs.inference)))
 
@@ -203,13 +214,13 @@ def sort_by_iou(pairs: Pairs) -> Pairs:
     return pairs.take(np.lexsort((pairs.label, pairs.inference, -pairs.iou)))
 
 
-def greedy_match(pairs: Pairs, reusable: Flags, inferences: int) -> Ints:
+def greedy_match(pairs: Pairs, reusable: Flags, inference_count: int) -> Ints:
     """Walk the pairs in their order; take those whose ends are both free.
 
     Args:
         pairs: In the order of the walk.
         reusable: `bool[labels]`: labels that any number of inferences may match.
-        inferences: How many there are.
+        inference_count: How many inferences there are, in pairs or not.
 
     Returns:
         The indices of the pairs taken, ascending.
@@ -226,9 +237,9 @@ def greedy_match(pairs: Pairs, reusable: Flags, inferences: int) -> Ints:
     # all images together. At least the first pair is taken in every round.
     inference, label = pairs.inference, pairs.label
     index = np.arange(len(pairs))
-    first_of_inference = np.zeros(inferences, np.intp)
+    first_of_inference = np.zeros(inference_count, np.intp)
     first_of_label = np.zeros(len(reusable), np.intp)
-    inference_taken = np.zeros(inferences, np.bool_)
+    inference_taken = np.zeros(inference_count, np.bool_)
     label_taken = np.zeros(len(reusable), np.bool_)
     taken: list[Ints] = [np.empty(0, np.intp)]
     while index.size:
@@ -278,14 +289,16 @@ def match_within_class(
     # Labels that count come first for every inference, so they are matched before,
     # and what that leaves is matched with ignored ones: two walks give what
     # pycocotools gets by sorting the labels of an image by `ignore`.
-    counting, spare = enough.take(~is_ignored), enough.take(is_ignored)
-    true_positives = counting.take(
-        greedy_match(counting, labels.crowd, len(inferences))
+    counting_pairs, ignored_pairs = enough.take(~is_ignored), enough.take(is_ignored)
+    true_positives = counting_pairs.take(
+        greedy_match(counting_pairs, labels.crowd, len(inferences))
     )
     outcomes = np.where(area_range.contains(inferences), FALSE_POSITIVE, IGNORED)
     outcomes = outcomes.astype(np.uint8)
     outcomes[true_positives.inference] = TRUE_POSITIVE
-    spare = spare.take(outcomes[spare.inference] != TRUE_POSITIVE)
-    on_ignored = greedy_match(spare, labels.crowd, len(inferences))
-    outcomes[spare.inference[on_ignored]] = IGNORED
+    ignored_pairs = ignored_pairs.take(
+        outcomes[ignored_pairs.inference] != TRUE_POSITIVE
+    )
+    on_ignored = greedy_match(ignored_pairs, labels.crowd, len(inferences))
+    outcomes[ignored_pairs.inference[on_ignored]] = IGNORED
     return outcomes, true_positives

@@ -53,9 +53,9 @@ class Policy:
     """What a writer does when other writers are first."""
 
     attempts: int | None
-    """So many plans are made before the writer gives up; None: never."""
+    """After so many plans the writer gives up; None: never."""
     losses_before_turn: int | None
-    """From so many lost races on the others are asked to wait; None: never."""
+    """After so many lost races the writer asks the others to wait; None: never."""
     keeps_files: bool
     """Whether files of a lost plan are kept for the next one, rather than dropped."""
     yields: bool = False
@@ -120,8 +120,8 @@ def commit(
 
     Raises:
         ConflictError: If other writers were first as often as `policy` allows.
-        StorageError: If the store failed. Where it did not say whether the entry
-            was written, the same call finds out.
+        StorageError: If the store failed. If it is not known then whether the entry
+            was written, the same call made again finds out.
     """
     writer = _Writer(secrets.token_hex(8))
     try:
@@ -141,8 +141,8 @@ def _commit(
     losses = 0
     planned: PlannedEntry[Result] | None = None
     while policy.attempts is None or losses < policy.attempts:
-        # The first attempt runs beside the other threads of this process. Who lost
-        # keeps them out of the next one: without that, a quick merge in a loop beats
+        # The first attempt runs beside the other threads of this process; later ones
+        # hold the lock, so that these wait. Without that, quick merges in a loop beat
         # a slow plan for ever, and a turn costs everybody more than a lock.
         with collection.lock if losses else nullcontext():
             head = _published_head(collection, writer)
@@ -165,6 +165,7 @@ def _commit(
             _drop_files(collection, planned.files)
         if policy.losses_before_turn and losses >= policy.losses_before_turn:
             _take_turn(collection, writer)
+    # A planner whose files are kept lists in each plan all that it has written so far.
     if planned is not None and policy.keeps_files:
         _drop_files(collection, planned.files)
     raise ConflictError(
@@ -347,6 +348,8 @@ def next_time(head: Entry) -> datetime:
 
 def next_entry(head: Entry, kind: EntryKind, **fields: Any) -> Entry:  # noqa: ANN401
     """The entry after `head`, with the same content but for the fields given."""
+    # What describes one entry begins anew here; what describes the content (rows,
+    # fingerprints, class map, which versions are closed so far) is carried over.
     own: dict[str, Any] = {
         "version": head.version + 1,
         "kind": kind,

@@ -1,6 +1,6 @@
 """The merge: pending uploads become the next version, or are rejected with reasons.
 
-It is three strokes, and each hands one value to the next:
+It has three steps, and each hands one value to the next:
 
     read_inputs     all reading and no deciding: head and group → `MergeInputs`
     kernel.merge    all deciding and no reading: `MergeInputs` → `Outcome`
@@ -64,9 +64,9 @@ _UNPINNED: Final = (
     "ground truth there and metrics leave it out."
 )
 
-_FRAME: Final = ["frame_id"]
-_LABEL: Final = ["frame_id", "label_id"]
-_NO_LABELS: Final = pl.DataFrame(schema=dict.fromkeys(_LABEL, pl.String))
+_FRAME_KEY: Final = ["frame_id"]
+_LABEL_KEY: Final = ["frame_id", "label_id"]
+_NO_LABELS: Final = pl.DataFrame(schema=dict.fromkeys(_LABEL_KEY, pl.String))
 _STALE_SCHEMA: Final = pl.Schema(
     {"frame_id": pl.String, "version": pl.Int64, "author": pl.String}
 )
@@ -96,6 +96,7 @@ def merge_pending(
     settled: list[str] = []
 
     def plan(head: Entry) -> PlannedEntry[dict[str, str]]:
+        """The next entry; its result are the uploads of which every row landed."""
         group = pending.next_group(head.version)
         if not group:
             # Another process may have settled what the caller is told of.
@@ -122,7 +123,7 @@ def merge_pending(
 def _plan_group(
     collection: Collection, head: Entry, group: Sequence[Pending]
 ) -> PlannedEntry[dict[str, str]]:
-    """The three strokes up to the put; an upload that cannot be merged is FAILED."""
+    """The three steps up to the put; an upload that cannot be merged is FAILED."""
     try:
         outcome = kernel.merge(read_inputs(collection, head, group))
     except (StorageError, MemoryError, NotFoundError):
@@ -198,8 +199,9 @@ def _operations_of(
     group: Sequence[Pending], class_ids: Mapping[str, int]
 ) -> Operations:
     """The operations of a group as one, each row with its upload's id."""
-    # Large uploads bring the hashes that they were staged with. They still hold where
-    # the class ids in them do; beside uploads without hashes there would be gaps.
+    # Large uploads were hashed when they were staged, class ids included. Those hashes
+    # are right as long as the project gives the same ids to their class names. They
+    # are kept for an upload that is alone: beside one without hashes there would be gaps.
     keeps_hashes = len(group) == 1 and all(
         class_ids.get(name) == number
         for name, number in group[0].manifest.classes.items()
@@ -216,13 +218,13 @@ def _operations_of(
     }
     empty = pl.DataFrame(schema=UPLOAD_PROBLEM_SCHEMA)
     return Operations(
-        frames=_stacked(parts["frames"]),
-        labels=_stacked(parts["labels"]),
+        frames=_concat(parts["frames"]),
+        labels=_concat(parts["labels"]),
         problems=pl.concat(parts["problems"]) if parts["problems"] else empty,
     )
 
 
-def _stacked(parts: list[pl.DataFrame]) -> pl.DataFrame:
+def _concat(parts: list[pl.DataFrame]) -> pl.DataFrame:
     if not parts:
         return pl.DataFrame()
     return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
@@ -238,20 +240,22 @@ def _current_rows(
     lookup = collection.lookup("frames", version)
     # A first load names millions of frames: no list of them where nothing can match.
     touched = (
-        frames[_FRAME].clear() if lookup.is_empty else frame_ids(operations).to_frame()
+        frames[_FRAME_KEY].clear()
+        if lookup.is_empty
+        else frame_ids(operations).to_frame()
     )
     existing = lookup.keys(touched)
-    modified = semi_join(existing, keys_of(frames, "MODIFY", _FRAME))
+    modified = semi_join(existing, keys_of(frames, "MODIFY", _FRAME_KEY))
     # ADD and DELETE of a frame take all its labels out, so all of them are looked up;
     # labels of other frames are looked up one by one.
     replaced = pl.concat(
-        [keys_of(frames, "ADD", _FRAME), keys_of(frames, "DELETE", _FRAME)]
+        [keys_of(frames, "ADD", _FRAME_KEY), keys_of(frames, "DELETE", _FRAME_KEY)]
     )
-    replaced_frames = semi_join(existing[_FRAME], replaced)
-    surviving_frames = anti_join(existing[_FRAME], replaced_frames)
+    replaced_frames = semi_join(existing[_FRAME_KEY], replaced)
+    surviving_frames = anti_join(existing[_FRAME_KEY], replaced_frames)
     # A frame that is not there has no labels: those sent to it are new, or problems.
     single_labels = (
-        semi_join(labels[_LABEL], surviving_frames) if labels.height else _NO_LABELS
+        semi_join(labels[_LABEL_KEY], surviving_frames) if labels.height else _NO_LABELS
     )
     return Current(
         frames=ExistingRows(existing, lookup.rows(modified)),
@@ -276,25 +280,27 @@ def _current_of_labels(
     A label that exists proves that its frame does, so only the frames of new labels
     are looked up in `frames`: correcting labels reads no file of that table.
     """
-    none = pl.DataFrame(schema=dict.fromkeys(_FRAME, pl.String))
-    single_labels = labels[_LABEL] if labels.height else _NO_LABELS
-    current = _current_labels(collection, version, labels, none, single_labels)
+    # A frame that is known by its labels alone has no hash and no location. Nothing
+    # needs them: where no frame is sent, no row of `frames` changes.
+    no_frames = pl.DataFrame(schema=dict.fromkeys(_FRAME_KEY, pl.String))
+    single_labels = labels[_LABEL_KEY] if labels.height else _NO_LABELS
+    current = _current_labels(collection, version, labels, no_frames, single_labels)
     proven = distinct(current.keys.get_column("frame_id"))
-    rest = single_labels
+    unproven = single_labels
     if len(proven):
-        rest = anti_join(single_labels, proven.to_frame())
+        unproven = anti_join(single_labels, proven.to_frame())
     looked_up = collection.lookup("frames", version).keys(
-        distinct(rest.get_column("frame_id")).to_frame()
+        distinct(unproven.get_column("frame_id")).to_frame()
     )
     existing = pl.concat([looked_up, proven.to_frame()], how="diagonal")
     return Current(
         frames=ExistingRows(existing, pl.DataFrame()),
         labels=current,
         frame_embeddings=_existing_keys(
-            collection, "frame_embeddings", version, none, None
+            collection, "frame_embeddings", version, no_frames, None
         ),
         label_embeddings=_existing_keys(
-            collection, "label_embeddings", version, none, single_labels
+            collection, "label_embeddings", version, no_frames, single_labels
         ),
     )
 
@@ -310,7 +316,7 @@ def _current_labels(
     keys = _existing_keys(
         collection, "labels", version, replaced_frames, single_labels
     ).keys
-    modified = semi_join(keys, keys_of(labels, "MODIFY", _LABEL), _LABEL)
+    modified = semi_join(keys, keys_of(labels, "MODIFY", _LABEL_KEY), _LABEL_KEY)
     return ExistingRows(keys, collection.lookup("labels", version).rows(modified))
 
 
@@ -352,8 +358,8 @@ def _problems_of_base(collection: Collection, operations: Operations) -> pl.Data
     head = base.head().version
     # The change log, not `frames`: inferences on a frame that was deleted since are
     # about a frame of an older version, which is still there to be compared with.
-    ever = base.scan("frames_changes", head, keys=ids, columns=["frame_id"])
-    unknown = sent.join(collect(ever.unique()), on="frame_id", how="anti")
+    ever_in_dataset = base.scan("frames_changes", head, keys=ids, columns=["frame_id"])
+    unknown = sent.join(collect(ever_in_dataset.unique()), on="frame_id", how="anti")
     problems.add_rows(
         unknown,
         rule="frame.not_in_dataset",
@@ -392,10 +398,17 @@ def _stale_frames(
 
 
 def _changed_since(
-    collection: Collection, version: int, base: int, pending: Pending
+    collection: Collection, version: int, based_on: int, pending: Pending
 ) -> pl.DataFrame:
+    """The frames of an upload that changed after `based_on`, up to `version`.
+
+    Returns:
+        `frame_id`, and the version and author of the newest change.
+    """
+    # Rows of change logs name their upload, not its version (decision 0002), so the
+    # `uploads` table says which of them came later.
     keys = pending.frame_ids
-    uploads = collection.scan("uploads", version).filter(pl.col("version") > base)
+    uploads = collection.scan("uploads", version).filter(pl.col("version") > based_on)
     changes = pl.concat(
         [
             collection.scan(
