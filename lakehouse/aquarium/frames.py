@@ -248,6 +248,8 @@ class LabeledFrame(TruthAdder, BaseFrame):
     ) -> None:
         """A coordinate frame in space: metres, orientation as w, x, y, z."""
         metadata = {
+            # The client has w first in orientations and last in the rotation of
+            # cuboids; both are kept as they come.
             "position": _parts(position or _ORIGIN, _ORIGIN, "position"),
             "orientation": _parts(orientation or _UPRIGHT, _UPRIGHT, "orientation"),
         }
@@ -284,6 +286,7 @@ class LabeledFrame(TruthAdder, BaseFrame):
             raise refused("fx and fy are not 0.")
         if ("cx" in metadata) != ("cy" in metadata):
             raise refused("cx and cy come together.")
+        # 1 stands for "not given", which is allowed.
         if min(metadata.get("cx", 1), metadata.get("cy", 1)) <= 0:
             raise refused("cx and cy are above 0.")
         metadata["camera_model"] = camera_model or "brown_conrady"

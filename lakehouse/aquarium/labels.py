@@ -62,6 +62,8 @@ class LabelAdder(ABC):
         op: str = "ADD",
     ) -> None:
         checked_id(label_id, "label_id")
+        # A dict would keep the last one silently; a lake refuses a key that is sent
+        # twice.
         if label_id in self.labels:
             raise refused(
                 f"Label {label_id!r} is given twice for one frame.", "label.repeated"
@@ -282,6 +284,7 @@ class LabelAdder(ABC):
         fields = checked_floats(position, "position", 3) | checked_floats(
             dimensions, "dimensions", 3
         )
+        # A quaternion, its real part w last, as the client has it.
         fields |= checked_floats(rotation, "rotation", 4)
         fields |= {"iscrowd": iscrowd, "links": links or None}
         self._add(
@@ -412,6 +415,8 @@ class TruthAdder(LabelAdder):
     def _confidence_field(
         self, label_id: str, confidence: float | None
     ) -> dict[str, Any]:
+        # Ground truth is certain; the argument is there since both families share the
+        # methods.
         require_no_confidence(label_id, confidence)
         return {}
 

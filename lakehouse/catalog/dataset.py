@@ -285,6 +285,7 @@ class Dataset(Versioned):
         """
         draft = Draft()
         yield draft
+        # Not reached if the block raised, since `yield` raises then.
         draft.upload = self.submit(draft.operations(), **options)
 
     def import_from(
@@ -542,6 +543,8 @@ class Dataset(Versioned):
         check_name("inference set", name)
         check_mode(mode)
         self.require_active()
+        # Names hold no slash, so sets of two datasets cannot collide in the one
+        # registry.
         key = f"{self.name}/{name}"
         taken = self._registry.rows().filter(name=key).height
         if taken and not exist_ok:
@@ -607,6 +610,7 @@ class Dataset(Versioned):
             # is no version to pin to, and the set waits for those uploads.
             if waits_for := awaited(self._collection):
                 return waits_for
+        # A number from here on: `latest` may move before the pin is written.
         version = resolve(self._collection, "latest" if at is None else at)
         take_pin(self._collection, name, version, self._settings.author)
         return []

@@ -97,6 +97,8 @@ def options(
     ] = False,
 ) -> None:
     """Versioned tables for machine-learning datasets, on Delta Lake."""
+    # Nothing is opened here: `--help` of a command, and errors in its arguments, must
+    # not need a lake.
     context.obj = Session(root, author, output_for(json=json), media_root)
 
 
@@ -160,6 +162,7 @@ class Session:
 
 def session_of(context: typer.Context) -> Session:
     """The session of a command."""
+    # Only where a command is called as a function, past the callback that sets it.
     if not isinstance(context.obj, Session):
         raise typer.BadParameter("run this command through `lakehouse`")
     return context.obj
@@ -186,6 +189,7 @@ def split_target(target: str) -> Target:
     >>> split_target("cells/hela@3")
     Target(project='cells', dataset='hela', ref='3', inference_set=None)
     """
+    # At the first `@`: names of projects, datasets and sets cannot hold one.
     path, _, ref = target.partition("@")
     parts = path.split("/")
     if len(parts) not in {2, 3} or not all(parts):

@@ -82,10 +82,14 @@ def show(
     if frame is not None:
         row, labels = snapshot.frame(frame)
         fields = {name: value for name, value in row.items() if value is not None}
+        # Labels of all types share one table, so most columns of a frame's labels are
+        # null: only those that say something are printed.
         used = [s.name for s in labels if s.null_count() < labels.height]
         facts = fields | {"labels": labels.select(used).to_dicts()}
         session.output.facts(facts, f"Frame {frame}")
         return
+    # Sorted, since rows lie in the order of files, which compaction changes: the same
+    # version always lists the same ids.
     rows = snapshot.frames().sort("frame_id").head(limit).collect()
     facts = {
         "version": snapshot.version,
@@ -94,6 +98,8 @@ def show(
         "message": snapshot.message,
         **snapshot.counts,
         "fingerprint": snapshot.fingerprint,
+        # What is staged is not in any version yet: it explains why rows just sent are
+        # missing.
         "processing": collection.is_processing,
         "first_frames": rows["frame_id"].to_list(),
     }
@@ -211,11 +217,15 @@ def diff(
 
     Example: lakehouse diff cells/hela@1 cells/hela@baseline
     """
+    # Without an end the same target counts without its version, so as the latest.
     first, second = split_target(start), split_target(end or start.partition("@")[0])
+    # A diff is found in the change log of one ledger (decision 0012); two datasets
+    # share none, so there is nothing that could be compared by key and version.
     if first._replace(ref="") != second._replace(ref=""):
         raise typer.BadParameter(
             f"{start!r} and {end!r} are different datasets; compare versions of one."
         )
+    # Both sides would be the latest version: a diff that is always empty helps nobody.
     if end is None and "@" not in start:
         raise typer.BadParameter(
             f"name the version to compare with the latest: {start}@VERSION"
@@ -229,6 +239,8 @@ def print_diff(
     session: Session, changes: Diff, limit: int | None, *, rows: bool
 ) -> None:
     """Print a diff, and its rows if they are asked for."""
+    # Rows with their fields cost a JSON text for each: they are made only when asked
+    # for.
     tables = {"frames": changes.frames(), "labels": changes.labels()} if rows else {}
     tables = {name: table.head(limit or table.height) for name, table in tables.items()}
     facts = changes.to_dict() | {name: t.to_dicts() for name, t in tables.items()}
@@ -255,6 +267,8 @@ def restore(
     Example: lakehouse restore cells/hela@baseline
     """
     session = session_of(context)
+    # Elsewhere a target without a version means the latest. To restore the latest would
+    # change nothing, and more likely the version was forgotten.
     if "@" not in target:
         raise typer.BadParameter("name the version to restore: project/dataset@version")
     collection = session.collection(target)
@@ -280,6 +294,7 @@ def revert(
     """
     session = session_of(context)
     upload = session.collection(target).revert(
+        # A shell has only text: digits alone are a version number.
         int(change) if change.isdecimal() else change,
         conflicts=conflicts,
         message=message,
@@ -386,6 +401,7 @@ def _json_object(text: str) -> dict[str, Any]:
         value = json.loads(text)
     except ValueError as error:
         raise typer.BadParameter(f"--metadata is not JSON: {error}") from error
+    # Metadata are kept as an object: a list or number has no keys to look up.
     if not isinstance(value, dict):
         raise typer.BadParameter("--metadata must be a JSON object, such as '{}'")
     return value

@@ -70,6 +70,7 @@ def run_merge(
             }
             for upload in settled
         ]
+        # A watching run prints what it did and keeps silent about rounds without work.
         if settled or not watch:
             session.output.table(pl.DataFrame(rows), "Merged")
         if not watch:
@@ -135,6 +136,8 @@ def run_collect_garbage(
         dry_run=not remove,
     )
     for address, garbage in collected.items():
+        # The tables of the lake itself have no ledger, so no versions that could be
+        # closed (decision 0021).
         if address != "lake":
             closed = len(garbage.closed)
             session.output.say(f"{address}: {closed} versions move to the change log")
@@ -149,6 +152,7 @@ def run_collect_garbage(
         for address, garbage in collected.items()
         for text in garbage.damaged
     ]
+    # To stderr, after the table: whoever pipes the list of files still sees it.
     for text in corruption:
         typer.echo(text, err=True)
     if corruption:
@@ -187,6 +191,7 @@ def run_verify(
         Group(*(part for address, one in verified.items() for part in (address, one))),
         {address: _facts(one) for address, one in verified.items()},
     )
+    # After all is printed: cron and CI go by the exit status, people by the text.
     if not all(one.is_sound for one in verified.values()):
         raise typer.Exit(1)
 

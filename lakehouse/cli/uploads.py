@@ -68,12 +68,15 @@ def add(
         progress_bar() as progress,
         dataset.open_upload(message=message, progress=progress) as draft,
     ):
+        # The files are read inside the block, before anything is staged: without these
+        # two calls the bar would stand still while a large CSV is parsed.
         progress("reading", 0, 1)
         if frames is not None:
             draft.add(frames, labels, if_exists=if_exists)
         elif labels is not None:
             draft.upsert_labels(labels)
         progress("reading", 1, 1)
+    # Set when the block ended; an error inside of it has left the function already.
     if draft.upload is not None:
         report_upload(session.output, target, draft.upload)
 
@@ -149,6 +152,7 @@ def load(
     session = session_of(context)
     dataset = session.dataset(target)
     # Printed before the load begins: whoever is interrupted needs it to continue.
+    # Made here and not by `load`, which returns the id only once it is done.
     chosen_id = load_id or new_upload_id()
     session.output.say(
         f"Load {chosen_id}. If it is interrupted, repeat with --load-id {chosen_id}"
@@ -179,6 +183,7 @@ def load(
     hint += [
         f"  {part.id}: {part.counts['rejected']} frames"
         for part in loaded.uploads
+        # Parts without a problem are left out: a load may have thousands.
         if part.counts["rejected"]
     ]
     exit_by_status(session.output, loaded.status, "\n".join(hint))
@@ -268,7 +273,9 @@ def show(context: typer.Context, target: CollectionTarget, upload_id: UploadId) 
     collection = session.collection(target)
     shown = collection.upload(upload_id)
     rows = collection.uploads()
+    # One row exactly: `collection.upload` has raised already if there is none.
     (row,) = rows.filter(upload_id=upload_id).to_dicts()
+    # The link is kept by the retry alone: an upload never changes once it is settled.
     retries = rows.filter(retry_of=upload_id).get_column("upload_id")
     facts = {"id": shown.id} | {name: row[name] for name in _SHOWN}
     facts |= {"frames": shown.counts, "labels": shown.label_counts}

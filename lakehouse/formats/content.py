@@ -243,6 +243,7 @@ def _count_vectors(form: Form, source: Source, losses: Losses) -> None:
 def _count_untyped_lists(source: Source, losses: Losses) -> None:
     """Metadata fields whose every value is an empty list are read back as nothing."""
     for table, rows in (("frames", source.frames), ("labels", source.labels)):
+        # Parquet would keep the type; JSON and CSV show `[]`, which says nothing of it.
         lists = [
             name
             for name, dtype in rows.collect_schema().items()

@@ -35,6 +35,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
     if not described.is_file():
         return Content(files[0] or [], files[1] or [])
     package: Any = read_json(described)
+    # Named by path, as two resources of a package may have fields of the same name.
     types = {
         resource["path"]: {
             field["name"]: field["type"] for field in resource["schema"]["fields"]
@@ -50,17 +51,23 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
 
 def _read_table(file: Path, types: dict[str, str]) -> FrameLike:
     """The rows of a file, each column of the type that it was written with."""
+    # All as text first: a guess would turn the id "007" into a number.
     rows = pl.read_csv(file, infer_schema=False)
     rows = rows.with_columns(
         pl.col(name).cast(_SCALARS[kind])
         for name, kind in types.items()
         if kind in _SCALARS
     ).with_columns(
-        pl.col(name) == "true" for name, kind in types.items() if kind == "boolean"
+        # Polars writes true and false so; null == "true" stays null.
+        pl.col(name) == "true"
+        for name, kind in types.items()
+        if kind == "boolean"
     )
     nested = [name for name, kind in types.items() if kind == "array"]
     if not nested:
         return rows
+    # As dicts: the description says "array" and not of what, which the intake finds
+    # out.
     parsed: list[Row] = rows.to_dicts()
     for row in parsed:
         for name in nested:

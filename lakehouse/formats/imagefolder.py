@@ -72,6 +72,7 @@ def read(path: Path, origin: Origin, losses: Losses) -> Content:
         )
     problems.raise_if_any("Nothing was written: the folder cannot be read.")
     require_unique(frames)
+    # A dict keeps the order of first sight, so that two imports number classes alike.
     names = dict.fromkeys(str(label["class_name"]) for label in labels)
     return Content(frames, labels, tuple(names))
 
@@ -97,6 +98,8 @@ def _by_metadata(
 ) -> Iterator[tuple[Row, list[Row]]]:
     for file in tables:
         try:
+            # Read whole before the first row is used: a file that breaks off half way
+            # must not have given frames already.
             lines = list(_lines(file))
         except (ValueError, OSError, pl.exceptions.PolarsError) as error:
             problems.add(
@@ -107,6 +110,8 @@ def _by_metadata(
             )
             continue
         for place, line in enumerate(lines):
+            # The one column that Hugging Face requires: the path of the image from the
+            # table.
             name = line.pop("file_name", None)
             if not isinstance(name, str):
                 problems.add(
@@ -118,6 +123,7 @@ def _by_metadata(
                 continue
             objects = line.pop("objects", None) or {}
             frame = known_fields(line, "frames", losses)
+            # What the table says of a frame beats what follows from its path.
             frame = _defaults(root, file.parent / name, origin) | frame
             yield frame, list(_objects(objects, losses))
 
@@ -130,6 +136,8 @@ def _lines(file: Path) -> Iterator[Row]:
                 if line.strip():
                     yield json.loads(line)
         case ".csv":
+            # All rows are looked at for a type: by the first hundred, a float in row
+            # 101 fails.
             yield from pl.read_csv(file, infer_schema_length=None).to_dicts()
         case _:
             yield from pl.read_parquet(file).to_dicts()
@@ -145,10 +153,14 @@ def _defaults(root: Path, image: Path, origin: Origin) -> Row:
 
 def _objects(objects: Mapping[str, Any], losses: Losses) -> Iterator[Row]:
     """The labels of an image, from a list for each of their columns."""
+    # Columns of one image have one length in a file of `datasets`: the longest is any
+    # of them.
     count = max((len(values) for values in objects.values()), default=0)
     for place in range(count):
         fields = {name: values[place] for name, values in objects.items()}
         box = fields.pop("bbox", None)
+        # Hugging Face describes `categories` for image folders; many of its datasets
+        # have `category`.
         names = (fields.pop(name, None) for name in ("category", "categories"))
         kind = next((name for name in names if name is not None), None)
         row: Row = {"label_id": f"{place:06}"} | (
@@ -165,6 +177,7 @@ def _by_class_folder(root: Path, origin: Origin) -> Iterator[tuple[Row, list[Row
             continue
         frame = _defaults(root, image, origin)
         folders = image.relative_to(root).parts[:-1]
+        # In `train/cat/1.png` the first folder is the split and the last one the class.
         folders = folders[1:] if folders and folders[0] in _SPLITS else folders
         label = {"label_id": "class", "label_type": "CLASSIFICATION_2D"}
         yield frame, [label | {"class_name": folders[-1]}] if folders else []
@@ -187,6 +200,8 @@ def write(source: Source, target: Target) -> None:
                     target.losses.add("frames", "frame_id", 1, _NO_IMAGE)
                     target.losses.add("labels", "label_id", len(labels), _NO_IMAGE)
                     continue
+                # A table for each part, beside its images: `datasets` takes the
+                # folder's name as the split.
                 folder = target.folder / (target.part_of(frame) or "")
                 name = names.of_frame(frame)
                 pictures.append((frame, folder / name))
@@ -227,6 +242,8 @@ class _Metadata(AbstractContextManager["_Metadata"]):
 def _schema(source: Source) -> pl.Schema:
     """The columns of the metadata: those that have values, with dates as text."""
     frames, labels = source.frames.collect_schema(), source.labels.collect_schema()
+    # Null columns are left out: the type of a column without a value tells a reader
+    # nothing.
     columns = {
         name: _with_text_dates(frames[name]) for name in used_columns(source.frames)
     }
@@ -237,7 +254,9 @@ def _schema(source: Source) -> pl.Schema:
     }
     if set(_BOX) <= lists.keys():
         lists = {name: dtype for name, dtype in lists.items() if name not in _BOX}
+        # Hugging Face has boxes as COCO does: left, top, width, height in one list.
         lists["bbox"] = pl.List(pl.List(pl.Float64()))
+    # Parquet cannot hold a struct without fields, so a version without labels has one.
     objects = pl.Struct(lists or {"label_id": pl.List(pl.String())})
     return pl.Schema({"file_name": pl.String(), **columns, "objects": objects})
 

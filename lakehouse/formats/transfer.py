@@ -108,10 +108,14 @@ def export(
     _check_split(source, split)
     losses = Losses()
     source = source.renamed(losses)
+    # Before labels are left out that the format does not have: the report counts what
+    # there was, and the losses what of it is missing.
     counts = collect_all(
         [source.frames.select(pl.len()), source.labels.select(pl.len())]
     )
     fitting = count_losses(kind.form, source, losses)
+    # Written beside the target and moved when complete, so a failed export leaves
+    # nothing that looks like a whole one.
     with new_folder(path, overwrite=overwrite) as folder:
         with_media = kind.form.media if media is None else media
         kind.write(fitting, Target(folder, losses, progress, with_media, split))

@@ -33,6 +33,8 @@ from lakehouse.model.problems import Problems
 
 FORM: Final = Form("WebDataset", media=True)
 
+# Readers shuffle and share out whole shards: many enough for all workers, large enough
+# to be read in one stream.
 SHARD_BYTES: Final = 512 * 1024**2
 """A shard of this size or more is closed, and the next one begun."""
 
@@ -81,6 +83,8 @@ def _samples(
         files = (member for member in tar if member.isfile())
         # Readers stream: the files of a sample stand one after the other.
         for key, members in groupby(files, key=lambda member: _key(member.name)):
+            # All after the first dot is the ending, as WebDataset has it: `a.seg.png`
+            # is the part `seg.png` of sample `a`.
             parts = {_ending(member.name): member for member in members}
             fields = _json(tar, parts.get(".json"))
             labels = fields.pop("labels", None) or []
@@ -102,6 +106,8 @@ def _samples(
 
 def _url(shard: Path, name: str, origin: Origin) -> str:
     """An image within a shard, as fsspec names it."""
+    # With a prefix the images lie outside, unpacked, under the names they have in the
+    # shard.
     if origin.prefix is not None:
         return origin.url(name)
     return f"tar://{name}::file://{shard.absolute()}"
@@ -148,6 +154,8 @@ def write(source: Source, target: Target) -> None:
                 part = target.part_of(frame) or ""
                 tar = shards.setdefault(part, _Shards(target.folder / part))
                 ending = (ending_of(frame.get("image_url", "")) or ".jpg").lower()
+                # Numbers, not frame ids, as keys: an id may hold a dot, where a reader
+                # cuts the key off. The id itself is in the JSON.
                 tar.add(f"{place:09}", frame, labels, ending, image)
                 place += 1
     finally:
@@ -186,6 +194,7 @@ class _Shards:
             self._tar = None
 
     def _open(self) -> tarfile.TarFile:
+        # Asked before a sample, never within: its files have to stay in one shard.
         if self._tar is not None and self._bytes >= SHARD_BYTES:
             self.close()
         if self._tar is None:
@@ -196,6 +205,8 @@ class _Shards:
 
     def _put(self, tar: tarfile.TarFile, name: str, data: bytes) -> None:
         member = tarfile.TarInfo(name)
+        # A TarInfo has time 0 and no owner unless they are set: equal rows give equal
+        # shards.
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
         self._bytes += len(data)

@@ -136,6 +136,8 @@ def _images(
 ) -> Iterator[tuple[str | None, Path]]:
     """The images of each split, in order."""
     root = folder / str(description.get("path") or ".")
+    # `path` is often absolute on the machine that wrote the file; the file's folder is
+    # then the better guess.
     root = root if root.is_dir() else folder
     listed = {name: str(description[name]) for name in _SPLITS if description.get(name)}
     others = description.get("parts") or {}
@@ -155,6 +157,8 @@ def _labels_file(image: Path) -> Path:
     """The file of an image's labels: `labels` in place of the last `images`."""
     parts = list(image.parts)
     if "images" in parts:
+        # Ultralytics replaces the last one too: a dataset may lie below a folder of
+        # that name.
         place = len(parts) - 1 - parts[::-1].index("images")
         parts[place] = "labels"
     return Path(*parts).with_suffix(".txt")
@@ -183,6 +187,7 @@ def _read_line(line: str, names: Mapping[int, str], size: _Size) -> Row:
     values = [float(text) for text in texts]
     if int(kind) not in names:
         raise ValueError(f"names have no class {kind}")
+    # Four numbers are always a box: a polygon has three points or more, so six.
     if len(values) < _BOX_NUMBERS or len(values) % 2:
         raise ValueError("the line is neither a box nor a polygon")
     return {"class_name": names[int(kind)]} | _shape_columns(values, size)
@@ -254,6 +259,7 @@ def write(source: Source, target: Target) -> None:
 
 def _is_segmentation(source: Source) -> bool:
     types = collect(source.labels.select(pl.col("label_type").unique()))
+    # A YOLO dataset is of one kind: a single label of another makes it one of boxes.
     return types["label_type"].to_list() == ["POLYGON_LIST_2D"]
 
 
@@ -302,6 +308,7 @@ def _lines(
             is_same_shape = polygons == is_polygon and len(shapes) == 1
             is_rounded = is_same_shape and bool(extra_fields(given, back))
             losses.add("labels", "geometry", is_rounded, _ROUNDED)
+            # `repr` is the shortest text that reads back as the same float.
             text = " ".join(map(repr, values))
             yield f"{numbers[label['class_name']]} {text}"
 

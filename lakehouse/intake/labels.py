@@ -35,6 +35,8 @@ from lakehouse.types import LabelLike
 
 _LENGTHS: Final = {"position": 3, "dimensions": 3, "rotation": 4, "center": 2}
 
+# The order is from special to general: polygons, keypoints and instances may have a box
+# as well, so `width` alone is asked last.
 _INFERRED: Final = (
     ("polygons", "POLYGON_LIST_2D"),
     ("keypoints", "KEYPOINTS_2D"),
@@ -79,10 +81,14 @@ def label_operations(
     if op != "DELETE":
         schema = shape.schema()
         for name in table.columns:
+            # The ids are keys already. A `class_id` that was exported with a row is not
+            # trusted: it follows from the name and the class map.
             if name in {"frame_id", "label_id", "class_id"} or name in IGNORED:
                 continue
             dtype = EMBEDDING if name == "embedding" else schema.get(name)
             typed_column(intake, table, name, dtype)
+        # A MODIFY may leave the type out: the stored label has one, which must not
+        # change.
         if op == "ADD":
             _infer_types(intake)
         _check(intake, op)
@@ -103,6 +109,8 @@ def _label_ids(table: Table) -> pl.Series:
     }:
         return values.cast(pl.String).alias("label_id")
     texts: list[Any] = [None] * table.height if values is None else list(values)
+    # An id that is no text becomes null, and is reported as missing with its row,
+    # instead of failing the whole column.
     known = [text if isinstance(text, str) else None for text in texts]
     return pl.Series("label_id", known, dtype=pl.String)
 
@@ -110,6 +118,8 @@ def _label_ids(table: Table) -> pl.Series:
 def _check_ids(intake: Intake) -> None:
     if not any_invalid_id(intake.keys.get_column("label_id")):
         return
+    # Which rows are wrong is found by a slower expression, and only once one is known
+    # to be.
     bad = intake.keys.select(invalid_id_expr("label_id")).to_series()
     shown = intake.keys.get_column("label_id").fill_null("(none)")
     message = (
@@ -135,6 +145,8 @@ def _infer_types(intake: Intake) -> None:
         rows = pl.DataFrame(
             [given.alias("_given"), *(columns[name] for name, _ in geometry)]
         )
+        # First match wins in `coalesce`, as in the list; a type that was given beats
+        # them all.
         guesses = [
             pl.when(pl.col(name).is_not_null()).then(pl.lit(kind))
             for name, kind in geometry
@@ -232,6 +244,8 @@ def _check_complete(intake: Intake) -> None:
 def _check_confidence(intake: Intake, op: str) -> None:
     """An inference has a confidence, unless it is a mask or an instance in one."""
     sure = intake.get("confidence", pl.Float64)
+    # Null is in range here: whether it may be missing is asked below. NaN is not in
+    # range.
     bad = ~sure.is_between(0, 1).fill_null(value=True)
     shown = "confidence is " + sure.cast(pl.String).fill_null("") + ", not in 0 to 1."
     hint = "Send a number from 0 to 1."
@@ -277,6 +291,8 @@ def _check_lists(intake: Intake) -> None:
             bad, "value.range", message, f"Send {length} numbers.", name
         )
         odd = (
+            # A null element gives null, which `any` passes over: only NaN and infinity
+            # are problems of this rule.
             values.list.eval(pl.element().is_finite().not_())
             .list.any()
             .fill_null(value=False)

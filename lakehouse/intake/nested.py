@@ -54,14 +54,18 @@ def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         for place, item in enumerate(listed)
         for problem in _sensor_problems(place, item)
     ]
+    # After the defaults are set: two sensors without an id are both DEFAULT, and so
+    # alike.
     ids = [item["sensor_id"] for item in listed]
     problems += [
         f"sensor id {name!r} is given twice"
+        # As text, since an id may be of any type here: its own problem is listed above.
         for name in sorted({str(i) for i in ids if ids.count(i) > 1})
     ]
     if problems:
         raise ValueError("; ".join(problems) + ".")
     for item in listed:
+        # Only now, once all problems are collected: a bad date was one of them.
         if item["date_captured"] is not None:
             item["date_captured"] = to_utc(item["date_captured"])
     return listed
@@ -70,12 +74,16 @@ def sensors(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 def _flat(item: Mapping[str, Any]) -> dict[str, Any]:
     """A sensor with its URLs and facts beside each other, as tables have them."""
     fields = dict(item)
+    # The service's wire format nests URLs and sizes in these two; native rows do not.
     for nested in ("data_urls", "sensor_metadata"):
         fields |= _object(fields.pop(nested, None) or {})
     unknown = [name for name in fields if name not in _SENSOR_FIELDS]
     if unknown:
         raise ValueError(f"a sensor has no fields {unknown}.")
+    # Every field, in one order: equal sensors then give equal row hashes, however they
+    # were spelt.
     flat = {name: fields.get(name) for name in _SENSOR_FIELDS}
+    # By None, not by truth: an empty id is a mistake that has to be reported.
     flat["sensor_id"] = "DEFAULT" if flat["sensor_id"] is None else flat["sensor_id"]
     flat["sensor_type"] = flat["sensor_type"] or "IMAGE_V0"
     return flat
@@ -84,6 +92,8 @@ def _flat(item: Mapping[str, Any]) -> dict[str, Any]:
 def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
     start = f"sensor {place} ({item['sensor_id']!r})"
     known = SENSOR_TYPES.get(str(item["sensor_type"]))
+    # Which fields are wanted depends on the type, so of an unknown one nothing else is
+    # said.
     if known is None:
         return [
             f"{start} is of type {item['sensor_type']!r}; known: {', '.join(SENSOR_TYPES)}"
@@ -92,6 +102,7 @@ def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
         f"{start} has no {name}" for name in known.required if item[name] is None
     ]
     if known.one_of and sum(item[name] is not None for name in known.one_of) != 1:
+        # Two of them would leave open which is the data.
         problems.append(f"{start} needs exactly one of {' and '.join(known.one_of)}")
     allowed = {*known.required, *known.optional, *known.one_of}
     media = (*URL_FIELDS, "width", "height", "overlay_id", "resize_mode")
@@ -127,6 +138,8 @@ def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
 
 
 def _is_size(value: object) -> bool:
+    # To Python, True is the number 1. The bound keeps a size well within the int64 of
+    # its column.
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**62
 
 
@@ -145,6 +158,7 @@ def coordinate_frames(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 def _coordinate_frame(item: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(item)
     wire_metadata = fields.pop("coordinate_frame_metadata", None)
+    # The wire format calls it `coordinate_frame_metadata`, and puts the parent into it.
     metadata = _object(fields.pop("metadata", None) or wire_metadata or {})
     unknown = [name for name in fields if name not in _FRAME_FIELDS]
     if unknown:
@@ -167,6 +181,8 @@ def _coordinate_frame(item: Mapping[str, Any]) -> dict[str, Any]:
         "coordinate_frame_id": name,
         "coordinate_frame_type": kind,
         "parent_frame_id": parent,
+        # Keys sorted, since the text is hashed: the same metadata in another order is
+        # no change.
         "metadata": json.dumps(metadata, sort_keys=True) if metadata else None,
     }
 
@@ -182,6 +198,7 @@ def _camera_problems(start: str, metadata: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"{start}: camera_model is {model!r}; known: {', '.join(_CAMERA_MODELS)}"
         )
+    # Half a principal point says nothing.
     if (metadata.get("cx") is None) != (metadata.get("cy") is None):
         problems.append(f"{start}: cx and cy come together")
     return problems
@@ -191,12 +208,15 @@ def polygons(value: Any) -> list[list[list[float]]]:  # noqa: ANN401
     """Polygons as lists of [x, y]; `{"vertices": […]}` is accepted too."""
     made: list[list[list[float]]] = []
     for place, item in enumerate(_list(value, "polygons")):
+        # The client of the service sends objects, everybody else plain lists.
         vertices = item["vertices"] if isinstance(item, Mapping) else item
         points = [
             _list(point, "a vertex") for point in _list(vertices, f"polygon {place}")
         ]
         if any(len(point) != 2 or not all(map(_is_number, point)) for point in points):  # noqa: PLR2004
             raise ValueError(f"polygon {place} has a vertex that is not [x, y].")
+        # Whole numbers become floats: 1 and 1.0 are the same point, and must hash the
+        # same.
         made.append([[float(x), float(y)] for x, y in points])
     return made
 
@@ -267,6 +287,7 @@ def _is_metric(value: object) -> bool:
     if not isinstance(value, list | tuple) or not value:
         return False
     rows = [row if isinstance(row, list | tuple) else () for row in value]
+    # A matrix has rows of one length; a row that is no list counts as one of length 0.
     lengths = {len(row) for row in rows}
     return len(lengths) == 1 and lengths != {0} and all(map(_is_number, chain(*rows)))
 
@@ -275,6 +296,7 @@ def _object(value: Any) -> dict[str, Any]:  # noqa: ANN401
     parsed = json.loads(value) if isinstance(value, str) else value
     if not isinstance(parsed, Mapping):
         raise ValueError(f"{str(value)[:80]} is not a JSON object.")  # noqa: TRY004
+    # JSON has text keys only; a key 1 would come back as "1" and look like a change.
     return {str(name): item for name, item in parsed.items()}
 
 

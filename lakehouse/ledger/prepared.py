@@ -107,6 +107,8 @@ def _part(
     if not rows.height:
         return rows, _hash_of(None), {}
     if _is_encodable(rows, shape):
+        # Sorted already here, since the files are taken as they are: bounds of their
+        # keys let lookups skip them.
         ordered = sort_rows(rows, shape)
         encoded = encode_rows(ordered, _content(rows), OP, class_ids)
         if encoded is not None:
@@ -120,6 +122,8 @@ def _is_encodable(rows: pl.DataFrame, shape: Contract) -> bool:
         return False
     if not _KERNEL_CHANGES.isdisjoint(rows.columns):
         return False
+    # Metadata are not compared: their types are the collection's, and the merge checks
+    # them.
     known = logical_columns(shape, {})
     return all(
         name == OP or name.startswith(PREFIX) or rows.schema[name] == known.get(name)

@@ -217,6 +217,8 @@ class Staging:
         Raises:
             InvalidInputError: If the upload's id is taken by other content.
         """
+        # In the names of this attempt's files: the same call made twice side by side
+        # must not write into one file, and the loser deletes only its own.
         token = secrets.token_hex(4)
         own = replace(manifest, classes=dict(prepared.classes))
         parts = {name: getattr(prepared.operations, name) for name in _PARTS}
@@ -287,6 +289,7 @@ class Staging:
         rows = rows.rename({OP: "op"}).with_columns(
             upload_id=pl.lit(manifest.upload_id)
         )
+        # Cut to the size that tables want their files to have, as these become theirs.
         step = file_rows(rows)
         parts = [rows.slice(start, step) for start in range(0, rows.height, step)]
         names = [f"{name}-{token}-{number}.parquet" for number in range(len(parts))]
@@ -395,6 +398,7 @@ class Staging:
         """
         adds: list[Action] = []
         for action in manifest.encoded_parts[name]:
+            # A new name: those of staged files are unique within their upload only.
             add = action["add"] | {"path": data_file_name()}
             staged = self._file(manifest.upload_id, action["add"]["path"])
             self._store.share(staged, f"{table_path}/{add['path']}")
@@ -422,6 +426,7 @@ class Staging:
 
     def waiting(self) -> list[str]:
         """Ids with a folder here that are not known to be settled, in order."""
+        # By id, which is the order of acknowledgement: uploads are merged in it.
         names = sorted(self._store.names(self._path))
         return [name for name in names if not self.is_kept(name)]
 

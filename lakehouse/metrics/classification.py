@@ -111,6 +111,8 @@ def classify(
     else:
         # An image has one label: an ignored one takes the image out.
         counting = counting.join(ignored, on=UNIT, how="anti")
+        # An image without a label that counts has no right answer, so nothing is asked
+        # of it.
         units = counting.select(UNIT)
     images = units.unique().sort(UNIT).with_row_index("image")
     predictions = predictions.rename({"label_id": "inference_id"})
@@ -185,6 +187,7 @@ def _counting_classes(
     negative = options.negative_class
     if negative is None:
         return classes
+    # The negative class need not occur in any row: it is what is left.
     positive = [name for name in classes if name != negative]
     if len(positive) != 1 or (options.classes is not None and negative not in classes):
         problems.add(
@@ -211,6 +214,8 @@ def _all_units(
 ) -> pl.DataFrame:
     """The images of all frames that count; one of a frame that no row is on."""
     with_rows = pl.concat([labels.select(UNIT), inferences.select(UNIT)])
+    # Without rows it is not known which images a frame has; the default one stands for
+    # all.
     frames = scope.frames.join(with_rows, on="frame_id", how="anti")
     without_rows = frames.select(
         "frame_id", pl.lit("DEFAULT").alias("coordinate_frame")
@@ -244,6 +249,7 @@ class Answers:
     def scores(self) -> pl.DataFrame:
         """The inference of most confidence of each image and class; ties by id."""
         order = [*_IMAGE_AND_CLASS, "confidence", "inference_id"]
+        # Sorted by id at last: else a tie would be settled by the order of files.
         ordered = self.inferences.sort(order, descending=[False, False, True, False])
         return ordered.unique(_IMAGE_AND_CLASS, keep="first", maintain_order=True)
 
@@ -278,6 +284,7 @@ class Answers:
         """
         outcomes = self.outcomes()
         wrong = outcomes.filter(pl.col("outcome").is_in(["FP", "FN"])).select(UNIT)
+        # The order of `images` is kept: `figures` chooses from it by position.
         right = self.images.join(
             wrong.unique().with_columns(right=False),
             on=UNIT,
@@ -301,6 +308,7 @@ class Answers:
         """Answers and labels of each class: TP, FP, FN, IGNORED."""
         truth = self.truth.select(*_IMAGE_AND_CLASS, "label_id", is_label=True)
         answers = self.answers.with_columns(is_answer=True)
+        # An image and class has one label and one answer at most, so no row is doubled.
         joined = truth.join(answers, on=_IMAGE_AND_CLASS, how="full", coalesce=True)
         is_label = pl.col("is_label").is_not_null()
         is_answer = pl.col("is_answer").is_not_null()
@@ -431,6 +439,8 @@ class Classification:
                 by_predicate=pl.col("class_name") == self.positive, named=True
             )
             del of_positive["class_name"]
+            # Images are tp, fp, fn or tn, so the last follows; it has no row among the
+            # outcomes.
             others = sum(of_positive[name] for name in ("tp", "fp", "fn"))
             return figures | of_positive | {"tn": len(right) - others}
         sums = ("labels", "inferences", "tp", "fp", "fn")
@@ -469,6 +479,8 @@ class Classification:
         for name, scores, positive in self._scores_by_class(self._all_images):
             if not positive.any():
                 continue
+            # An image without an inference of the class is no point of the curve, but
+            # its label counts in the recall.
             scored = np.flatnonzero(~np.isnan(scores))
             # Stable: equal scores stay in the order of images.
             order = scored[np.argsort(-scores[scored], kind="stable")]

@@ -66,6 +66,8 @@ class Comparison:
         this = self.this.per_frame()
         joined = _full_join(this, self.other.per_frame(), ["frame_id"])
         figures = [name for name in this.columns if name != "frame_id"]
+        # `ne_missing`, since null is a value here: the frame does not count on that
+        # side.
         differ = pl.any_horizontal(
             pl.col(name).ne_missing(pl.col(f"{name}_other")) for name in figures
         )
@@ -214,6 +216,8 @@ def _differing(
     key = ["frame_id", f"{item}_id"]
     sides = [
         rows.select(*key, "outcome", "reason")
+        # Full, since content without an outcome counts too: an inference below the
+        # threshold is there on both sides, and was neither added nor removed.
         .join(_class_and_shape(content, key), on=key, how="full", coalesce=True)
         .rename(
             {name: f"{name}_{side}" for name in ("outcome", "reason", "class", "shape")}

@@ -118,6 +118,8 @@ def _can_cast(dtype: pl.DataType, wanted: pl.DataType) -> bool:
         return dtype.is_integer() or (dtype.is_float() and wanted.is_float())
     if wanted.is_nested() and dtype.is_nested():
         try:
+            # Polars has no question for it: a cast of no rows costs nothing and
+            # answers.
             pl.Series(dtype=dtype).cast(wanted)
         except pl.exceptions.PolarsError:
             return False
@@ -262,6 +264,7 @@ def boxes(rows: pl.DataFrame) -> Floats:
         .explode("polygons")
         .explode("polygons")
     )
+    # Two explodes later a row is one vertex: [x, y].
     x, y = (pl.col("polygons").list.get(axis) for axis in (0, 1))
     around = vertices.group_by("row").agg(
         left=x.min(), top=y.min(), width=x.max() - x.min(), height=y.max() - y.min()

@@ -121,6 +121,7 @@ class Metrics:
                 kind="metrics.slice",
             )
         parts = self.frames.select(pl.col(by), pl.col("frame_id").alias("_id"))
+        # Sorted, as groups come in the order of a hash table otherwise.
         groups = parts.group_by(by).agg("_id").sort(by, nulls_last=True)
         rows = [
             {"frames": len(ids)} | self.evidence.figures(ids)

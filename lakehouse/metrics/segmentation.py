@@ -93,6 +93,7 @@ def segment(
             on=UNIT,
             how="left",
         )
+        # Images are read in one order, so that problems are listed alike in every run.
         .sort(UNIT)
     )
     pixels, without_class = count_pixels(masks, _names_by_id(options), problems)
@@ -139,8 +140,11 @@ def _names_by_id(options: Options) -> dict[int, str] | None:
     if options.classes is None:
         return None
     if isinstance(options.classes, ClassMap):
+        # A pixel holds the id of its class: names are looked up in the map, ignored
+        # ones are none.
         known = options.classes.classes
         return {one.class_id: one.name for one in known if not one.ignore_in_eval}
+    # Names alone: a pixel's number is the place of its class in the list.
     return dict(enumerate(options.classes))
 
 
@@ -149,6 +153,7 @@ def _classes(pixels: pl.DataFrame, options: Options) -> tuple[str, ...]:
     if names is not None:
         return tuple(names[class_id] for class_id in sorted(names))
     occurring = {*pixels["label_class"], *pixels["inference_class"]} - {BACKGROUND}
+    # Without names a class is called by its number: as text, 10 would come before 2.
     return tuple(sorted(occurring, key=int))
 
 
@@ -182,6 +187,8 @@ class Segmentation:
         if frames is not None:
             pixels = pixels.filter(pl.col("frame_id").is_in(frames.implode()))
         by_class = self._areas(pixels, [])
+        # A class that occurs in no chosen image is left out of the mean; 0 would punish
+        # for it.
         defined = by_class["iou"].drop_nulls().to_numpy()
         right, labelled = int(by_class["tp"].sum()), int(pixels["pixels"].sum())
         return {
@@ -258,6 +265,8 @@ class Segmentation:
         )
         counts = (
             truth.join(predictions, on=keys, how="full", coalesce=True)
+            # BACKGROUND is what the inference gives no class, and no class to be
+            # measured.
             .filter(pl.col("class_name").is_in(self.classes))
             .with_columns(pl.col("labels", "inferences", "tp").fill_null(0))
             .with_columns(
@@ -288,6 +297,7 @@ def count_pixels(
         Pixels in the columns PIXELS, and how many were left out: those that the
         label gives no class. What the inference gives no class is BACKGROUND.
     """
+    # One image in memory at a time: masks of a dataset are larger than its tables.
     rows: list[tuple[Any, ...]] = []
     without_class = 0
     for row in masks.iter_rows(named=True):
@@ -314,6 +324,7 @@ def _read_pair(
     """The masks of an image; None if one of them is wrong."""
     label = _read_side(row, "label", problems)
     if row["inference_url"] is None:
+        # Seen, and no mask of the model's: every pixel that has a class is missed.
         return None if label is None else (label, np.full_like(label, _NO_CLASS))
     inference = _read_side(row, "inference", problems)
     if label is None or inference is None:
@@ -367,6 +378,7 @@ def _count_pairs_of_ids(
     """Pairs of a label's id and an inference's, and how many pixels have them."""
     # One number for each pair; ids of inferences start at -1, so one is added.
     span = int(inference.max(initial=_NO_CLASS)) + 2
+    # int64: ids of 16 bits on both sides give codes below 2^33.
     codes = (label * span + (inference - _NO_CLASS)).ravel()
     if len(codes) and int(codes.max()) < _GREATEST_CODE_COUNTED_DIRECTLY:
         counts = np.bincount(codes)
@@ -404,6 +416,7 @@ def read_mask(url: str) -> ClassIds:
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
         picture = image.open(io.BytesIO(filesystem.cat_file(path)))
+        # Of a palette image NumPy gets the indices, which are the ids, not the colours.
         values: npt.NDArray[Any] = np.asarray(picture)
     except (OSError, ValueError, ImportError, SyntaxError) as error:
         raise MaskError(f"cannot be read: {error}") from error

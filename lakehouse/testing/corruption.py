@@ -80,10 +80,13 @@ def _damaged_files(
         yield from _swapped_files(collection, draw, tables)
     else:
         change = _CHANGES[kind]
+        # Drawn from a sorted list: the seed alone decides, not the order of a set.
         path = draw.choice(_data_files(collection, tables))
         changed = change(collection.store.read(path), draw)
         yield path, changed
         for twin in _twins(collection, path):
+            # Tables share a file by a hard link or by a copy: the damage is in both, or
+            # in one.
             if draw.randrange(2):
                 yield twin, changed
 
@@ -161,6 +164,7 @@ def _parquet(rows: pl.DataFrame) -> bytes:
 
 def _flip_byte(data: bytes, draw: random.Random) -> bytes:
     at = draw.randrange(len(data))
+    # XOR with 1 to 255 changes the byte for certain; a byte drawn anew may be the same.
     return data[:at] + bytes([data[at] ^ draw.randrange(1, 256)]) + data[at + 1 :]
 
 

@@ -70,6 +70,8 @@ class ModelDataset:
         """
         sent = {"frames": frames, "labels": labels}
         touched = {one.frame_id for one in (*frames, *labels)}
+        # Frames that no dataset would accept are known first: their values must not
+        # give a new field its type.
         invalid = set(_invalid_frames(frames, labels))
         types = {table: self._types(table, sent[table], invalid) for table in sent}
         lengths = {table: self._length(table, sent[table], invalid) for table in sent}
@@ -125,6 +127,8 @@ class ModelDataset:
     def _changed_since(self, touched: set[str], based_on: int | None) -> set[str]:
         if based_on is None:
             return set()
+        # Result n led from version n to n + 1, so those from `based_on` on came after
+        # it.
         since = self.results[based_on:]
         changed = {change.key[0] for result in since for change in result.changes}
         return touched & changed
@@ -175,6 +179,8 @@ class ModelDataset:
                 continue
             for name, value in one.row.items():
                 kind = None if value is None else kind_of(value)
+                # An empty list, and one of several kinds, say nothing of a field's
+                # type.
                 if name.startswith("user__") and kind not in {None, "list[]"}:
                     types.setdefault(name, str(kind))
         return types
@@ -201,6 +207,7 @@ class ModelDataset:
         rejected: set[str],
         types: Types,
     ) -> State:
+        # Slow, and certain: no later upload can reach into a version that stands.
         state = copy.deepcopy(self.latest)
         left_out = rejected | {
             one.frame_id
@@ -223,6 +230,8 @@ class ModelDataset:
             state.labels.pop(key, None)
             state.label_embeddings.pop(key, None)
             return
+        # A label that is not there to be modified is a warning, and does not reject its
+        # frame.
         if sent.op == "MODIFY" and key not in state.labels:
             return
         # An ADD in a frame added anew still keeps the id of its class's old name.
@@ -250,10 +259,13 @@ class ModelDataset:
             ("frames", state.frames, state.frame_embeddings),
             ("labels", state.labels, state.label_embeddings),
         ):
+            # A type holds from the first value that landed: a rejected frame fixes
+            # nothing.
             landed = {name for row in rows.values() for name in row}
             for name in landed & set(types[table]):
                 self.types[table].setdefault(name, types[table][name])
             length = lengths[table]
+            # Likewise: a length holds once any vector of it is stored.
             if vectors and length is not None:
                 self.lengths.setdefault(table, length)
         result = result_of(self.latest, state, frames, labels, rejected)
@@ -296,6 +308,7 @@ def _apply_frame(state: State, sent: Sent, types: Mapping[str, str]) -> None:
     if sent.op in {"ADD", "DELETE"}:
         state.frames.pop(key, None)
         state.frame_embeddings.pop(key, None)
+        # Listed first, as a dict must not change under the loop.
         for label in [label for label in state.labels if label[0] == sent.frame_id]:
             del state.labels[label]
             state.label_embeddings.pop(label, None)
@@ -303,6 +316,7 @@ def _apply_frame(state: State, sent: Sent, types: Mapping[str, str]) -> None:
         return
     old = state.frames.get(key, {})
     row = frame_of(sent.row, types)
+    # The image columns and the list of sensors say the same (decision 0007).
     if sent.op == "MODIFY" and changes_image(row) and "sensors" in old:
         row["sensors"] = with_image(old["sensors"], row)
     merged = _merged(old, row, sent)

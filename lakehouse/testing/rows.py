@@ -37,10 +37,12 @@ def exact(value: object) -> object:
     False
     """
     if isinstance(value, Mapping):
+        # As a set: the order of keys in a row, or in a struct, carries no meaning.
         return frozenset((key, exact(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return tuple(exact(item) for item in value)
     if isinstance(value, datetime):
+        # Equal moments are equal, whatever zone they were sent in.
         return value.astimezone(UTC)
     return type(value).__name__, value
 
@@ -62,6 +64,7 @@ def kind_of(value: object) -> str | None:
         name = type(value).__name__
         return name if name in {"str", "int", "float", "bool"} else None
     kinds = {kind_of(item) for item in value}
+    # A whole number among fractions is one of them: the field is of floats.
     if kinds == {"int", "float"}:
         kinds = {"float"}
     return None if len(kinds) > 1 else f"list[{next(iter(kinds), '')}]"
@@ -225,6 +228,7 @@ def _typed(row: Row, types: Mapping[str, str]) -> Row:
 
 def _is_kept(name: str, value: object, types: Mapping[str, str]) -> bool:
     """Whether a value is stored: an empty list says nothing of a new field's type."""
+    # Columns of the contract have a type, so an empty list is a value there.
     return value != [] or not name.startswith("user__") or name in types
 
 

@@ -134,6 +134,7 @@ def _changes(
         for key in {*old, *new}:
             if key not in new:
                 yield Change(table, key, "DELETE")
+            # In Python 1 == 1.0 == True; in a column they are different values.
             elif key not in old or exact(old[key]) != exact(new[key]):
                 yield Change(table, key, ops[key])
 
@@ -147,8 +148,10 @@ def _frame_counts(
 ) -> dict[str, int]:
     counts = no_outcomes()
     ops = {one.frame_id: one.op for one in frames}
+    # A change of any of its labels or vectors is a change of the frame.
     changed = {change.key[0] for change in changes}
     for frame_id in {one.frame_id for one in (*frames, *labels)}:
+        # A frame that is touched by its labels alone counts as modified.
         op = ops.get(frame_id, "MODIFY")
         outcome = {"DELETE": "deleted", "MODIFY": "modified", "ADD": "replaced"}[op]
         if op == "ADD" and (frame_id,) not in before.frames:
@@ -171,6 +174,7 @@ def _label_counts(
         if (change.table, change.op) == ("labels", "DELETE")
     }
     counts["deleted"] = len(gone)
+    # Keys of two ids are those of labels and of their vectors.
     changed = {change.key for change in changes if len(change.key) > 1}
     for one in labels:
         if one.frame_id in rejected:

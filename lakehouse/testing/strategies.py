@@ -34,8 +34,10 @@ def _mostly(
 
 _TEXTS: Final = st.one_of(
     st.sampled_from(["train", "val", ""]),
+    # Surrogates ("Cs") cannot be encoded as UTF-8, which Parquet requires of text.
     st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
 )
+# All of them exact in binary, so that no rounding stands between model and dataset.
 _FRACTIONS: Final = st.sampled_from([0.5, -2.25, 3.0])
 _VALUES: Final = st.one_of(
     _TEXTS,
@@ -45,6 +47,7 @@ _VALUES: Final = st.one_of(
     st.lists(_TEXTS, max_size=2),
     st.lists(st.integers(0, 3), max_size=2),
     st.lists(_FRACTIONS, max_size=2),
+    # A list of two kinds, which no metadata field can have.
     st.just([1, "one"]),
 )
 _NUMBERS: Final = _mostly(
@@ -58,6 +61,7 @@ def _vectors(length: int) -> st.SearchStrategy[list[float]]:
     return st.lists(st.integers(-3, 3).map(float), min_size=length, max_size=length)
 
 
+# Another length is wrong beside vectors of two numbers; one number is wrong always.
 _EMBEDDINGS: Final = _mostly(_vectors(2), st.one_of(_vectors(3), _vectors(1)))
 _DATES: Final = _mostly(
     st.sampled_from(
@@ -120,6 +124,7 @@ def frame_rows(*, partial: bool) -> st.SearchStrategy[Row]:
         "embedding": _EMBEDDINGS,
     }
     by_image = _fields({"image_url": _IMAGES}, optional, partial=partial)
+    # Without width and height ("th"): a frame of sensors has them from its image.
     optional = {name: optional[name] for name in optional if "th" not in name}
     by_sensors = _fields({"sensors": _SENSORS}, optional, partial=partial)
     contradictory = _fields(
@@ -153,6 +158,7 @@ _GEOMETRIES: Final[tuple[dict[str, st.SearchStrategy[Any]], ...]] = (
     {"label_type": st.just("CLASSIFICATION_2D")},
     {"index": st.integers(0, 3), "token": _TEXTS, "visible": st.booleans()},
     {"label_type": st.just("SEMANTIC_LABEL_URL_2D"), "mask_url": _IMAGES},
+    # The first lacks its geometry, the second is no type.
     {"label_type": st.sampled_from(["CUBOID_3D", "BOX"])},
 )
 
@@ -205,6 +211,7 @@ def uploads(draw: st.DrawFn) -> Upload:
     frame_ops: st.SearchStrategy[Op] = st.sampled_from(
         ["ADD", "ADD", "MODIFY", "DELETE"]
     )
+    # ADD more often than not: a dataset without rows has nothing to modify or delete.
     label_ops: st.SearchStrategy[Op] = st.sampled_from(
         ["ADD", "ADD", "ADD", "MODIFY", "DELETE"]
     )
@@ -228,6 +235,7 @@ def unreadable(draw: st.DrawFn) -> Upload:
     frames, labels = draw(uploads())
     good = {"frame_id": "f0", "image_url": "a.png"}
     box = {"frame_id": "f0", "label_id": "a", "class_name": "cell"}
+    # Each fault below names f0 itself, and must be the only one that does.
     frames = [sent for sent in frames if sent.frame_id != "f0"]
     bad: list[Sent] = draw(
         st.sampled_from(

@@ -136,6 +136,8 @@ def _plan_group(
         manifest = group[0].manifest
         _log.exception("upload %s cannot be merged", manifest.upload_id)
         reason = f"{type(error).__name__}: {error}"
+        # Without rows it changes nothing: the entry only settles the upload, with the
+        # reason.
         group = [Pending(manifest, Operations.empty(), error=reason)]
         outcome = kernel.merge(read_inputs(collection, head, group))
     return plan_entry(collection, head, group, outcome)

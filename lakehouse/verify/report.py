@@ -33,6 +33,7 @@ PROBLEM_SCHEMA: Final = pl.Schema(
 CHECKED: Final = ("entries", "versions", "tables", "files", "bytes", "rows")
 """What is counted."""
 
+# An error message has to fit a screen; all problems are in `Verification.problems`.
 _SHOWN: Final = 5
 
 
@@ -101,6 +102,8 @@ class Verification:
         problems = pl.DataFrame(report.rows, schema=PROBLEM_SCHEMA)
         counts = {name: report.counts[name] for name in CHECKED}
         if "media" in report.counts:
+            # Only where media were checked: a count of 0 would read as if there were
+            # none.
             counts["media"] = report.counts["media"]
         return cls(problems, counts, tuple(report.notes), full)
 
@@ -151,6 +154,8 @@ class Verification:
                 table.add_column(name, overflow="fold")
             for row in self.problems.iter_rows(named=True):
                 cells = (row["check"], _location(row), row["message"], row["hint"])
+                # As Text, since ids and paths may hold brackets, which Rich takes for
+                # styles.
                 table.add_row(*map(Text, cells))
             parts.append(table)
         parts += [Text(f"note: {note}") for note in self.notes]

@@ -58,6 +58,8 @@ def check_records(
     def read(table: str) -> pl.DataFrame | None:
         folder = collection.table_path(table)
         files = history.states[table].files
+        # What follows from a corrupt file is no problem of the rows: it was reported
+        # once.
         if not all(f"{folder}/{path}" in intact_paths for path in files):
             return None
         return _rows(collection, history, table, report)
@@ -142,10 +144,13 @@ def _version_problems(
     if len(rows) < versions.height:
         yield None, f"{versions.height - len(rows)} versions are there twice."
     for entry in history.entries:
+        # Taken out: what is left at the end has no entry.
         row = rows.pop(entry.version, None)
         if entry.version not in history.vouched:
             continue
         if row is None:
+            # A merge writes the row with its entry; entries of other kinds may have
+            # none.
             if entry.kind == "data":
                 yield entry.version, f"It lacks version {entry.version}."
             continue

@@ -238,6 +238,7 @@ def diff_between(start: Snapshot, end: Snapshot) -> Diff:
     if start.is_filtered or end.is_filtered:
         tables = {table: compare_all(table, start, end) for table in LIVE_TABLES}
         return Diff(start, end, tables)
+    # A diff backwards is asked for too; which uploads lie between is the same.
     after, until = sorted((start.version, end.version))
     uploads = uploads_between(first, after, until)
     return Diff(start, end, _tables(start, end, uploads))
@@ -271,6 +272,7 @@ def _tables(
             table,
             start,
             end,
+            # Equal fingerprints mean equal rows, so the change log need not be read.
             uploads.clear() if before[table] == after[table] else uploads,
         )
         for table in LIVE_TABLES

@@ -132,6 +132,8 @@ class Snapshot:
         if self._labels_where is None:
             return rows
         keys = ["frame_id", "label_id"]
+        # Vectors have no columns of their own to filter by: those of the chosen labels
+        # stay.
         return rows.join(self.labels().select(keys), on=keys, how="semi")
 
     def filter(

@@ -17,6 +17,7 @@ from lakehouse.metrics import Metrics
 
 Rows = list[dict[str, Any]]
 
+# Enough for a median of times that means something; the rest is one batch.
 _STREAMED_SHARE: Final = 0.8
 """The frames that stream in; the others are the bad batch."""
 
@@ -88,13 +89,18 @@ def _stream_frames(
         "[bold]1. Frames stream in[/bold], one upload each, with their boxes."
     )
     times: list[float] = []
+    # The bar is for terminals: in a log every step of it would be a line.
     for frame in track(
         frames, "   streaming", console=console, disable=not console.is_terminal
     ):
+        # A plain loop over a few hundred boxes; it is outside of what is timed.
         labels = [box for box in boxes if box["frame_id"] == frame["frame_id"]]
         started = time.perf_counter()
         dataset.add([frame], labels, message="from the microscope")
+        # `add` returns once the upload is merged, so this is the time until it can be
+        # read.
         times.append(time.perf_counter() - started)
+    # The first upload also opens the tables; a mean would count that into every frame.
     median = sorted(times)[len(times) // 2] * 1000
     console.print(
         f"   {dataset.latest().counts}, version {dataset.version}; "
@@ -124,10 +130,14 @@ def _add_bad_batch(
         "a box without width."
     )
     names = [frame["frame_id"] for frame in frames]
+    # Copies of a good frame, so that each is rejected for the one error planted in it.
     extra = [dict(frames[0], frame_id=f"extra_{number}") for number in range(2)]
     sent = [*map(dict, frames), *extra]
+    # Earlier frames made `user__hour` a field of whole numbers; text no longer fits.
     sent[-1]["user__hour"] = "noon"
     labels = [dict(box) for box in boxes if box["frame_id"] in names]
+    # The error is in a label, yet its whole frame is rejected: the frame is the unit of
+    # partial success (decision 0004).
     labels.append(_box(names[0], "odd", class_name="cel"))
     labels.append(_box("extra_0", "flat", width=0.0))
     upload = dataset.add(sent, labels, message="vendor batch 7")
@@ -159,6 +169,7 @@ def _relabel(
     )
     _, labels = dataset.latest().frame(frame_id)
     area = pl.col("width") * pl.col("height")
+    # By a quantile, not a size in pixels: then some boxes change class on every image.
     is_small = area < labels.select(area.quantile(0.3)).item()
     rows = labels.select(
         "frame_id",
@@ -200,6 +211,7 @@ def _measure_detectors(
     )
     checkpoint = dataset.checkpoint("baseline", message="labels to measure models by")
     ids = dataset.at("baseline").frames().select("frame_id").collect()["frame_id"]
+    # The extra frames are copies of a row, with no picture under their ids.
     seen = {name: pictures[name] for name in ids if name in pictures}
     measured: list[Metrics] = []
     for name in DETECTORS:
@@ -223,6 +235,7 @@ def _measure_again(console: Console, dataset: lakehouse.Dataset) -> None:
         "Measured by the new labels they differ."
     )
     (model, *_) = dataset.inference_sets()
+    # Measured again on purpose: kept figures would agree even if the pin did not hold.
     pinned = model.metrics(cached=False)
     latest = model.metrics(at="latest")
     _print_metrics(
@@ -271,6 +284,7 @@ def _review_loose_boxes(
     )
     _, labels = dataset.latest().frame(frame_id)
     area = pl.col("width") * pl.col("height")
+    # By id where areas are equal, so that every run of the demo shows the same boxes.
     loose = labels.sort(area, "label_id", descending=[True, False])
     loose = loose.head(_REVIEWED_BOXES)
     segment = project.create_segment(
@@ -289,6 +303,7 @@ def _review_loose_boxes(
     )
     upload = dataset.modify(labels=tight, message="boxes made tight")
     console.print(f"   The labeller corrects them: {upload!r}", markup=False)
+    # All three list the same elements in the same order, so columns stand side by side.
     was, now, stale = segment.elements(), segment.current(), segment.out_of_date()
     table = was.select("label_id", "version", was="width").with_columns(
         now=now["width"], out_of_date=stale["reason"], fields=stale["fields"]
