@@ -30,5 +30,9 @@ def merge(
 
 
 if __name__ == "__main__":
-    for settled in merge(lakehouse.connect(sys.argv[1], merge="deferred")):
+    uploads = merge(lakehouse.connect(sys.argv[1], merge="deferred"))
+    for settled in uploads:
         print(settled)
+    # The exit code of `lakehouse run merge`.
+    statuses = {upload.status for upload in uploads}
+    sys.exit(1 if "FAILED" in statuses else 3 if "PARTIAL" in statuses else 0)

@@ -14,8 +14,6 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done (some frames rejected).
 
 import sys
 
-from rich.console import Console
-
 from lakehouse.cli import (
     datasets,
     exchange,
@@ -27,6 +25,7 @@ from lakehouse.cli import (
     uploads,
 )
 from lakehouse.cli.app import app
+from lakehouse.cli.output import PlainConsole, printable
 from lakehouse.errors import LakehouseError
 
 __all__ = ["app", "main"]
@@ -42,7 +41,7 @@ def main() -> None:
     try:
         app()
     except LakehouseError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            str(error), style="red", markup=False
+        PlainConsole(stderr=True, soft_wrap=True).print(
+            printable(str(error)), style="red"
         )
         sys.exit(1)

@@ -1,8 +1,11 @@
 """Outputs: tables for people, JSON for machines, progress, and rows as files."""
 
 import json
+import re
+import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -10,7 +13,7 @@ from typing import Any, Final, Literal, Protocol
 import polars as pl
 import polars.selectors as cs
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -19,6 +22,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 
 import lakehouse
@@ -71,9 +75,7 @@ class _Terminal:
     is_for_machines = False
 
     def __init__(self) -> None:
-        self._console = Console(soft_wrap=False)
-
-    # Markup stays off throughout: names and targets may hold brackets.
+        self._console = PlainConsole()
 
     def table(self, rows: pl.DataFrame, title: str) -> None:
         """Print rows as a table."""
@@ -81,9 +83,9 @@ class _Terminal:
 
     def facts(self, facts: Mapping[str, Any], title: str) -> None:
         """Print a title, then a line a field."""
-        self._console.print(title, style="bold", markup=False)
+        self._console.print(printable(title), style="bold")
         for name, value in facts.items():
-            self._console.print(f"  {name}: {_cell(value)}", markup=False)
+            self._console.print(f"  {printable(name)}: {_cell(value)}")
 
     def draw(self, drawing: RenderableType, facts: Facts) -> None:
         """Print the drawing."""
@@ -92,7 +94,7 @@ class _Terminal:
 
     def say(self, text: str) -> None:
         """Print the line."""
-        self._console.print(text, markup=False)
+        self._console.print(printable(text))
 
 
 class _Json:
@@ -118,7 +120,49 @@ class _Json:
 
 
 def _print_json(facts: Facts) -> None:
-    typer.echo(json.dumps(facts, default=str, ensure_ascii=False))
+    typer.echo(_json_printable(json.dumps(facts, default=str, ensure_ascii=False)))
+
+
+# ----------------------------- TEXT FROM DATA ---------------------------- #
+
+# What a terminal obeys instead of showing it: C0 and C1 controls (escape sequences
+# begin with one of them), marks of direction, and line ends of Unicode.
+_CONTROLS: Final = "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069"
+_CONTROL: Final = re.compile(f"[{_CONTROLS}]")
+# Lone surrogates cannot be written to a terminal.
+_UNPRINTABLE: Final = re.compile(f"[{_CONTROLS}\\ud800-\\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Text from data with control characters shown as escapes; lines and tabs stay.
+
+    >>> printable("a\x1b[2Jb\u202ec")
+    'a\\x1b[2Jb\\u202ec'
+    """
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def _json_printable(text: str) -> str:
+    """The same JSON, with the control characters that JSON lets stand as escapes."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class PlainConsole(Console):
+    """A console that prints text as it is: no markup, no emoji codes, no controls."""
+
+    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of what is printed, with the controls of data as escapes."""
+        # Whatever is drawn passes here; the console's own controls are marked as such.
+        for segment in super().render(renderable, options):
+            if segment.control is None and _UNPRINTABLE.search(segment.text):
+                yield segment._replace(text=printable(segment.text))
+            else:
+                yield segment
 
 
 # --------------------------------- TABLES -------------------------------- #
@@ -127,10 +171,10 @@ def _print_json(facts: Facts) -> None:
 def as_table(rows: pl.DataFrame, title: str) -> RenderableType:
     """Rows as a table for people."""
     if not rows.height:
-        return f"{title}: none"
-    table = Table(title=title, title_justify="left")
+        return printable(f"{title}: none")
+    table = Table(title=printable(title), title_justify="left")
     for name in rows.columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(printable(name), overflow="fold")
     for row in rows.iter_rows():
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -142,8 +186,8 @@ def _cell(value: Any) -> str:  # noqa: ANN401 - a cell of any type
     if hasattr(value, "isoformat"):
         return str(value.isoformat(sep=" ", timespec="seconds"))
     if isinstance(value, list | dict):
-        return json.dumps(value, default=str, ensure_ascii=False)
-    return str(value)
+        return printable(json.dumps(value, default=str, ensure_ascii=False))
+    return printable(str(value))
 
 
 def changed_fields(column: str) -> pl.Expr:
@@ -207,6 +251,10 @@ def download(
         return
     text = _as_text(rows, name)
     if out is None:
+        if name != "csv":
+            text = _json_printable(text)
+        elif sys.stdout.isatty():
+            text = printable(text)
         typer.echo(text, nl=False)
         return
     try:
@@ -247,6 +295,21 @@ def report_upload(output: Output, target: str, upload: lakehouse.Upload) -> None
     address, _, _ = target.partition("@")
     hint = f"To list the problems: lakehouse upload errors {address} {upload.id}"
     exit_by_status(output, upload.status, hint)
+
+
+def exit_by_statuses(output: Output, statuses: Iterable[str | None]) -> None:
+    """Print how many uploads have which status, and exit with the code of the worst.
+
+    Raises:
+        typer.Exit: If one of them is FAILED (1), or else PARTIAL (3).
+    """
+    counts = Counter(str(status) for status in statuses)
+    if not counts:
+        return
+    summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    output.say(f"{counts.total()} uploads: {summary}")
+    if counts["FAILED"] or counts["PARTIAL"]:
+        raise typer.Exit(1 if counts["FAILED"] else PARTLY_DONE)
 
 
 def exit_by_status(output: Output, status: str | None, hint: str) -> None:
@@ -302,7 +365,8 @@ def watch(
         wait: Called with the seconds to wait.
     """
     # A list longer than the screen is cut at its end: the newest come first.
-    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+    screen = PlainConsole() if console is None else console
+    with suppress(KeyboardInterrupt), Live(console=screen, auto_refresh=False) as live:
         while True:
             live.update(look(), refresh=True)
             wait(every)

@@ -12,7 +12,7 @@ from rich.console import Group
 from lakehouse import Verification
 from lakehouse.catalog import GRACE, RETENTION
 from lakehouse.cli.app import app, session_of, split_target
-from lakehouse.cli.output import progress_bar
+from lakehouse.cli.output import exit_by_statuses, progress_bar
 
 # The jobs are files of a top-level folder, where type checkers find them. At run time
 # that folder is `lakehouse.jobs`, in a checkout as in a wheel.
@@ -52,7 +52,7 @@ def run_merge(
         float, typer.Option(help="Seconds between two merges, with --watch.")
     ] = 5.0,
 ) -> None:
-    """Merge the uploads that are staged.
+    """Merge the uploads that are staged; exit with 1 if one fails, 3 if one is partial.
 
     Example: lakehouse run merge cells/hela --watch
     """
@@ -74,6 +74,7 @@ def run_merge(
         if settled or not watch:
             session.output.table(pl.DataFrame(rows), "Merged")
         if not watch:
+            exit_by_statuses(session.output, [upload.status for upload in settled])
             return
         time.sleep(every)
 

@@ -17,6 +17,7 @@ from lakehouse.cli.app import (
     split_assignment,
     split_target,
 )
+from lakehouse.cli.output import exit_by_status
 
 Threshold = Annotated[
     float | None,
@@ -155,6 +156,8 @@ def assign_splits(
     )
     facts = {"upload": upload.id, "status": upload.status, "version": upload.version}
     session.output.facts(facts | {"assigned": upload.counts["modified"]}, "Splits")
+    hint = f"To list the problems: lakehouse upload errors {target} {upload.id}"
+    exit_by_status(session.output, upload.status, hint)
 
 
 def _snapshot(session: Session, target: str, where: str | None) -> Snapshot:

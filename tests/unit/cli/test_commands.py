@@ -323,3 +323,30 @@ def test_a_load_is_sent_in_parts_and_continued(root: str, tmp_path: Path) -> Non
     shown = run(root, *sent, "--load-id", made["id"])
     assert shown.exit_code == 3
     assert "1 frames" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("classes", "code", "summary"),
+    [
+        (["cell"], 0, "1 uploads: 1 DONE"),
+        (["cell", "x"], 3, "1 uploads: 1 PARTIAL"),
+        (["x"], 1, "1 uploads: 1 FAILED"),
+    ],
+)
+def test_a_merge_exits_by_the_worst_upload(
+    root: str, tmp_path: Path, classes: list[str], code: int,
+    summary: str,
+) -> None:  # fmt: skip
+    frames = written(
+        tmp_path / "f.jsonl", [frame(f"f{n}") for n in range(len(classes))]
+    )
+    boxes = [box(f"f{n}", "a", class_name=name) for n, name in enumerate(classes)]
+    labels = written(tmp_path / "l.jsonl", boxes)
+    sent = ("add", "cells/hela", "--frames", frames, "--labels", labels)
+    assert run(root, *sent, "--deferred").exit_code == 0
+
+    done = run(root, "run", "merge")
+
+    assert (done.exit_code, summary in done.stdout) == (code, True)
+    # Nothing is left to merge, so nothing fails.
+    assert run(root, "run", "merge").exit_code == 0
