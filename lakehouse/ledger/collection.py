@@ -65,7 +65,7 @@ class Collection:
         self.indexes = IndexCache()
         self.checkpointed = 0
         """Up to here this process has seen to checkpoints of the tables' logs."""
-        self.turn_seen = ("", 0.0)
+        self.turn_seen: tuple[str, float] = ("", 0.0)
         """The commit id of the newest turn of another writer that was seen, and when
         by the monotonic clock: a turn lasts so long from there."""
         self._newest: dict[str, TableState] = {}

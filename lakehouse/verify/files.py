@@ -5,9 +5,11 @@ of it is decoded, so no corrupt file is ever parsed. A live table and its change
 log often have the same file under one name: an intact one can replace the other.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 from lakehouse.delta.log import CHECKSUM
 from lakehouse.delta.table_state import DataFile
@@ -22,6 +24,15 @@ from lakehouse.verify.lives import FileLife
 from lakehouse.verify.report import Report
 
 _READERS = 4  # files read at once: a bucket has more bandwidth than one stream
+
+_OWN_NAMES: Final = {
+    "ledger": re.compile(r"\d{20}\.|\.tmp"),
+    "leases": re.compile(r"\d+-[0-9a-f]+\.json\Z|\.tmp"),
+    "staging": re.compile(r"[^/]+/|\.tmp"),
+}
+"""What our files in a folder are called, temporary ones included."""
+
+_NAMED_STRAYS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,3 +221,23 @@ def _is_twin(one: Copy, other: Copy) -> bool:
         and one.table != other.table
         and (one.file.size, one.checksum) == (other.file.size, other.checksum)
     )
+
+
+def note_strays(collection: Collection, report: Report) -> None:
+    """Name files beside the ledger, the leases and staged uploads that are none of ours."""
+    strays = [
+        f"{folder}/{name}"
+        for folder, ours in _OWN_NAMES.items()
+        for file in collection.store.files(f"{collection.path}/{folder}")
+        if not ours.match(
+            name := file.path.removeprefix(f"{collection.path}/{folder}/")
+        )
+    ]
+    if strays:
+        more = f" and {len(strays) - _NAMED_STRAYS} more" * (
+            len(strays) > _NAMED_STRAYS
+        )
+        report.note(
+            f"files that are not the lake's, ignored: {', '.join(strays[:_NAMED_STRAYS])}"
+            f"{more}; they can be removed"
+        )

@@ -14,7 +14,7 @@ from lakehouse.ledger.collection import Collection
 from lakehouse.types import Progress, silent
 from lakehouse.verify.checkpoints import check_checkpoints
 from lakehouse.verify.contents import check_contents
-from lakehouse.verify.files import FileCheck, copies_of
+from lakehouse.verify.files import FileCheck, copies_of, note_strays
 from lakehouse.verify.latest import check_latest
 from lakehouse.verify.ledger import walk
 from lakehouse.verify.media import check_media
@@ -50,6 +50,7 @@ def verify(
     intact = files.presence(copies)
     if full:
         intact = files.bytes(intact, progress)
+        note_strays(collection, report)
     else:
         report.counts["bytes"] = sum(copy.file.size for copy in intact)
     uploads = check_records(collection, history, intact, report)

@@ -60,6 +60,10 @@ def test_every_operation_ignores_stray_files_and_leaves_them(
 
     operate(lakehouse.connect(lake_root))
 
+    report = lake.project("cells").dataset("hela").verify()
+    assert report.is_sound
+    assert any("staging/.DS_Store" in note for note in report.notes)
+    assert any("leases/notes.json" in note for note in report.notes)
     # What lies in a folder of an upload may go with it.
     left = [stray for stray in strays if stray.parent.parent.name != "staging"]
     assert [stray for stray in left if not stray.exists()] == []
