@@ -185,7 +185,7 @@ def read_inputs(
     operations = _operations_of(group, rules.class_ids)
     return MergeInputs(
         operations=operations,
-        current=_current_rows(collection, head.version, operations),
+        current=_readable_rows(collection, head.version, operations),
         rules=rules,
         problems=_problems_of_base(collection, operations),
         stale=_stale_frames(collection, head.version, group),
@@ -230,6 +230,25 @@ def _concat(parts: list[pl.DataFrame]) -> pl.DataFrame:
     if not parts:
         return pl.DataFrame()
     return parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal")
+
+
+def _readable_rows(
+    collection: Collection, version: int, operations: Operations
+) -> Current:
+    """The same as `_current_rows`, where a damaged file is the store's fault.
+
+    Raises:
+        StorageError: If a data file cannot be decoded. That says nothing of the
+            uploads, so they wait.
+    """
+    try:
+        return _current_rows(collection, version, operations)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise StorageError(
+            f"A data file of {collection.target} cannot be read at version {version}: "
+            f"{error}. Uploads wait until it is mended; dataset.verify() names the file.",
+            kind="store.damaged",
+        ) from error
 
 
 def _current_rows(

@@ -1,5 +1,6 @@
 """What a merge does to files, and that nobody sees any of it in the rows."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -190,3 +191,23 @@ def test_compaction_stands_back_from_files_that_changed(
     assert sorted(labels(dataset)["width"].unique().to_list()) == [3.0, 6.0, 9.0]
     assert labels(dataset).height == 200
     assert_plain_engine_agrees(dataset.latest())
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_truncated_data_file_is_no_verdict_on_an_upload(
+    dataset: lakehouse.Dataset, kept: int
+) -> None:
+    (file,) = files(dataset, "frames")
+    collection = dataset._collection
+    path = Path(collection.store.uri(f"{collection.table_path('frames')}/{file.path}"))
+    data = path.read_bytes()
+    path.unlink()  # the change log has the same file, by a link
+    path.write_bytes(data[:kept])
+
+    with pytest.raises(lakehouse.LakehouseError):
+        dataset.modify(frames=[frame("f001", user__n=1)], upload_id="vendor7")
+    assert dataset.upload("vendor7").status == "PENDING"
+
+    path.write_bytes(data)
+    dataset.merge_pending()
+    assert dataset.upload("vendor7").status == "DONE"
