@@ -426,7 +426,7 @@ class Staging:
 
     def waiting(self) -> list[str]:
         """Ids with a folder here that are not known to be settled, in order."""
-        # By id, which is the order of acknowledgement: uploads are merged in it.
+        # By id, so that each process lists them alike; merges go by their places.
         names = sorted(self._store.names(self._path))
         return [name for name in names if not self.is_kept(name)]
 

@@ -96,7 +96,7 @@ def merge_pending(
     settled: list[str] = []
 
     def plan(head: Entry) -> PlannedEntry[dict[str, str]]:
-        """The next entry; its result are the uploads of which every row landed."""
+        """The next entry, with the uploads of which every row landed: id to hash."""
         group = pending.next_group(head.version)
         if not group:
             # Another process may have settled what the caller is told of.
