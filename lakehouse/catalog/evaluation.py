@@ -19,7 +19,6 @@ from lakehouse.errors import ConflictError, StorageError
 from lakehouse.ledger.single_table import SingleTable
 from lakehouse.metrics import Metrics, cached_metrics, evaluate, record_of
 from lakehouse.storage import collect
-from lakehouse.storage.media import Media
 from lakehouse.versions.snapshot import Snapshot, collection_of
 
 ALGORITHM_VERSION: Final = 1
@@ -116,8 +115,8 @@ def _evaluate(
         **parameters.options,
     }
     return evaluate(
-        _with_mask_urls(truth.labels(), collection_of(truth).media),
-        _with_mask_urls(predictions.inferences(), inferences.media),
+        truth.labels(),
+        predictions.inferences(),
         truth.frames(),
         task=parameters.task_spec.task,  # type: ignore[arg-type]
         iou=parameters.iou,
@@ -127,19 +126,8 @@ def _evaluate(
         # Of now, not of the version: a renamed class counts under its new name.
         classes=inferences.classes(),
         source=source,
+        media=inferences.media,
         **options,
-    )
-
-
-def _with_mask_urls(rows: pl.LazyFrame, media: Media) -> pl.LazyFrame:
-    """Rows whose relative mask names are made URLs below the media root."""
-    if media.root is None:
-        return rows
-    name = pl.col("mask_url")
-    is_relative = ~name.str.contains("://", literal=True) & ~name.str.starts_with("/")
-    below = pl.lit(f"{media.root.rstrip('/')}/") + name
-    return rows.with_columns(
-        pl.when(is_relative).then(below).otherwise(name).alias("mask_url")
     )
 
 

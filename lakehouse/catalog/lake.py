@@ -69,6 +69,7 @@ def connect(
     merge: Literal["inline", "deferred"] = "inline",
     compaction: Literal["auto", "manual"] = "auto",
     media_root: str | os.PathLike[str] | None = None,
+    media_http: bool | None = None,
     store: Store | None = None,
 ) -> "Lake":
     """Open a lake; nothing is written until you write something.
@@ -83,6 +84,9 @@ def connect(
             `dataset.compact()` or `lakehouse run compact`.
         media_root: The folder or URL that relative paths of images and masks start
             from; `$LAKEHOUSE_MEDIA_ROOT` when left out, else the current folder.
+            Local files outside of it are not read.
+        media_http: Whether images and masks with http and https URLs are read;
+            `$LAKEHOUSE_MEDIA_HTTP` (1 or 0) when left out, else they are not.
         store: An opened store, instead of `root` and `storage_options`.
 
     Raises:
@@ -124,9 +128,19 @@ def connect(
         media=Media(
             None if media_root is None else os.fspath(media_root),
             dict(store.storage_options),
+            _allows_http() if media_http is None else media_http,
         ),
     )
     return Lake(store, settings)
+
+
+def _allows_http() -> bool:
+    value = os.environ.get("LAKEHOUSE_MEDIA_HTTP", "0").strip().lower()
+    if value not in {"", "0", "false", "1", "true"}:
+        raise InvalidInputError(
+            f"LAKEHOUSE_MEDIA_HTTP is 1 or 0, not {value!r}.", kind="media.http"
+        )
+    return value in {"1", "true"}
 
 
 class Lake:

@@ -119,7 +119,8 @@ def _picture(frame: Mapping[str, Any], media: Media) -> tuple[Image.Image, str |
         return Image.new("RGB", size, "black"), "no image"
     try:
         return _eight_bit(Image.open(io.BytesIO(media.read(url)))), None
-    except (LakehouseError, OSError, ValueError):
+    # Pillow has an error of its own for a small file that unfolds to a giant image.
+    except (LakehouseError, OSError, ValueError, Image.DecompressionBombError):
         return Image.new("RGB", size, "black"), f"cannot read {Path(str(url)).name}"
 
 

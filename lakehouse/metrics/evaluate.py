@@ -22,6 +22,7 @@ from lakehouse.metrics.result import Evidence, Metrics
 from lakehouse.metrics.segmentation import segment
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.problems import Problems
+from lakehouse.storage.media import Media
 
 
 def evaluate(
@@ -39,6 +40,7 @@ def evaluate(
     geometry: Geometry | None = None,
     negative_class: str | None = None,
     source: Mapping[str, Any] | None = None,
+    media: Media | None = None,
 ) -> Metrics:
     """Evaluate inferences against labels.
 
@@ -68,6 +70,7 @@ def evaluate(
         negative_class: Of BINARY_CLASSIFICATION: the class of what no inference
             says.
         source: Where the rows are from; `Metrics.source` has it.
+        media: Reads masks; by default those below the current folder.
 
     Raises:
         InvalidInputError: If an argument is out of range, or rows lack a column, an
@@ -89,7 +92,9 @@ def evaluate(
     problems = Problems()
     # All rows are checked before any are compared, so one error has all problems.
     scope = Scope.of(frames, inferences, seen, over, problems)
-    evidence, left_out = _evidence(labels, inferences, scope, options, problems)
+    evidence, left_out = _evidence(
+        labels, inferences, scope, options, problems, media=media or Media()
+    )
     counts = {
         "frames": scope.frames.height,
         "frames that the model did not see": scope.unseen if over == "seen" else 0,
@@ -110,12 +115,18 @@ def evaluate(
 
 
 def _evidence(
-    labels: Rows, inferences: Rows, scope: Scope, options: Options, problems: Problems
+    labels: Rows,
+    inferences: Rows,
+    scope: Scope,
+    options: Options,
+    problems: Problems,
+    *,
+    media: Media,
 ) -> tuple[Evidence, dict[str, int]]:
     if options.task in CLASSIFICATIONS:
         return classify(labels, inferences, scope, options, problems)
     if options.task in SEGMENTATIONS:
-        return segment(labels, inferences, scope, options, problems)
+        return segment(labels, inferences, scope, options, problems, media=media)
     return detect(labels, inferences, scope, options, problems)
 
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import fsspec.core
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from lakehouse.errors import InvalidInputError, import_extra
+from lakehouse.errors import InvalidInputError, LakehouseError, import_extra
 from lakehouse.metrics.counts import BACKGROUND, confusion_matrix
 from lakehouse.metrics.inputs import (
     UNIT,
@@ -26,6 +25,7 @@ from lakehouse.metrics.inputs import (
 from lakehouse.metrics.options import NOT_EVALUATED, Options, Scope
 from lakehouse.model.class_map import ClassMap
 from lakehouse.model.problems import Problems
+from lakehouse.storage.media import Media
 
 PIXELS: Final = pl.Schema(
     {
@@ -60,7 +60,13 @@ _MEANINGS: Final = {
 
 
 def segment(
-    labels: Rows, inferences: Rows, scope: Scope, options: Options, problems: Problems
+    labels: Rows,
+    inferences: Rows,
+    scope: Scope,
+    options: Options,
+    problems: Problems,
+    *,
+    media: Media,
 ) -> tuple["Segmentation", dict[str, int]]:
     """Compare masks with masks, pixel by pixel.
 
@@ -73,6 +79,7 @@ def segment(
         scope: Which frames count.
         options: What was asked for.
         problems: What is wrong so far.
+        media: Reads the masks.
 
     Returns:
         The evidence, and how many rows were left out, by reason.
@@ -96,7 +103,7 @@ def segment(
         # Images are read in one order, so that problems are listed alike in every run.
         .sort(UNIT)
     )
-    pixels, without_class = count_pixels(masks, _names_by_id(options), problems)
+    pixels, without_class = count_pixels(masks, _names_by_id(options), problems, media)
     problems.raise_if_any(NOT_EVALUATED, kind="metrics.input")
     evidence = Segmentation(
         classes=_classes(pixels, options),
@@ -283,7 +290,10 @@ class Segmentation:
 
 
 def count_pixels(
-    masks: pl.DataFrame, names: Mapping[int, str] | None, problems: Problems
+    masks: pl.DataFrame,
+    names: Mapping[int, str] | None,
+    problems: Problems,
+    media: Media,
 ) -> tuple[pl.DataFrame, int]:
     """Count pixels, image by image.
 
@@ -292,6 +302,7 @@ def count_pixels(
             `inference_id` and `inference_url`, null where there is no inference.
         names: Class id to name; None: every id is a class, named by its number.
         problems: Gets masks that cannot be read, or differ in size.
+        media: Reads the masks.
 
     Returns:
         Pixels in the columns PIXELS, and how many were left out: those that the
@@ -301,7 +312,7 @@ def count_pixels(
     rows: list[tuple[Any, ...]] = []
     without_class = 0
     for row in masks.iter_rows(named=True):
-        pair = _read_pair(row, problems)
+        pair = _read_pair(row, problems, media)
         if pair is None:
             continue
         for label_id, inference_id, count in _count_pairs_of_ids(*pair):
@@ -319,14 +330,14 @@ def count_pixels(
 
 
 def _read_pair(
-    row: dict[str, Any], problems: Problems
+    row: dict[str, Any], problems: Problems, media: Media
 ) -> tuple[ClassIds, ClassIds] | None:
     """The masks of an image; None if one of them is wrong."""
-    label = _read_side(row, "label", problems)
+    label = _read_side(row, "label", problems, media)
     if row["inference_url"] is None:
         # Seen, and no mask of the model's: every pixel that has a class is missed.
         return None if label is None else (label, np.full_like(label, _NO_CLASS))
-    inference = _read_side(row, "inference", problems)
+    inference = _read_side(row, "inference", problems, media)
     if label is None or inference is None:
         return None
     if label.shape != inference.shape:
@@ -341,7 +352,9 @@ def _read_pair(
     return label, inference
 
 
-def _read_side(row: dict[str, Any], side: str, problems: Problems) -> ClassIds | None:
+def _read_side(
+    row: dict[str, Any], side: str, problems: Problems, media: Media
+) -> ClassIds | None:
     url = row[f"{side}_url"]
     if url is None:
         problems.add(
@@ -352,7 +365,7 @@ def _read_side(row: dict[str, Any], side: str, problems: Problems) -> ClassIds |
         )
         return None
     try:
-        return read_mask(url)
+        return read_mask(url, media)
     except MaskError as error:
         problems.add(
             _path(row, side),
@@ -400,11 +413,12 @@ class MaskError(ValueError):
     """A mask cannot be read, or holds no class ids."""
 
 
-def read_mask(url: str) -> ClassIds:
+def read_mask(url: str, media: Media) -> ClassIds:
     """The class ids of a mask file.
 
     Args:
-        url: A path, or a URL that fsspec knows.
+        url: The name of the mask.
+        media: Reads it.
 
     Returns:
         `int64[height, width]`.
@@ -414,11 +428,14 @@ def read_mask(url: str) -> ClassIds:
     """
     image = import_extra("PIL.Image", "metrics", "Masks need Pillow")
     try:
-        filesystem, path = fsspec.core.url_to_fs(url)
-        picture = image.open(io.BytesIO(filesystem.cat_file(path)))
+        picture = image.open(io.BytesIO(media.read(url)))
         # Of a palette image NumPy gets the indices, which are the ids, not the colours.
         values: npt.NDArray[Any] = np.asarray(picture)
-    except (OSError, ValueError, ImportError, SyntaxError) as error:
+    except LakehouseError as error:
+        reason = str(error).removesuffix(".")
+        raise MaskError(f"is not read: {reason}") from error
+    # Pillow refuses a small file that unfolds to a giant image by an error of its own.
+    except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
         raise MaskError(f"cannot be read: {error}") from error
     if values.ndim != 2 or values.dtype.kind not in {"b", "u", "i"}:  # noqa: PLR2004 - height, width
         raise MaskError(

@@ -17,6 +17,13 @@ LABEL = [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 9, 9]]
 INFERENCE = [[0, 0, 1, 1], [0, 1, 1, 2], [0, 0, 0, 0]]
 
 
+@pytest.fixture(autouse=True)
+def _masks_below_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def mask(path: Path, values: list[list[int]], mode: str = "L") -> str:
     Image.fromarray(np.array(values, np.uint8), mode="L").convert(mode).save(path)
     return str(path)

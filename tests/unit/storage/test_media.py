@@ -1,6 +1,10 @@
 """Media are looked for where they are, and held against their checksums."""
 
 import hashlib
+import http.server
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import xxhash
 from PIL import Image
 
 import lakehouse
-from lakehouse.errors import NotFoundError, StorageError
+from lakehouse.errors import InvalidInputError, NotFoundError, StorageError
 from lakehouse.storage.media import CHECKSUMS, Media
 from tests.rows import box, frame
 from tests.unit.cli.test_commands import as_json, run
@@ -203,3 +207,124 @@ def test_the_command_lists_them_and_exits_with_1(
     assert (problem["check"], problem["file"]) == ("media.missing", "gone.png")
     assert run(lake_root, *options, "--media").exit_code == 1
     assert run(lake_root, *options).exit_code == 0
+
+
+# -------------------------- WHAT NAMES IN DATA REACH ------------------------- #
+
+REFUSED = [
+    "file:///etc/passwd", "/etc/passwd", "/proc/self/environ", "FILE:///etc/passwd",
+    "../secret.png", "x/../../secret.png", "%2e%2e/secret.png", "link.png",
+    "reference://x::http://127.0.0.1/a", "filecache::http://127.0.0.1/a",
+    "tar://x::http://127.0.0.1/a", "tar://x::tar://y::file:///a.tar",
+    "tar://x::file:///etc/passwd", "simplecache::file:///etc/passwd",
+    "ftp://127.0.0.1/a", "memory://a", "github://a:b@/c", "reference://x",
+    "http://127.0.0.1/a", "http://169.254.169.254/latest/meta-data/",
+    "http://localhost/a", "http://[::1]/a", "http://[::ffff:10.0.0.1]/a",
+    "http://2130706433/a", "http://0/a", "https://192.168.0.1/a",
+    "s3://", "s3://a", "s3:///a", "http://", "http://:80/x", "a\0b.png", "pipe",
+]  # fmt: skip
+UNREADABLE = [*REFUSED, "data:,x", "tar://x::broken.tar", "://", "."]
+
+
+@pytest.fixture
+def guarded(root: Path) -> Path:
+    """A media root with what names could get out by: a link, a pipe, a broken archive."""
+    (root.parent / "secret.png").write_bytes(b"secret")
+    (root / "link.png").symlink_to(root.parent / "secret.png")
+    (root / "broken.tar").write_bytes(b"no archive")
+    os.mkfifo(root / "pipe")
+    return root
+
+
+@pytest.mark.parametrize("http", [False, True])
+@pytest.mark.parametrize("name", REFUSED)
+def test_no_name_reads_what_is_outside_of_the_policy(
+    guarded: Path, name: str, *, http: bool
+) -> None:
+    media = Media(str(guarded), allows_http=http)
+
+    for read in (media.read, media.exists, lambda one: media.checksum(one, "md5")):
+        with pytest.raises(StorageError, match="cannot be read"):
+            read(name)
+
+
+def test_each_bad_name_is_one_row_of_the_report(
+    lake_root: str, guarded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    lake = lakehouse.connect(lake_root, media_root=guarded)
+    dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
+    names = [name for name in UNREADABLE if "\0" not in name]
+    rows = [frame(f"f{n}", image_url=name) for n, name in enumerate(names)]
+    dataset.add([*rows, frame("good", image_url="a.png")]).raise_for_status()
+
+    report = dataset.verify(full=False, media=True)
+
+    assert sorted(report.problems["file"]) == sorted(names)
+    for n in range(len(names)):  # a canvas that says so, and no error
+        dataset.latest().plot(f"f{n}")
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    server: http.server.HTTPServer
+
+    def do_GET(self) -> None:
+        if self.path == "/images/away":
+            self.send_response(302)
+            self.send_header(
+                "Location", f"http://localhost:{self.server.server_port}/x"
+            )
+            self.end_headers()
+            return
+        self.send_response(200 if self.path == "/images/a.png" else 404)
+        self.end_headers()
+        self.wfile.write(b"abc")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_a_media_root_on_a_private_host_is_trusted_and_redirects_are_not(
+    server: str,
+) -> None:
+    media = Media(f"{server}/images")
+
+    assert media.read("a.png") == b"abc"
+    assert media.read(f"{server}/images/a.png") == b"abc"
+    assert not media.exists("b.png")
+    for name in (f"{server}/a.png", "away", "../a.png"):
+        with pytest.raises(StorageError, match="cannot be read"):
+            media.read(name)
+
+
+def test_the_size_of_what_is_read_is_bounded(
+    server: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lakehouse.storage.media.MAX_READ_BYTES", 2)
+
+    for media in (Media(str(root)), Media(f"{server}/images")):
+        with pytest.raises(StorageError, match="more than the 2 bytes"):
+            media.read("a.png")
+
+
+def test_an_export_copies_nothing_from_outside(
+    dataset: lakehouse.Dataset, root: Path, tmp_path: Path
+) -> None:
+    dataset.add([frame("f1", image_url="/etc/passwd"), frame("f2", image_url="a.png")])
+
+    with pytest.raises(InvalidInputError, match="media_root"):
+        dataset.latest().export(tmp_path / "out", "imagefolder")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_media_root_of_another_scheme_is_refused(lake_root: str) -> None:
+    with pytest.raises(InvalidInputError, match="media_root='ftp://x'"):
+        lakehouse.connect(lake_root, media_root="ftp://x")
