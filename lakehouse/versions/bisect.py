@@ -1,7 +1,8 @@
 """Bisection: the version that turned good into bad, by the fewest evaluations.
 
-Every evaluation halves the versions left. The two ends are not evaluated, so `n` versions
-from good to bad take log2(n) evaluations, rounded up.
+The two ends are evaluated first: what holds at neither or at both has no culprit. Then
+every evaluation halves the versions left, so `n` versions from good to bad take
+2 + log2(n) evaluations, rounded up.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import polars as pl
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.ledger.collection import Collection
+from lakehouse.model.problems import Problems
 from lakehouse.types import VersionLike
 from lakehouse.versions import Diff, diff_between
 from lakehouse.versions.resolve import resolve, versions_table
@@ -52,13 +54,14 @@ def bisect(
 
     Args:
         collection: The collection of the versions.
-        is_good: Evaluates versions between the two.
+        is_good: Evaluates versions: both ends first, then some between them.
         good: A version that is known to be good.
         bad: A later one that is known to be bad.
 
     Raises:
         NotFoundError: If there never was such a version.
-        InvalidInputError: If the bad version is not later than the good one.
+        InvalidInputError: If the bad version is not later than the good one, the good
+            one is not good, or the bad one is.
     """
     first, last = resolve(collection, good), resolve(collection, bad)
     if first >= last:
@@ -71,7 +74,7 @@ def bisect(
     # Entries between two versions (compaction, tags) have no content of their own.
     table = versions_table(collection)
     versions = table.filter(pl.col("version").is_between(first, last))["version"]
-    evaluated: list[tuple[int, bool]] = []
+    evaluated = _evaluate_ends(collection, is_good, versions[0], versions[-1])
     low, high = 0, len(versions) - 1
     # Invariant: `low` is good and `high` is bad; they end as neighbours.
     while high - low > 1:
@@ -91,3 +94,25 @@ def bisect(
         ),
         _collection=collection,
     )
+
+
+def _evaluate_ends(
+    collection: Collection, is_good: Callable[[Snapshot], bool], good: int, bad: int
+) -> list[tuple[int, bool]]:
+    """Refuse ends that are not what they are said to be: no version would be to blame.
+
+    Raises:
+        InvalidInputError: If the good version is bad, or the bad one is good.
+    """
+    ends = [(one, bool(is_good(snapshot_at(collection, one)))) for one in (good, bad)]
+    problems = Problems()
+    if not ends[0][1]:
+        message = f"is_good says that version {good}, the good one, is bad."
+        hint = "Give an older version that is good."
+        problems.add("good", rule="bisect.ends", message=message, hint=hint)
+    if ends[1][1]:
+        message = f"is_good says that version {bad}, the bad one, is good."
+        hint = "Give a version that is bad: if there is none, nothing turned bad."
+        problems.add("bad", rule="bisect.ends", message=message, hint=hint)
+    problems.raise_if_any("Nothing was bisected.")
+    return ends

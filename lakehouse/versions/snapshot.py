@@ -8,7 +8,7 @@ sent, so what a snapshot returns can be written again unchanged.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from lakehouse.similarity import (
     leakage_between,
     search,
 )
-from lakehouse.storage import collect_all
+from lakehouse.storage import collect, collect_all
 from lakehouse.storage.media import Media
 from lakehouse.types import ElementType, Progress, silent
 from lakehouse.versions.lock import condition_text, lock_of
@@ -43,6 +43,7 @@ from lakehouse.versions.lock import condition_text, lock_of
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_NAMED_FRAMES: Final = 5  # in an error; a list of all would hide the cause
 _HIDDEN: Final = ("row_hash", "upload_id")
 """Columns that the lake adds; users do not see them."""
 
@@ -55,7 +56,7 @@ class TableAt:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
     """The frames and labels of one version. Made by `dataset.at()`."""
 
@@ -79,6 +80,26 @@ class Snapshot:
     _collection: Collection = field(repr=False, compare=False)
     _frames_where: pl.Expr | None = field(default=None, repr=False, compare=False)
     _labels_where: pl.Expr | None = field(default=None, repr=False, compare=False)
+    _chosen: dict[str, pl.Series] = field(
+        default_factory=dict[str, pl.Series], repr=False, compare=False
+    )
+    """The ids of the chosen frames, once they were read: a version never changes."""
+
+    def __repr__(self) -> str:
+        """Place, version, number of rows, and the conditions of a filtered part."""
+        place = self._collection.path.replace("/datasets/", "/")
+        place = place.replace("/inference_sets/", "/")
+        rows = f"{self.rows['frames']:,} frames, {self.rows['labels']:,} labels"
+        conditions = [
+            f"{table} where {condition}"
+            for table, condition in (
+                ("frames", self._frames_where), ("labels", self._labels_where),
+            )
+            if condition is not None
+        ]  # fmt: skip
+        # Counting a part reads it, and a repr must not.
+        part = f"; only {', '.join(conditions)}" if conditions else ""
+        return f"<Snapshot of {place} at version {self.version}: {rows}{part}>"
 
     # --------------------------------- ROWS --------------------------------- #
 
@@ -97,10 +118,8 @@ class Snapshot:
         Args:
             provenance: Add `version` and `upload_id` of the last change of each row.
         """
-        rows = self._scan("labels", provenance=provenance)
-        if self._labels_where is not None:
-            rows = rows.filter(self._labels_where)
-        return self._of_chosen_frames(rows)
+        rows = self._scan_chosen("labels", provenance=provenance)
+        return rows if self._labels_where is None else rows.filter(self._labels_where)
 
     def inferences(self, *, provenance: bool = False) -> pl.LazyFrame:
         """The inferences of an inference set: `labels()` by their own name.
@@ -121,20 +140,18 @@ class Snapshot:
 
     def frame_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
         """The frames' vectors: `frame_id`, `embedding` (float32 list)."""
-        rows = self._scan("frame_embeddings", provenance=provenance)
-        return self._of_chosen_frames(rows)
+        return self._scan_chosen("frame_embeddings", provenance=provenance)
 
     def label_embeddings(self, *, provenance: bool = False) -> pl.LazyFrame:
         """The labels' vectors: `frame_id`, `label_id`, `embedding` (float32 list)."""
-        rows = self._of_chosen_frames(
-            self._scan("label_embeddings", provenance=provenance)
-        )
         if self._labels_where is None:
-            return rows
-        keys = ["frame_id", "label_id"]
-        # Vectors have no columns of their own to filter by: those of the chosen labels
-        # stay.
-        return rows.join(self.labels().select(keys), on=keys, how="semi")
+            return self._scan_chosen("label_embeddings", provenance=provenance)
+        key = ["frame_id", "label_id"]
+        # Vectors are long: the keys are read first, so that only theirs are.
+        keys = collect(self.labels().select(key))
+        frame_ids = keys.get_column("frame_id").unique()
+        rows = self._scan("label_embeddings", provenance=provenance, keys=frame_ids)
+        return rows.join(keys.lazy(), on=key, how="semi", maintain_order="left")
 
     def filter(
         self, frames: pl.Expr | None = None, labels: pl.Expr | None = None
@@ -150,15 +167,26 @@ class Snapshot:
             self,
             _frames_where=_both(self._frames_where, frames),
             _labels_where=_both(self._labels_where, labels),
+            _chosen={},
         )
 
-    def _of_chosen_frames(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+    def _scan_chosen(self, table: str, *, provenance: bool) -> pl.LazyFrame:
+        """The rows of the chosen frames; other files and row groups are not read."""
         if self._frames_where is None:
-            return rows
-        return rows.join(self.frames().select("frame_id"), on="frame_id", how="semi")
+            return self._scan(table, provenance=provenance)
+        # Read now, not in the plan: a join would read the whole table to find out
+        # that it needs a few rows, and ids prune files and row groups.
+        if "frame_id" not in self._chosen:
+            chosen = collect(self.frames().select("frame_id"))
+            self._chosen["frame_id"] = chosen.get_column("frame_id")
+        ids = self._chosen["frame_id"]
+        return self._scan(table, provenance=provenance, keys=ids)
 
-    def _scan(self, table: str, *, provenance: bool) -> pl.LazyFrame:
-        rows = content(self._collection, table, self._read_version).drop("row_hash")
+    def _scan(
+        self, table: str, *, provenance: bool, keys: pl.Series | None = None
+    ) -> pl.LazyFrame:
+        rows = content(self._collection, table, self._read_version, keys=keys)
+        rows = rows.drop("row_hash")
         if not provenance:
             return rows.drop("upload_id")
         # Rows keep the upload that wrote them; its version is in another table.
@@ -492,6 +520,35 @@ class Snapshot:
                 kind="frame.unknown",
             )
         return rows.row(0, named=True), frame_labels.sort("label_id")
+
+    def frames_of(self, frame_ids: Iterable[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Several frames and their labels, sorted by their ids.
+
+        Only files and row groups that can hold them are read, as by `frame`.
+
+        Raises:
+            NotFoundError: If frames are not in this version; the first are named.
+        """
+        if isinstance(frame_ids, str):
+            raise InvalidInputError(
+                f"frames_of() takes several ids, and {frame_ids!r} is one: "
+                f"snapshot.frame({frame_ids!r}).",
+                kind="frame.ids",
+            )
+        keys = pl.Series("frame_id", list(frame_ids), dtype=pl.String).unique()
+        frames = content(self._collection, "frames", self._read_version, keys=keys)
+        labels = content(self._collection, "labels", self._read_version, keys=keys)
+        rows, frame_labels = collect_all([frames.drop(_HIDDEN), labels.drop(_HIDDEN)])
+        missing = keys.filter(~keys.is_in(rows.get_column("frame_id").implode()))
+        if len(missing):
+            named = ", ".join(map(repr, missing.sort().head(_NAMED_FRAMES)))
+            raise NotFoundError(
+                f"{len(missing)} of {len(keys)} frames are not in version "
+                f"{self.version}: {named}. dataset.history(frame_id) says whether one "
+                "ever existed.",
+                kind="frame.unknown",
+            )
+        return rows.sort("frame_id"), frame_labels.sort("frame_id", "label_id")
 
     # A collection has locks and caches: another process opens one of its own.
     def __reduce__(self) -> tuple[Any, ...]:

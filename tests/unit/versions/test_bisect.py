@@ -40,7 +40,7 @@ def test_bisection_returns_the_bad_version_after_few_evaluations(
     assert labelled(long.at(result.good))
     assert not labelled(long.at(result.bad))
     assert versions.index(result.bad) == versions.index(result.good) + 1
-    assert len(looked) <= math.log2(len(versions)) + 1
+    assert len(looked) <= math.log2(len(versions)) + 1 + 2
     assert result.evaluations["version"].to_list() == looked
     assert result.message == "oops"
     (upload_id,) = result.uploads
@@ -58,7 +58,7 @@ def test_every_version_can_be_the_culprit(
     result = dataset.bisect(lambda seen: seen.version < culprit, good=0)
 
     assert (result.good, result.bad) == (culprit - 1, culprit)
-    assert result.evaluations.height <= 3 + 1
+    assert result.evaluations.height <= 3 + 1 + 2
 
 
 def test_inference_sets_are_bisected_too(long: lakehouse.Dataset) -> None:
@@ -79,3 +79,22 @@ def test_ends_in_the_wrong_order_are_refused(long: lakehouse.Dataset) -> None:
         long.bisect(labelled, good="latest", bad=1)
     with pytest.raises(lakehouse.NotFoundError):
         long.bisect(labelled, good=0, bad=1000)
+
+
+@pytest.mark.parametrize(
+    ("always", "named"), [(True, ["bad"]), (False, ["good"])]
+)  # fmt: skip
+def test_ends_that_are_not_what_they_are_said_to_be_have_no_culprit(
+    long: lakehouse.Dataset, named: list[str], *, always: bool
+) -> None:
+    with pytest.raises(lakehouse.InvalidInputError) as caught:
+        long.bisect(lambda _: always, good=1)
+
+    assert [problem.path for problem in caught.value.problems] == named
+
+
+def test_both_wrong_ends_are_told_at_once(long: lakehouse.Dataset) -> None:
+    with pytest.raises(lakehouse.InvalidInputError) as caught:
+        long.bisect(lambda one: one.version != 1, good=1)
+
+    assert [problem.path for problem in caught.value.problems] == ["good", "bad"]
