@@ -296,8 +296,8 @@ class _HTTPConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect to the address that was checked; the name is not looked up again."""
         # A second look-up may have another answer: that is how checks are got around.
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        addresses = [str(sockaddr[0]) for *_, sockaddr in found]
+        answers = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        addresses = [str(sockaddr[0]) for *_, sockaddr in answers]
         private = [] if self.is_trusted else [a for a in addresses if _is_private(a)]
         if private:
             reason = (
