@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from lakehouse.errors import InvalidInputError
 from lakehouse.intake.tabular import to_utc
-from lakehouse.model.ids import NAME_PATTERN, check_name, id_problem
+from lakehouse.model.ids import ID_HINT, NAME_PATTERN, check_name, id_problem
 from lakehouse.model.metadata import PREFIX
 
 _ELEMENTS: Final = {"str": str, "int": int, "float": float, "bool": bool}
@@ -34,8 +34,7 @@ def checked_id(value: Any, what: str) -> str:
     """
     if problem := id_problem(value):
         raise refused(
-            f"{what} {value!r} {problem}. An id is non-empty text without "
-            "# [ ] ? * , / or control characters.",
+            f"{what} {value!r} {problem}. {ID_HINT}",
             "id.invalid",
         )
     return str(value)

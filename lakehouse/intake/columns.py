@@ -8,21 +8,39 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import polars as pl
 from polars._typing import PolarsDataType
 
 from lakehouse.intake.nested import NESTED
+from lakehouse.intake.plain import as_text, plain
 from lakehouse.intake.tabular import Table, Values, to_utc
-from lakehouse.model.metadata import MetadataType
+from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import CLEAR, MIXED, OP, SENT
 from lakehouse.model.problems import Problems
 
 EMBEDDING: Final = pl.List(pl.Float32)
 """What vectors are stored as."""
 
-_INT64_MAX: Final = 2**63 - 1  # Delta has no larger whole number
+_INT64: Final = range(-(2**63), 2**63)  # Delta has no other whole numbers
+# Whole numbers of these types may lie outside of that range.
+_WIDER_THAN_INT64: Final = (pl.UInt64, pl.UInt128, pl.Int128)
+_EXACT_IN_FLOAT: Final = 2**53  # above it, not every whole number is a float64
+
+_SHOWN: Final = 80  # characters of a value in a message
+
+_NO_FIT: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    ArithmeticError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    pl.exceptions.PolarsError,
+)
+"""What normalisers, json and Polars raise for values that do not fit."""
 
 
 @dataclass(slots=True)
@@ -33,6 +51,8 @@ class Intake:
     """frame_id, and label_id for labels."""
     columns: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
     problems: Problems = field(default_factory=Problems)
+    misfits: dict[str, pl.Series] = field(default_factory=dict[str, pl.Series])
+    """Column to the rows whose value did not fit, and is null for that reason."""
     # Name to a column and its values. Valid while the column is that very object.
     _distinct: dict[str, tuple[pl.Series, frozenset[Any]]] = field(
         default_factory=dict[str, tuple[pl.Series, frozenset[Any]]]
@@ -44,6 +64,12 @@ class Intake:
             return self.columns[name]
         null = pl.Series(name, [None], dtype=dtype)
         return null.new_from_index(0, self.keys.height)
+
+    def is_absent(self, name: str) -> pl.Series:
+        """Where no value was sent; one that did not fit has its problem already."""
+        absent = self.get(name).is_null()
+        misfits = self.misfits.get(name)
+        return absent if misfits is None else absent & ~misfits
 
     def distinct(self, name: str) -> frozenset[Any]:
         """The values of a column, computed once while it stays the same."""
@@ -141,6 +167,8 @@ def _converted(
     if dtype.is_integer() and values.dtype.is_float():
         # The cast cuts fractions off; a value that has one does not fit.
         made = made.set((made.cast(pl.Float64) != values).fill_null(value=False), None)
+    if dtype.is_float() and (inexact := inexact_as_float(values)) is not None:
+        made = made.set(inexact, None)
     if made.null_count() > values.null_count():
         lost = made.is_null() & values.is_not_null()
         _misfit(intake, name, lost, values.cast(pl.String, strict=False), dtype)
@@ -166,18 +194,10 @@ def _normalised(
     made: list[Any] = []
     messages: list[str | None] = []
     for value in values.to_list() if isinstance(values, pl.Series) else values:
-        try:
-            made.append(None if _is_null(value) else normalise(value))
-            messages.append(None)
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,
-            KeyError,
-            AttributeError,
-        ) as error:
-            made.append(None)
-            messages.append(str(error) or repr(value))
+        fits, misfit = _fitted(value, normalise)
+        made.append(fits)
+        messages.append(misfit)
+    column = _typed_series(name, made, messages, dtype)
     message = pl.Series(messages, dtype=pl.String)
     if message.null_count() < len(message):
         rule = (
@@ -186,38 +206,114 @@ def _normalised(
             else "value.type"
         )
         hint = f"Send {_plain_name(dtype)}, or leave the field out."
+        intake.misfits[name] = message.is_not_null()
         intake.add_problems(message.is_not_null(), rule, message, hint, name)
-    intake.columns[name] = pl.Series(name, made, dtype=dtype)
+    intake.columns[name] = column
+
+
+def _fitted(
+    value: Any,  # noqa: ANN401 - whatever was sent
+    normalise: Callable[[Any], Any],
+) -> tuple[Any, str | None]:
+    """A value as its column has it; or None, and why it does not fit."""
+    if _is_null(value):
+        return None, None
+    try:
+        return normalise(value), None
+    except _NO_FIT:
+        pass
+    # Only now, since almost all values are plain: those of NumPy and its like are
+    # looked for inside of the value, which costs more than its check.
+    try:
+        value = plain(value)
+        return (None if _is_null(value) else normalise(value)), None
+    except RecursionError:
+        return None, "The value is nested too deeply."
+    except _NO_FIT as error:
+        return None, as_text(str(error) or shown(value))
+
+
+def _typed_series(
+    name: str, made: list[Any], messages: list[str | None], dtype: pl.DataType
+) -> pl.Series:
+    """The values in their type; one that Polars cannot hold gets a message."""
+    try:
+        return pl.Series(name, made, dtype=dtype)
+    except _NO_FIT:
+        pass
+    # Text with half of a surrogate pair, deep in a sensor: found value by value.
+    for place, value in enumerate(made):
+        try:
+            pl.Series([value], dtype=dtype)
+        except _NO_FIT as error:
+            made[place] = None
+            messages[place] = as_text(f"{shown(value)} cannot be stored: {error}.")
+    return pl.Series(name, made, dtype=dtype)
+
+
+def shown(value: object) -> str:
+    """The start of a value, for messages."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        # Lists in lists in lists, and numbers of thousands of digits.
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _metadata(intake: Intake, name: str, values: Values) -> None:
     """Metadata of one type as it is; of several types as JSON texts."""
     if isinstance(values, pl.Series):
         series = _plain_metadata(values)
-        if MetadataType.from_dtype(series.dtype) is not None:
+        if series is not None and MetadataType.from_dtype(series.dtype) is not None:
             intake.columns[name] = series.alias(name)
             return
         values = values.to_list()
-    bad = [not _is_null(value) and not _is_metadata(value) for value in values]
+    values, bad = _metadata_values(values)
     if any(bad):
-        shown = pl.Series([repr(value)[:80] for value in values])
+        texts = [as_text(shown(value)) for value in values]
         intake.add_problems(
             pl.Series(bad),
             "metadata.type",
-            shown + " cannot be metadata.",
-            "Send text, a number, a truth value, or a list of one kind of them.",
+            pl.Series(texts, dtype=pl.String) + " cannot be metadata.",
+            "Send text, a finite number, a truth value, or a list of one kind of them; "
+            "whole numbers have 64 bits.",
             name,
         )
     # Its type depends on what the table holds, which only the merge knows.
-    texts = [
+    jsons = [
         None if is_bad or _is_null(value) else json.dumps(value)
         for value, is_bad in zip(values, bad, strict=True)
     ]
-    intake.columns[MIXED + name] = pl.Series(MIXED + name, texts, dtype=pl.String)
+    intake.columns[MIXED + name] = pl.Series(MIXED + name, jsons, dtype=pl.String)
 
 
-def _plain_metadata(values: pl.Series) -> pl.Series:
+def _metadata_values(values: list[Any]) -> tuple[list[Any], list[bool]]:
+    """Values as metadata, and which of them cannot be it."""
+    made: list[Any] = []
+    bad: list[bool] = []
+    for value in values:
+        try:
+            fits = _is_null(value) or _is_metadata(value)
+            if not fits:
+                value = plain(value)  # noqa: PLW2901 - the same value, of Python's types
+                fits = _is_null(value) or _is_metadata(value)
+        except _NO_FIT:
+            fits = False
+        made.append(value)
+        bad.append(not fits)
+    return made, bad
+
+
+def _plain_metadata(values: pl.Series) -> pl.Series | None:
+    """The column in a type of metadata; None if each value must be looked at."""
     dtype = values.dtype
+    inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
+    if isinstance(inner, _WIDER_THAN_INT64):
+        return None
+    if isinstance(dtype, pl.Array):
+        values = values.arr.to_list()
+        dtype = values.dtype
     if isinstance(dtype, pl.List):
         inner = dtype.inner
         if inner.is_integer():
@@ -237,15 +333,44 @@ def _plain_metadata(values: pl.Series) -> pl.Series:
 def _is_metadata(value: object) -> bool:
     if isinstance(value, list | tuple):
         # Types, not isinstance: True is an int, and [True, 1] must not pass.
-        kinds = {type(item) for item in value}
+        kinds = {type(item) for item in value if item is not None}
         return (len(kinds) < 2 or kinds == {int, float}) and all(  # noqa: PLR2004
-            _is_metadata(item) and not isinstance(item, list | tuple) for item in value
+            item is None or (_is_metadata(item) and not isinstance(item, list | tuple))
+            for item in value
         )
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) <= _INT64_MAX
-    return isinstance(value, str | bool)
+        # Members of Python's own enumerations are texts and numbers of other types.
+        return type(value) is int and value in _INT64
+    if isinstance(value, str):
+        return type(value) is str and _is_unicode(value)
+    return isinstance(value, bool)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be stored: half of a surrogate pair has no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def inexact_as_float(values: pl.Series) -> pl.Series | None:
+    """Where a whole number would be rounded by a column of floats; None: nowhere.
+
+    >>> inexact_as_float(pl.Series([1, 2**53 + 1])).to_list()
+    [False, True]
+    """
+    if not values.dtype.is_integer():
+        return None
+    low, high = cast("int", values.min() or 0), cast("int", values.max() or 0)
+    if low >= -_EXACT_IN_FLOAT and high <= _EXACT_IN_FLOAT:
+        return None
+    wide = values.cast(pl.Int128)
+    odd = wide.cast(pl.Float64).cast(pl.Int128, strict=False).ne_missing(wide)
+    return odd if odd.any() else None
 
 
 def _is_null(value: object) -> bool:
@@ -257,7 +382,17 @@ def _misfit(
 ) -> None:
     message = shown.fill_null("the value") + f" is not {_plain_name(dtype)}."
     hint = f"Send {_plain_name(dtype)}, or leave the field out."
+    intake.misfits[name] = where
     intake.add_problems(where, "value.type", message, hint, name)
+
+
+def _sent_text(row: dict[str, Any]) -> str:
+    """A row as sent, as JSON; what JSON cannot hold is shown as text."""
+    try:
+        return as_text(json.dumps(plain(row), default=str, ensure_ascii=False))
+    except _NO_FIT:
+        texts = {str(name): shown(value) for name, value in row.items()}
+        return as_text(json.dumps(texts, ensure_ascii=False))
 
 
 def _plain_name(dtype: pl.DataType) -> str:
@@ -279,7 +414,7 @@ def _scalar(dtype: pl.DataType) -> Callable[[Any], Any]:
             return to_utc(value)
         fits = _accepts(dtype, value)
         if fits is None:
-            raise ValueError(f"{value!r} is not {_plain_name(dtype)}.")
+            raise ValueError(f"{shown(value)} is not {_plain_name(dtype)}.")
         return fits
 
     return normalise
@@ -290,15 +425,17 @@ def _accepts(dtype: pl.DataType, value: object) -> object | None:
     # True is an int to Python, and no number here.
     is_bool = isinstance(value, bool)
     if dtype == pl.Boolean:
-        return value if is_bool else None
+        # COCO's files have 0 and 1 for truth values.
+        return bool(value) if is_bool or value in (0, 1) else None
     if dtype == pl.String:
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) and _is_unicode(value) else None
     if is_bool or not isinstance(value, int | float):
         return None
     if dtype.is_float():
-        return float(value)
+        # A whole number that a float would round is refused, not changed.
+        return float(value) if float(value) == value or value != value else None  # noqa: PLR0124
     whole = int(value) if math.isfinite(value) and value == int(value) else None
-    return whole if whole is not None and abs(whole) <= _INT64_MAX else None
+    return whole if whole is not None and whole in _INT64 else None
 
 
 def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
@@ -306,7 +443,7 @@ def _numbers(value: Any) -> list[float]:  # noqa: ANN401 - whatever was sent
     if not isinstance(items, list | tuple) or any(
         isinstance(item, bool) or not isinstance(item, int | float) for item in items
     ):
-        raise ValueError(f"{str(value)[:80]} is not a list of numbers.")
+        raise ValueError(f"{shown(value)} is not a list of numbers.")
     return [float(item) for item in items]
 
 
@@ -319,6 +456,16 @@ def check_finite(intake: Intake) -> None:
             message = f"{name} is not finite."
             intake.add_problems(
                 odd, "value.range", message, "Send a finite number.", name
+            )
+        elif name.startswith(PREFIX) and column.dtype == pl.List(pl.Float64):
+            odd = column.list.eval(pl.element().is_finite().not_()).list.any()
+            message = f"{name} has a number that is not finite."
+            intake.add_problems(
+                odd.fill_null(value=False),
+                "value.range",
+                message,
+                "Send finite numbers only.",
+                name,
             )
 
 
@@ -364,10 +511,7 @@ def to_operations(
         .join(errors.select(key).unique(), on=key, how="semi", nulls_equal=True)
     )
     places = bad.get_column("_place")
-    texts = [
-        json.dumps(table.row(place), default=str, ensure_ascii=False)
-        for place in places
-    ]
+    texts = [_sent_text(table.row(place)) for place in places]
     none = pl.Series(SENT, [None], dtype=pl.String).new_from_index(0, rows.height)
     sent = none.scatter(places, texts) if texts else none
     return rows.with_columns(sent), problems

@@ -20,6 +20,7 @@ from lakehouse.intake.keys import (
     check_frame_ids,
     frame_ids_of,
 )
+from lakehouse.intake.nested import MOST_PIXELS
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.model.contracts import DATASET, Layout
 from lakehouse.model.operations import IF_EXISTS
@@ -89,10 +90,9 @@ def _check(intake: Intake) -> None:
     check_finite(intake)
     for name in ("width", "height"):
         if name in columns:
-            bad = (columns[name] <= 0).fill_null(value=False)
-            intake.add_problems(
-                bad, "value.range", f"{name} is not above 0.", "Send pixels.", name
-            )
+            bad = ~columns[name].is_between(1, MOST_PIXELS).fill_null(value=True)
+            message = f"{name} is not in 1 to {MOST_PIXELS}."
+            intake.add_problems(bad, "value.range", message, "Send pixels.", name)
     _check_place(intake)
     check_vector(intake)
     _check_image(intake)
@@ -113,7 +113,7 @@ def _check_place(intake: Intake) -> None:
         intake.add_problems(
             bad, "value.range", message, "Send degrees (EPSG:4326).", name
         )
-    alone = latitude.is_null() != longitude.is_null()
+    alone = intake.is_absent("latitude") != intake.is_absent("longitude")
     message = "latitude and longitude come together, and one is missing."
     intake.add_problems(
         alone, "value.range", message, "Send both, or neither.", "latitude"
@@ -131,7 +131,7 @@ def check_vector(intake: Intake) -> None:
         short, "embedding.dimension", message, "Send the whole vector.", "embedding"
     )
     odd = (
-        vectors.list.eval(pl.element().is_finite().not_())
+        vectors.list.eval(pl.element().is_finite().not_().fill_null(value=True))
         .list.any()
         .fill_null(value=False)
     )
@@ -146,7 +146,9 @@ def _check_has_image(intake: Intake) -> None:
     columns, url = intake.columns, intake.get("image_url")
     if not url.null_count():
         return
-    is_missing = url.is_null()
+    is_missing = intake.is_absent("image_url")
+    if "sensors" in intake.misfits:
+        is_missing = is_missing & ~intake.misfits["sensors"]
     if "sensors" in columns:
         is_missing = is_missing & (columns["sensors"].list.len().fill_null(0) == 0)
     message = "The frame has no image_url and no sensor."

@@ -6,13 +6,17 @@ a row without a usable frame id cannot be reported, kept or retried by frame.
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
 import polars as pl
 
+from lakehouse.intake.columns import shown
+from lakehouse.intake.plain import as_text
 from lakehouse.intake.tabular import Table
 from lakehouse.model.ids import (
+    ID_HINT,
     NAME_PATTERN,
     any_invalid_id,
     id_problem,
@@ -24,6 +28,10 @@ from lakehouse.model.problems import Problems
 
 IGNORED: Final = frozenset({"upload_id", "version", "row_hash", "op", "_op", "_sent"})
 """Columns that snapshots, change logs and rejected rows have; accepted, not read."""
+
+_MOST_LISTED: Final = (
+    1_000  # rows: no one reads more, and a message of all is gigabytes
+)
 
 UNREADABLE: Final = "Nothing was written: the rows cannot be read."
 """The first line of the error when a call is refused as a whole."""
@@ -37,10 +45,7 @@ def check_columns(
         if name in known or name in IGNORED:
             continue
         field = name.removeprefix(PREFIX)
-        if (
-            name.startswith(PREFIX)
-            and pl.Series([field]).str.contains(NAME_PATTERN).item()
-        ):
+        if name.startswith(PREFIX) and re.fullmatch(NAME_PATTERN, field):
             continue
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
@@ -57,22 +62,32 @@ def check_columns(
 
 def frame_ids_of(table: Table) -> pl.Series:
     """The frame ids as text; null where there is none or it is no text."""
-    values = table.columns.get("frame_id")
-    if values is None:
-        return pl.Series("frame_id", [None] * table.height, dtype=pl.String)
+    texts = id_texts(table, "frame_id")
+    # With the flag set here, no later step compares a million ids to see that they
+    # are sorted: kernel, lookup and writer all ask.
+    return texts.set_sorted() if texts.is_sorted() else texts
+
+
+def id_texts(table: Table, name: str) -> pl.Series:
+    """A column of ids as text; null where there is none or it cannot be an id."""
+    values = table.columns.get(name)
     if isinstance(values, pl.Series):
-        is_text = values.dtype in {pl.String, pl.Categorical, pl.Enum}
-        texts = (
-            values.cast(pl.String)
-            if is_text
-            else pl.Series([None] * len(values), dtype=pl.String)
-        )
-        # With the flag set here, no later step compares a million ids to see that
-        # they are sorted: kernel, lookup and writer all ask.
-        texts = texts.alias("frame_id")
-        return texts.set_sorted() if texts.is_sorted() else texts
-    texts_only = [value if isinstance(value, str) else None for value in values]
-    return pl.Series("frame_id", texts_only, dtype=pl.String)
+        # By isinstance: instances of these types are equal to their class, and hash
+        # apart from it.
+        if isinstance(values.dtype, pl.String | pl.Categorical | pl.Enum):
+            return values.cast(pl.String).alias(name)
+        values = None
+    if values is None:
+        return pl.Series(name, [None], dtype=pl.String).new_from_index(0, table.height)
+    texts = [value if id_problem(value) is None else None for value in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def invalid_id_message(name: str, value: object) -> str:
+    """Why a value that was sent as an id is none."""
+    if value is None:
+        return f"The row has no {name}."
+    return as_text(f"{name} {shown(value)} {id_problem(value)}.")
 
 
 def check_frame_ids(
@@ -83,17 +98,17 @@ def check_frame_ids(
         return
     invalid = frame_ids.to_frame().select(invalid_id_expr("frame_id")).to_series()
     sent = table.columns.get("frame_id")
-    for place in invalid.arg_true().to_list():
+    places = invalid.arg_true()
+    for place in places.head(_MOST_LISTED):
         value = None if sent is None else sent[place]
         problems.add(
             f"{what}[{place}].frame_id",
             rule="id.invalid",
-            message="The row has no frame_id."
-            if value is None
-            else f"frame_id {value!r} {id_problem(value)}.",
-            hint="A frame id is non-empty text without # [ ] ? * , / or control characters.",
+            message=invalid_id_message("frame_id", value),
+            hint=ID_HINT,
             frame_id=frame_ids[place],
         )
+    problems.count_more(len(places) - _MOST_LISTED)
 
 
 def combine(parts: Sequence[Operations]) -> Operations:
@@ -153,19 +168,21 @@ def _check_repeated(rows: pl.DataFrame, key: list[str], problems: Problems) -> N
     repeated = (
         rows.filter(pl.struct(key).is_duplicated() & pl.col(key[-1]).is_not_null())
         .group_by(key, maintain_order=True)
-        .agg(pl.col(OP))
+        .agg(pl.len().alias("times"), pl.col(OP).unique(maintain_order=True))
     )
     what = "label" if len(key) > 1 else "frame"
-    for row in repeated.iter_rows(named=True):
+    for row in repeated.head(_MOST_LISTED).iter_rows(named=True):
+        place = f" of frame {row['frame_id']!r}" if what == "label" else ""
         problems.add(
             f"{what}s['{row[key[-1]]}']",
             rule=f"{what}.repeated",
-            message=f"The {what} is given {len(row[OP])} times in one upload "
+            message=f"The {what}{place} is given {row['times']} times in one upload "
             f"({', '.join(row[OP])}).",
             hint="Combine the rows into one, or send two uploads.",
             frame_id=row["frame_id"],
             label_id=row.get("label_id"),
         )
+    problems.count_more(repeated.height - _MOST_LISTED)
 
 
 def _is_strictly_sorted(rows: pl.DataFrame, key: list[str]) -> bool:

@@ -1,6 +1,6 @@
 """Labels as sent become label operations."""
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import polars as pl
 
@@ -19,10 +19,12 @@ from lakehouse.intake.keys import (
     check_columns,
     check_frame_ids,
     frame_ids_of,
+    id_texts,
+    invalid_id_message,
 )
 from lakehouse.intake.tabular import Table, table_of
 from lakehouse.model.contracts import DATASET, Layout
-from lakehouse.model.ids import any_invalid_id, invalid_id_expr
+from lakehouse.model.ids import ID_HINT, any_invalid_id, invalid_id_expr
 from lakehouse.model.labels import (
     BOX,
     LABEL_TYPES,
@@ -76,8 +78,8 @@ def label_operations(
     check_columns(table, known, what, unreadable)
     check_frame_ids(table, ids, what, unreadable)
     unreadable.raise_if_any(UNREADABLE)
-    intake = Intake(pl.DataFrame([ids, _label_ids(table)]))
-    _check_ids(intake)
+    intake = Intake(pl.DataFrame([ids, id_texts(table, "label_id")]))
+    _check_ids(intake, table)
     if op != "DELETE":
         schema = shape.schema()
         for name in table.columns:
@@ -100,33 +102,18 @@ def label_operations(
     return to_operations(rows, intake, table, op)
 
 
-def _label_ids(table: Table) -> pl.Series:
-    values = table.columns.get("label_id")
-    if isinstance(values, pl.Series) and values.dtype in {
-        pl.String,
-        pl.Categorical,
-        pl.Enum,
-    }:
-        return values.cast(pl.String).alias("label_id")
-    texts: list[Any] = [None] * table.height if values is None else list(values)
-    # An id that is no text becomes null, and is reported as missing with its row,
-    # instead of failing the whole column.
-    known = [text if isinstance(text, str) else None for text in texts]
-    return pl.Series("label_id", known, dtype=pl.String)
-
-
-def _check_ids(intake: Intake) -> None:
-    if not any_invalid_id(intake.keys.get_column("label_id")):
+def _check_ids(intake: Intake, table: Table) -> None:
+    ids = intake.keys.get_column("label_id")
+    if not any_invalid_id(ids):
         return
-    # Which rows are wrong is found by a slower expression, and only once one is known
-    # to be.
-    bad = intake.keys.select(invalid_id_expr("label_id")).to_series()
-    shown = intake.keys.get_column("label_id").fill_null("(none)")
-    message = (
-        "label_id " + shown + " is missing, no text, or has a forbidden character."
-    )
-    hint = "A label id is non-empty text without # [ ] ? * , / or control characters."
-    intake.add_problems(bad, "id.invalid", message, hint, "label_id")
+    bad = ids.to_frame().select(invalid_id_expr("label_id")).to_series()
+    sent = table.columns.get("label_id")
+    messages = [
+        invalid_id_message("label_id", None if sent is None else sent[place])
+        for place in bad.arg_true()
+    ]
+    message = pl.Series(messages, dtype=pl.String)
+    intake.add_problems(bad, "id.invalid", message, ID_HINT, "label_id")
 
 
 def _infer_types(intake: Intake) -> None:
@@ -143,14 +130,15 @@ def _infer_types(intake: Intake) -> None:
     given = columns["label_type"] = intake.get("label_type")
     if given.null_count():
         rows = pl.DataFrame(
-            [given.alias("_given"), *(columns[name] for name, _ in geometry)]
+            [
+                given.alias("_given"),
+                # A geometry that does not fit tells the type all the same.
+                *(~intake.is_absent(name).alias(name) for name, _ in geometry),
+            ]
         )
         # First match wins in `coalesce`, as in the list; a type that was given beats
         # them all.
-        guesses = [
-            pl.when(pl.col(name).is_not_null()).then(pl.lit(kind))
-            for name, kind in geometry
-        ]
+        guesses = [pl.when(pl.col(name)).then(pl.lit(kind)) for name, kind in geometry]
         inferred = pl.coalesce("_given", *guesses).alias("label_type")
         columns["label_type"] = rows.select(inferred).to_series()
     _fill_mask_class(intake)
@@ -206,7 +194,11 @@ def _check_type(intake: Intake, op: str) -> None:
     if op == "ADD" and kinds.null_count():
         text = "The label has neither a label_type nor a geometry that implies one."
         intake.add_problems(
-            kinds.is_null(), "label_type.unknown", text, hint, "label_type"
+            intake.is_absent("label_type"),
+            "label_type.unknown",
+            text,
+            hint,
+            "label_type",
         )
 
 
@@ -222,7 +214,7 @@ def _check_complete(intake: Intake) -> None:
             if field in columns and not columns[field].null_count():
                 continue
             of_type = (kinds == name).fill_null(value=False)
-            is_missing = intake.get(field).is_null()
+            is_missing = intake.is_absent(field)
             message = f"A label of type {name} needs {field}."
             hint = "Send the whole geometry, or modify the label instead."
             intake.add_problems(
@@ -230,7 +222,7 @@ def _check_complete(intake: Intake) -> None:
             )
     if "class_name" in columns and not columns["class_name"].null_count():
         return
-    is_missing = intake.get("class_name").is_null()
+    is_missing = intake.is_absent("class_name")
     message = "The label has no class_name."
     intake.add_problems(
         is_missing,
@@ -253,7 +245,7 @@ def _check_confidence(intake: Intake, op: str) -> None:
     if op == "ADD":
         kinds = intake.get("label_type")
         exempt = kinds.is_in(list(UNSURE_TYPES)).fill_null(value=False)
-        is_missing = sure.is_null() & ~exempt
+        is_missing = intake.is_absent("confidence") & ~exempt
         message = "The inference has no confidence."
         intake.add_problems(
             is_missing, "confidence.missing", message, hint, "confidence"
@@ -291,9 +283,7 @@ def _check_lists(intake: Intake) -> None:
             bad, "value.range", message, f"Send {length} numbers.", name
         )
         odd = (
-            # A null element gives null, which `any` passes over: only NaN and infinity
-            # are problems of this rule.
-            values.list.eval(pl.element().is_finite().not_())
+            values.list.eval(pl.element().is_finite().not_().fill_null(value=True))
             .list.any()
             .fill_null(value=False)
         )

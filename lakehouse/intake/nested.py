@@ -43,6 +43,8 @@ _FRAME_TYPES: Final = (
     "AUDIO",
     "VIDEO",
 )
+MOST_PIXELS: Final = 10_000_000
+"""A side of an image: the largest scans of slides and of the Earth have a tenth."""
 _CAMERA_MODELS: Final = ("brown_conrady", "fisheye")
 
 
@@ -112,7 +114,7 @@ def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
         if item[name] is not None and name not in allowed
     ]
     problems += [
-        f"{start}: {name} is {item[name]!r}, not a whole number above 0"
+        f"{start}: {name} is {item[name]!r}, not a whole number of 1 to {MOST_PIXELS}"
         for name in ("width", "height")
         if item[name] is not None and not _is_size(item[name])
     ]
@@ -138,9 +140,11 @@ def _sensor_problems(place: int, item: Mapping[str, Any]) -> list[str]:
 
 
 def _is_size(value: object) -> bool:
-    # To Python, True is the number 1. The bound keeps a size well within the int64 of
-    # its column.
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**62
+    return (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and 0 < value <= MOST_PIXELS
+    )
 
 
 def coordinate_frames(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
@@ -181,9 +185,9 @@ def _coordinate_frame(item: Mapping[str, Any]) -> dict[str, Any]:
         "coordinate_frame_id": name,
         "coordinate_frame_type": kind,
         "parent_frame_id": parent,
-        # Keys sorted, since the text is hashed: the same metadata in another order is
-        # no change.
-        "metadata": json.dumps(metadata, sort_keys=True) if metadata else None,
+        "metadata": json.dumps(metadata, sort_keys=True, allow_nan=False)
+        if metadata
+        else None,
     }
 
 
@@ -213,6 +217,10 @@ def polygons(value: Any) -> list[list[list[float]]]:  # noqa: ANN401
         points = [
             _list(point, "a vertex") for point in _list(vertices, f"polygon {place}")
         ]
+        if len(points) < 3:  # noqa: PLR2004 - fewer enclose nothing
+            raise ValueError(
+                f"polygon {place} has {len(points)} vertices; it needs 3 or more."
+            )
         if any(len(point) != 2 or not all(map(_is_number, point)) for point in points):  # noqa: PLR2004
             raise ValueError(f"polygon {place} has a vertex that is not [x, y].")
         # Whole numbers become floats: 1 and 1.0 are the same point, and must hash the
@@ -250,7 +258,10 @@ def keypoints(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 def json_object(value: Any) -> str | None:  # noqa: ANN401
     """A JSON object as text, keys sorted; an empty one is none."""
     fields = _object(value)
-    return json.dumps(fields, sort_keys=True, ensure_ascii=False) if fields else None
+    if not fields:
+        return None
+    # NaN is Python's, and no JSON: other readers could not parse the text.
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def custom_metrics(value: Any) -> str | None:  # noqa: ANN401

@@ -4,21 +4,25 @@ A column of dicts' values that Polars cannot type is kept as a Python list, so
 one strange value spoils neither its column nor the call.
 """
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import polars as pl
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.intake.files import read_csv, read_json, read_lines, read_parquet
+from lakehouse.intake.plain import CONTAINERS, PLAIN, plain
 from lakehouse.model.metadata import PREFIX
 from lakehouse.types import TableLike
 
 Values = pl.Series | list[Any]
+
+_KNOWN: Final = PLAIN | CONTAINERS
+_EXACT_IN_FLOAT: Final = 2**53  # above it, not every whole number is a float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +126,23 @@ def _series(values: list[Any], *, exact: bool) -> Values:
     """
     # Types, not isinstance: True and 1 in one column are two types, and stay values.
     kinds = {type(value) for value in values if value is not None}
+    if not kinds <= _KNOWN:
+        values = [value if type(value) in _KNOWN else plain(value) for value in values]
+        kinds = {type(value) for value in values if value is not None}
     if not kinds:
         return pl.Series([None] * len(values), dtype=pl.Null)
     numbers = kinds == {int, float} and not exact
     if not kinds <= {str, int, float, bool} or (len(kinds) > 1 and not numbers):
         return values
+    if numbers and any(type(v) is int and abs(v) > _EXACT_IN_FLOAT for v in values):
+        return values
     try:
         series = pl.Series(values, strict=not numbers)
-    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         return values
+    if series.dtype.is_float():
+        # NaN is no value, from whomever.
+        return series.fill_nan(None)
     return values if series.dtype == pl.Object else series
 
 
@@ -139,16 +151,13 @@ def _of_file(path: Path) -> Table:
         raise InvalidInputError(f"There is no file {path}.", kind="input.no_file")
     match path.suffix.lower():
         case ".parquet":
-            return _of_frame(pl.read_parquet(path))
+            return _of_frame(read_parquet(path))
         case ".csv":
-            return _of_frame(pl.read_csv(path, infer_schema_length=None))
+            return _of_frame(read_csv(path))
         case ".json":
-            rows = json.loads(path.read_text(encoding="utf-8"))
-            return _of_dicts(rows if isinstance(rows, list) else [rows])
+            return _of_dicts(read_json(path))
         case ".jsonl" | ".ndjson":
-            # Only line feeds end lines: JSON texts may hold other separators.
-            lines = path.read_text(encoding="utf-8").split("\n")
-            return _of_dicts([json.loads(line) for line in lines if line.strip()])
+            return _of_dicts(read_lines(path))
         case suffix:
             raise InvalidInputError(
                 f"{path}: files of kind {suffix or '(none)'} are not read. Give .parquet, "

@@ -12,7 +12,7 @@ whose result depends on the order of rows and on all of them.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import polars as pl
 
@@ -22,6 +22,7 @@ from lakehouse.model.metadata import PREFIX, MetadataType
 from lakehouse.model.operations import MIXED, Operations
 from lakehouse.model.problems import Problems
 
+_EXACT_IN_FLOAT: Final = 2**53  # above it, floats skip whole numbers
 _ROWS_LOOKED_AT_FIRST: Final = 1024  # of them, one almost always lands
 
 
@@ -73,15 +74,37 @@ def _type_metadata(
         problems: Takes the values of another type.
     """
     types = dict(known)
+    # Delta tells no two columns apart whose names differ in case only: a table with
+    # both can be read by no engine, for good.
+    spellings = {name.lower(): name for name in types}
     for column in rows.columns:
         field = column.removeprefix(MIXED)
         if not field.startswith(PREFIX):
             continue
-        if column == field:
+        if field not in types and (existing := spellings.get(field.lower())):
+            _add_spelling_problems(rows, column, existing, problems)
+            rows = rows.drop(column, *_stale_hash(rows))
+        elif column == field:
             rows = _settle(rows, field, types, failed, problems)
         else:
             rows = _settle_mixed(rows, field, types, failed, problems)
+        if field in types:
+            spellings.setdefault(field.lower(), field)
     return rows, types
+
+
+def _add_spelling_problems(
+    rows: pl.DataFrame, column: str, existing: str, problems: Problems
+) -> None:
+    field = column.removeprefix(MIXED)
+    problems.add_rows(
+        rows.filter(pl.col(column).is_not_null()),
+        rule="metadata.spelling",
+        message=f"{field} differs from the existing field {existing} in upper and lower "
+        "case only, which tables cannot hold.",
+        hint=f"Did you mean {existing}?",
+        field=field,
+    )
 
 
 def _settle(
@@ -92,7 +115,8 @@ def _settle(
     problems: Problems,
 ) -> pl.DataFrame:
     """A column of one type: it fits, fixes the type, or is a problem wherever set."""
-    sent = rows.schema[field]
+    # Not by `rows.schema`, which is made anew for each of a thousand fields.
+    sent = rows.get_column(field).dtype
     if field not in types:
         if not _lands(rows, field, failed):
             # No row with a value lands, so the table gets no column of it.
@@ -103,6 +127,7 @@ def _settle(
         return rows
     unhashed = rows.drop(_stale_hash(rows))
     if _widens(sent, wanted):
+        _report_rounded(rows, field, rows.get_column(field), problems)
         return unhashed.with_columns(pl.col(field).cast(wanted))
     misfits = rows.filter(pl.col(field).is_not_null())
     _add_type_problems(misfits, field, sent, wanted, problems)
@@ -143,19 +168,22 @@ def _settle_mixed(
     ]
     kinds = [_dtype_of(value) for value in values]
     if field not in types:
-        landing = (
+        landing = [
             kind
             for frame_id, kind in zip(frame_ids, kinds, strict=True)
             if kind is not None and frame_id not in rejected
-        )
-        if (first := next(landing, None)) is None:
+        ]
+        if not landing:
             return rows.drop(column)
-        types[field] = first
+        # While the field is new it may still be one of floats, as every row lands.
+        wider = (kind for kind in landing if _widens(landing[0], kind))
+        types[field] = next(wider, landing[0])
     wanted = types[field]
-    # An empty list has no type of its own, and fits a field of any list.
+    # An empty list has no type of its own, nor has one of nulls: both fit a field of
+    # any list.
     fits = [
         (kind is not None and (kind == wanted or _widens(kind, wanted)))
-        or (value == [] and isinstance(wanted, pl.List))
+        or (_is_untyped_list(value) and isinstance(wanted, pl.List))
         for kind, value in zip(kinds, values, strict=True)
     ]
     is_misfit = pl.Series(
@@ -168,14 +196,51 @@ def _settle_mixed(
     for (name,), part in misfits.group_by("_kind", maintain_order=True):
         _add_type_problems(part, field, by_name[str(name)], wanted, problems)
     fitting = [value if fit else None for value, fit in zip(values, fits, strict=True)]
+    rows = rows.drop(column)
+    if wanted in (pl.Float64, pl.List(pl.Float64)):
+        _report_rounded(rows, field, fitting, problems)
     typed = pl.Series(field, fitting, dtype=wanted, strict=False)
-    return rows.drop(column).with_columns(typed)
+    return rows.with_columns(typed)
+
+
+def _report_rounded(
+    rows: pl.DataFrame,
+    field: str,
+    values: pl.Series | list[Any],
+    problems: Problems,
+) -> None:
+    """Whole numbers that a field of floats would round: refused, not changed."""
+    if isinstance(values, pl.Series):
+        numbers = values.explode() if isinstance(values.dtype, pl.List) else values
+        low, high = cast("int", numbers.min() or 0), cast("int", numbers.max() or 0)
+        if low >= -_EXACT_IN_FLOAT and high <= _EXACT_IN_FLOAT:
+            return
+    # In Python: numbers so large are ids and hashes, in few uploads.
+    rounded = pl.Series([_is_rounded(value) for value in values], dtype=pl.Boolean)
+    problems.add_rows(
+        rows.filter(rounded),
+        rule="value.range",
+        message=f"{field} is a field of floats, which would round this whole number.",
+        hint="Send it as text in another field, or a number of at most 2^53.",
+        field=field,
+    )
+
+
+def _is_rounded(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(value, list | pl.Series):
+        return any(map(_is_rounded, value))
+    return isinstance(value, int) and int(float(value)) != value
+
+
+def _is_untyped_list(value: object) -> bool:
+    return isinstance(value, list) and all(item is None for item in value)
 
 
 def _dtype_of(value: Any) -> pl.DataType | None:  # noqa: ANN401 - any JSON value
     """The metadata type of a JSON value; None for null and for what is none."""
     if isinstance(value, list):
-        kinds = {str(_dtype_of(item)): _dtype_of(item) for item in value}
+        present = [item for item in value if item is not None]
+        kinds = {str(_dtype_of(item)): _dtype_of(item) for item in present}
         inner = next(iter(kinds.values()), None)
         # The intake lets no other two types into one list.
         if set(kinds) == {"Int64", "Float64"}:

@@ -29,8 +29,17 @@ _CHECKED_IN_PYTHON: Final = 256  # planning a query costs more than checking so 
 _UUID_VERSION: Final = 0x7
 _LAST_MILLISECOND: Final = (1 << 48) - 1
 # The same rule twice: for Polars' regular expressions, and for Python's.
-_FORBIDDEN: Final = r"[#\[\]?*,/\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
-_FORBIDDEN_PY: Final = re.compile(r"[#\[\]?*,/\x7f-\x84\x86-\x9f]|[^\x00-\xff]")
+_FORBIDDEN: Final = (
+    r"[#\[\]?*,/\x{00}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F}]|[^\x{00}-\x{FF}]"
+)
+_FORBIDDEN_PY: Final = re.compile(
+    r"[#\[\]?*,/\x00-\x1f\x7f-\x84\x86-\x9f]|[^\x00-\xff]"
+)
+ID_HINT: Final = (
+    "An id is non-empty Latin-1 text (a to z, é, ü, but not 写 or €) without "
+    "# [ ] ? * , / and control characters."
+)
+"""The rule of frame and label ids, as every message says it."""
 
 
 def check_name(what: str, name: object) -> str:
@@ -99,7 +108,12 @@ def id_problem(value: object) -> str | None:
     if not value:
         return "is empty"
     match = _FORBIDDEN_PY.search(value)
-    return f"has the character {match.group()!r}" if match else None
+    if match is None:
+        return None
+    is_latin = match.group() <= "\xff"
+    return f"has the character {match.group()!r}" + (
+        "" if is_latin else ", which is not Latin-1"
+    )
 
 
 def invalid_id_expr(column: str) -> pl.Expr:

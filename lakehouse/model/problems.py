@@ -136,6 +136,10 @@ class Problems:
         )
         self._parts.append(problem)
 
+    def count_more(self, number: int) -> None:
+        """Count problems that are of the kinds listed, and too many to keep."""
+        self._omitted += max(0, number)
+
     def extend(self, others: "Problems | pl.DataFrame | Iterable[Problem]") -> None:
         """Add the problems of a table, of a list, or of another collector."""
         if isinstance(others, Problems):

@@ -5,9 +5,13 @@ The recipe, which must never change:
 * each column gives a 64-bit lane: text by XXH3-64 of its UTF-8 bytes; floats by
   the bits of the float64 (−0.0 as 0.0, one NaN); integers and truth values as
   int64 bits; times as microseconds UTC; a struct as the sum of its fields'
-  lanes; a list as its length plus the sum of mixed (lane, position);
+  lanes; a list as its length plus the sum of mixed (lane, position), where the
+  lane of a null element is a constant of its own;
 * a lane is XORed with a seed made of the column's name and mixed; null gives 0;
 * the row's hash is the mixed sum of its lanes, modulo 2^64.
+
+Before there was a release, null elements of lists had the lane 0, as the number 0,
+the truth value false and 0.0 have. Verification accepts such hashes: NULL_AS_ZERO.
 
 So it does not depend on the order of columns or rows, on chunks, or on columns
 that are null, among them those added later. The last mixing matters: without
@@ -39,6 +43,10 @@ _T = TypeVar("_T")
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND: Final = np.uint64(0x94D049BB133111EB)
 _POSITION: Final = np.uint64(0x9E3779B97F4A7C15)
+NULL_ELEMENT: Final = np.uint64(0x8B5AD4CE6F3D9E17)
+"""The lane of a null element of a list: odd, and that of no number in use."""
+NULL_AS_ZERO: Final = np.uint64(0)
+"""What it was before: lists that differ in null and 0 only had one hash."""
 _NAN_BITS: Final = np.uint64(0x7FF8000000000000)  # one pattern for all of them
 _CHUNK_ROWS: Final = 131_072  # 1 MiB a lane: a few of them fit the cache of a core
 _THREADS: Final = min(8, os.cpu_count() or 1)  # NumPy releases the interpreter's lock
@@ -58,15 +66,22 @@ def mix(lanes: Lanes) -> Lanes:
     return mixed
 
 
-def row_hash(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+def row_hash(
+    rows: pl.DataFrame, columns: Sequence[str], null: np.uint64 = NULL_ELEMENT
+) -> pl.Series:
     """The hash of each row over these columns, as Int64.
+
+    Args:
+        rows: The rows.
+        columns: Those that count.
+        null: `NULL_AS_ZERO` for rows that were hashed before there was a release.
 
     >>> rows = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
     >>> first = row_hash(rows, ["a", "b"])
     >>> first.equals(row_hash(rows.select("b", "a"), ["b", "a"]))
     True
     """
-    return hashes_of(row_sums(rows, columns))
+    return hashes_of(row_sums(rows, columns, null))
 
 
 def hashes_of(sums: Lanes) -> pl.Series:
@@ -82,14 +97,16 @@ def hash_few_texts(column: pl.Series, seed: int = 0) -> Lanes:
     return np.array(hashed, dtype=np.uint64)
 
 
-def row_sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
+def row_sums(
+    rows: pl.DataFrame, columns: Sequence[str], null: np.uint64 = NULL_ELEMENT
+) -> Lanes:
     """The sum of each row's lanes, before the last mixing.
 
     Sums over disjoint sets of columns add up to the sum over all of them.
     """
     if rows.height <= _CHUNK_ROWS:
-        return _sums(rows, columns)
-    return _filled(lambda chunk: _sums(rows[chunk], columns), rows.height)
+        return _sums(rows, columns, null)
+    return _filled(lambda chunk: _sums(rows[chunk], columns, null), rows.height)
 
 
 def _filled(work: Callable[[slice], Lanes], height: int) -> Lanes:
@@ -115,14 +132,14 @@ def by_chunks(work: Callable[[slice], _T], height: int) -> list[_T]:
         return list(pool.map(work, chunks))
 
 
-def _sums(rows: pl.DataFrame, columns: Sequence[str]) -> Lanes:
+def _sums(rows: pl.DataFrame, columns: Sequence[str], null: np.uint64) -> Lanes:
     total = np.zeros(rows.height, dtype=np.uint64)
     for name in columns:
         column = rows.get_column(name)
         # A lane of nulls is 0, so a column without values, or one that came later,
         # changes no hash.
         if column.null_count() < rows.height:
-            total += _column_lane(column, name)
+            total += _column_lane(column, name, null)
     return total
 
 
@@ -132,23 +149,23 @@ def _seed(name: str) -> np.uint64:
     return np.uint64(_text_lane(pl.Series([name]))[0])
 
 
-def _column_lane(column: pl.Series, name: str) -> Lanes:
+def _column_lane(column: pl.Series, name: str, null: np.uint64) -> Lanes:
     """A named column's contribution: seeded, mixed, 0 where null."""
-    lanes = mix(_lane(column) ^ _seed(name))
+    lanes = mix(_lane(column, null) ^ _seed(name))
     if column.null_count():
         lanes[column.is_null().to_numpy()] = 0
     return lanes
 
 
-def _lane(column: pl.Series) -> Lanes:
+def _lane(column: pl.Series, null: np.uint64) -> Lanes:
     """The 64 bits of each value; what null gives is overwritten by the caller."""
     dtype = column.dtype
     if dtype == pl.String:
         return _text_lane(column)
     if isinstance(dtype, pl.List):
-        return _list_lane(column)
+        return _list_lane(column, null)
     if isinstance(dtype, pl.Struct):
-        return _struct_lane(column)
+        return _struct_lane(column, null)
     if dtype.is_float():
         return _float_lane(column)
     if isinstance(dtype, pl.Datetime):
@@ -192,16 +209,16 @@ def _float_lane(column: pl.Series) -> Lanes:
     return bits
 
 
-def _struct_lane(column: pl.Series) -> Lanes:
+def _struct_lane(column: pl.Series, null: np.uint64) -> Lanes:
     total = np.zeros(len(column), dtype=np.uint64)
     for field in column.struct.fields:
         inner = column.struct.field(field)
         if inner.null_count() < len(inner):
-            total += _column_lane(inner, field)
+            total += _column_lane(inner, field, null)
     return total
 
 
-def _list_lane(column: pl.Series) -> Lanes:
+def _list_lane(column: pl.Series, null: np.uint64) -> Lanes:
     # int64[rows], numbers of elements; `total` starts from them, so that lists of nulls
     # differ by their lengths.
     lengths = column.list.len().fill_null(0).to_numpy().astype(np.int64)
@@ -211,9 +228,9 @@ def _list_lane(column: pl.Series) -> Lanes:
         return total
     # All elements of all lists, one after the other; places count from 0 in each list.
     elements = filled.explode()
-    lanes = _lane(elements)
+    lanes = _lane(elements, null)
     if elements.null_count():
-        lanes[elements.is_null().to_numpy()] = 0
+        lanes[elements.is_null().to_numpy()] = null
     present = lengths[lengths > 0]
     starts = np.concatenate(([0], np.cumsum(present)[:-1]))
     places = np.arange(len(lanes), dtype=np.int64) - np.repeat(starts, present)

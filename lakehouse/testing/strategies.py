@@ -15,7 +15,7 @@ Row = dict[str, Any]
 Upload = tuple[list[Sent], list[Sent]]
 
 _LONG: Final = "long " * 20
-FRAME_IDS: Final = ("f0", "f1", "f2", "ÿ é\x85\t", f"{_LONG}a", f"{_LONG}b")
+FRAME_IDS: Final = ("f0", "f1", "f2", "ÿ é\x85", f"{_LONG}a", f"{_LONG}b")
 """Ordinary ids, one of odd characters, and two that differ after 100 characters."""
 LABEL_IDS: Final = ("a", "b", "Ç ")
 
@@ -145,7 +145,7 @@ _GEOMETRIES: Final[tuple[dict[str, st.SearchStrategy[Any]], ...]] = (
     _BOX,
     _BOX | {"label_type": st.just("BBOX_2D")},
     dict.fromkeys(("x1", "y1", "x2", "y2"), _NUMBERS),
-    {"polygons": st.lists(st.lists(_POINTS, min_size=1, max_size=3), max_size=2)},
+    {"polygons": st.lists(st.lists(_POINTS, min_size=3, max_size=4), max_size=2)},
     {
         "keypoints": st.lists(
             st.fixed_dictionaries(

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from lakehouse.intake.plain import as_text
 from lakehouse.ledger.collection import Collection
 from lakehouse.model.contracts import LIVE_TABLES
 from lakehouse.model.operations import MIXED, SENT, Operations
@@ -173,4 +174,4 @@ def _value(row: dict[str, Any], name: str) -> str | None:
         value = row.get(f"_{name}")
     if value is None:
         return None
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return as_text(json.dumps(value, default=str, ensure_ascii=False))

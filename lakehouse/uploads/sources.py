@@ -7,7 +7,8 @@ is loaded, so a value of an unexpected type is a problem of that part alone.
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.intake.files import csv_types, first_line, unreadable
 from lakehouse.storage import s3_files
 from lakehouse.types import TableLike
 
@@ -37,6 +39,7 @@ _CHUNK_LINES: Final = 16_384
 """Read at a time; lines are fewer, as each becomes a Python object."""
 
 _KEY: Final = "frame_id"
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Rows(Source):
 
     def __init__(self, rows: pl.LazyFrame) -> None:
         self._rows = rows
+        self._names: list[str] = []
         self._schema = rows.collect_schema()
         if _KEY not in self._schema:
             raise InvalidInputError(
@@ -164,26 +168,36 @@ class Rows(Source):
             options = {}
         if files.kind == "parquet":
             options["missing_columns"] = "insert"
-            return cls(pl.scan_parquet(files.uris, **options))
         if files.kind == "csv":
             options["infer_schema_length"] = None
-            return cls(pl.scan_csv(files.uris, **options))
-        return cls(pl.scan_ipc(files.uris, **options))
+            options["schema_overrides"] = _text_types(files)
+        scan: dict[str, Callable[..., pl.LazyFrame]] = {
+            "parquet": pl.scan_parquet,
+            "csv": pl.scan_csv,
+            "ipc": pl.scan_ipc,
+        }
+        with _map_errors(files.uris):
+            rows = cls(scan[files.kind](files.uris, **options))
+        rows._names = files.uris
+        return rows
 
     def ids(self) -> Iterator[tuple[pl.Series, int]]:
         """Frame ids, read without the other columns, and estimated bytes."""
         # A row is taken to be as wide as the first 4096 are on average: measuring all
         # would read every column once more.
-        first = self._rows.head(_CHUNK_ROWS // 16).collect(engine="streaming")
+        with _map_errors(self._names):
+            first = self._rows.head(_CHUNK_ROWS // 16).collect(engine="streaming")
         width = first.estimated_size() / max(1, first.height)
-        for part in _batches(self._rows.select(_KEY)):
-            ids = part.to_series()
-            yield _texts(ids), int(width * len(ids))
+        with _map_errors(self._names):
+            for part in _batches(self._rows.select(_KEY)):
+                ids = part.to_series()
+                yield _texts(ids), int(width * len(ids))
 
     def chunks(self) -> Iterator[tuple[pl.Series, Any]]:
         """Frame ids with DataFrames."""
-        for part in _batches(self._rows):
-            yield _texts(part.get_column(_KEY)), part
+        with _map_errors(self._names):
+            for part in _batches(self._rows):
+                yield _texts(part.get_column(_KEY)), part
 
     def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
         """Append the rows as one more Arrow stream."""
@@ -232,7 +246,8 @@ class Lines(Source):
     def write(self, chunk: Any, places: pl.Series, file: IO[bytes]) -> None:  # noqa: ANN401
         """Append the lines unchanged."""
         lines: Sequence[bytes] = chunk
-        file.writelines(lines[place].rstrip(b"\n") + b"\n" for place in places)
+        texts = (lines[place].removeprefix(_BOM) for place in places)
+        file.writelines(text.rstrip(b"\n") + b"\n" for text in texts)
 
     def read(self, path: Path) -> TableLike:
         """The path of the file."""
@@ -243,8 +258,9 @@ def _ids(lines: Sequence[bytes], path: str, first: int) -> list[str | None]:
     ids: list[str | None] = []
     for number, line in enumerate(lines, first):
         try:
-            frame_id = json.loads(line)[_KEY]
-        except (ValueError, KeyError, TypeError) as error:
+            # A byte order mark is no part of the text; it can only start a file.
+            frame_id = json.loads(line.removeprefix(_BOM))[_KEY]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInputError(
                 f"{path}, about line {number}: no JSON object with a {_KEY} "
                 f"({type(error).__name__}: {error}). Nothing was loaded; correct the line.",
@@ -252,6 +268,22 @@ def _ids(lines: Sequence[bytes], path: str, first: int) -> list[str | None]:
             ) from error
         ids.append(frame_id if isinstance(frame_id, str) else None)
     return ids
+
+
+@contextmanager
+def _map_errors(names: Sequence[str]) -> Generator[None]:
+    """Errors of Polars as errors that name the files; a caller's own scan is left alone."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004
+        raise unreadable(shown or "the source", first_line(error)) from error
+
+
+def _text_types(files: SourceFiles) -> dict[str, pl.DataType]:
+    """The columns of CSV files that are text, whatever their values look like."""
+    with files.system.open(files.paths[0], "rb") as file:
+        return csv_types(file.readline())
 
 
 def _texts(ids: pl.Series) -> pl.Series:

@@ -1,17 +1,20 @@
 """Submitting: rows become a staged, durable upload with an id."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict, cast
 
 from lakehouse.errors import InvalidInputError
+from lakehouse.intake.plain import as_text
 from lakehouse.ledger.collection import Collection
 from lakehouse.ledger.prepared import prepare
 from lakehouse.ledger.settled import frame_ids, settled_row
 from lakehouse.ledger.staging import Manifest, require_same_content
 from lakehouse.model.ids import check_upload_id
 from lakehouse.model.operations import Operations
+from lakehouse.model.problems import Problems
 from lakehouse.types import Progress, silent
 from lakehouse.versions.snapshot import Snapshot
 
@@ -45,6 +48,28 @@ class Submission:
     mode: str = "STREAMING"
 
 
+def _check_texts(submission: Submission) -> None:
+    """Author, message and metadata are written as JSON, with the upload."""
+    problems = Problems()
+    for name, value, rule in (
+        ("author", submission.author, "Text, or None."),
+        ("message", submission.message, "Text, or None."),
+        ("metadata", submission.metadata, "Text, numbers, lists and dicts of them."),
+    ):
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            text.encode()
+            is_text = name == "metadata" or isinstance(value, str | None)
+            why = "" if is_text else f"It is {type(value).__name__}, not text."
+        except (TypeError, ValueError, RecursionError) as error:
+            why = f"It cannot be stored as JSON: {error}."
+        if why:
+            problems.add(
+                name, rule="upload.metadata", message=as_text(why), hint=f"Send: {rule}"
+            )
+    problems.raise_if_any()
+
+
 def submit(
     collection: Collection,
     submission: Submission,
@@ -66,6 +91,7 @@ def submit(
     Raises:
         InvalidInputError: If the id is taken by other rows.
     """
+    _check_texts(submission)
     staging = collection.staging
     if submission.upload_id is not None:
         check_upload_id(submission.upload_id)

@@ -17,7 +17,7 @@ from lakehouse.delta.key_index import key_hashes
 from lakehouse.errors import NotFoundError
 from lakehouse.merging.rows import logical_columns
 from lakehouse.model.contracts import Contract
-from lakehouse.model.row_hash import Lanes, row_hash
+from lakehouse.model.row_hash import NULL_AS_ZERO, Lanes, row_hash
 from lakehouse.storage import Store, collect, collect_all
 from lakehouse.storage.store import ROW_GROUP_ROWS
 from lakehouse.verify.files import Copy
@@ -84,6 +84,9 @@ class RowChecker:
     def __init__(self, shape: Contract, schema: pl.Schema, uploads: Uploads) -> None:
         self.key = list(shape.key)
         self._logical = list(logical_columns(shape, shape.extras(schema)))
+        self._has_lists = any(
+            isinstance(schema.get(name), pl.List) for name in self._logical
+        )
         self._knows_uploads = uploads.are_all_known
         self._uploads = pl.DataFrame(
             list(uploads.versions.items()),
@@ -102,7 +105,7 @@ class RowChecker:
             is_log: Whether a change log has them: then each says what it does.
         """
         deleted = (rows["op"] == "DELETE").fill_null(value=False)
-        hashes = np.concatenate([row_hash(part, self._logical) for part in _cut(rows)])
+        hashes = self._hashes(rows, deleted.to_numpy())
         # A DELETE has a key and no values, so it adds nothing to a fingerprint.
         hashes[deleted.to_numpy()] = 0
         versions = rows.select("upload_id").join(
@@ -127,6 +130,20 @@ class RowChecker:
             "row.op": self._is_odd(op, versions, is_log=is_log),
         }
         return batch, {check: mask for check, mask in failed.items() if mask.any()}
+
+    def _hashes(
+        self, rows: pl.DataFrame, deleted: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
+        """What the rows' hashes should be, by the recipe that each was hashed with."""
+        hashes = np.concatenate([row_hash(part, self._logical) for part in _cut(rows)])
+        recorded = rows["row_hash"].fill_null(0).to_numpy()
+        # Deletions record no hash.
+        if ((recorded == hashes) | deleted).all() or not self._has_lists:
+            return hashes
+        # Lists with null elements had another hash before there was a release.
+        early = [row_hash(part, self._logical, NULL_AS_ZERO) for part in _cut(rows)]
+        was = np.concatenate(early)
+        return np.where(recorded == was, was, hashes)
 
     @staticmethod
     def _is_odd(op: pl.Series, versions: pl.Series, *, is_log: bool) -> pl.Series:
