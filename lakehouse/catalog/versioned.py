@@ -25,6 +25,7 @@ from lakehouse.transactions import (
     merge_pending,
 )
 from lakehouse.transactions.garbage import GRACE, RETENTION
+from lakehouse.transactions.repair import Repair, repair
 from lakehouse.transactions.undo import Conflicts, Request, restore, revert
 from lakehouse.types import LiveTable, Progress, VersionLike, silent
 from lakehouse.uploads.listing import Status, uploads_table
@@ -442,6 +443,24 @@ class Versioned:
         return verify(
             self._collection, full=full, media=media, progress=progress or silent
         )
+
+    def repair(self) -> Repair:
+        """Write again what follows from the ledger, and name what is lost.
+
+        Commits in the Delta logs that are missing, empty or of another entry are
+        written from the ledger. No row and no fingerprint changes.
+
+        Raises:
+            FormatError: If an entry of the ledger is damaged.
+            StorageError: If the store failed.
+
+        >>> import tempfile, lakehouse
+        >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
+        >>> dataset = lake.create_project("cells").create_dataset("hela")
+        >>> dataset.repair()
+        Repair(done=(), lost=())
+        """
+        return repair(self._collection)
 
     @property
     def storage_options(self) -> Mapping[str, str]:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from jobs.collect_garbage import collect_garbage
     from jobs.compact import compact
     from jobs.merge import merge
+    from jobs.repair import repair
     from jobs.verify import verify
 else:
     from lakehouse.jobs.clone import clone
     from lakehouse.jobs.collect_garbage import collect_garbage
     from lakehouse.jobs.compact import compact
     from lakehouse.jobs.merge import merge
+    from lakehouse.jobs.repair import repair
     from lakehouse.jobs.verify import verify
 
 run = typer.Typer(
@@ -194,6 +196,25 @@ def run_verify(
     )
     # After all is printed: cron and CI go by the exit status, people by the text.
     if not all(one.is_sound for one in verified.values()):
+        raise typer.Exit(1)
+
+
+@run.command("repair")
+def run_repair(context: typer.Context, target: Target = None) -> None:
+    """Write missing or damaged log files again from the ledger; exit with 1 if more is lost.
+
+    Example: lakehouse run repair cells/hela
+    """
+    session = session_of(context)
+    repaired = repair(session.lake(inline=False), _address(target))
+    rows = [
+        {"target": address, "result": result, "what": text}
+        for address, one in repaired.items()
+        for result, texts in (("repaired", one.done), ("lost", one.lost))
+        for text in texts
+    ]
+    session.output.table(pl.DataFrame(rows), "Repaired")
+    if any(one.lost for one in repaired.values()):
         raise typer.Exit(1)
 
 

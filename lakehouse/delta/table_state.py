@@ -181,14 +181,7 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
     Raises:
         NotFoundError: If the log does not reach that version.
     """
-    start = version - version % CHECKPOINT_INTERVAL
-    state = TableState.empty()
-    while start > 0:
-        checkpoint = load_checkpoint(store, table_path, start)
-        if checkpoint is not None:
-            state = checkpoint
-            break
-        start -= CHECKPOINT_INTERVAL
+    state = newest_checkpoint(store, table_path, version)
     for number in range(state.version + 1, version + 1):
         commit = read_commit(store.read(f"{table_path}/_delta_log/{number:020d}.json"))
         state = state.apply(commit, number)
@@ -198,6 +191,17 @@ def load_state(store: Store, table_path: str, version: int) -> TableState:
 def checkpoint_path(table_path: str, version: int) -> str:
     """Where the checkpoint of a table at a version is."""
     return f"{table_path}/_delta_log/{version:020d}.checkpoint.parquet"
+
+
+def newest_checkpoint(store: Store, table_path: str, version: int) -> TableState:
+    """The state in the newest readable checkpoint up to a version; else the empty one."""
+    start = version - version % CHECKPOINT_INTERVAL
+    while start > 0:
+        checkpoint = load_checkpoint(store, table_path, start)
+        if checkpoint is not None:
+            return checkpoint
+        start -= CHECKPOINT_INTERVAL
+    return TableState.empty()
 
 
 def load_checkpoint(store: Store, table_path: str, version: int) -> TableState | None:

@@ -5,6 +5,7 @@ in the ledger, then the files of each table at that version, and scans those
 files. Nothing here writes: that is what `lakehouse.transactions` is for.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -14,9 +15,9 @@ import polars as pl
 from lakehouse.delta.key_index import IndexCache
 from lakehouse.delta.lookup import Lookup
 from lakehouse.delta.scan import scan_files
-from lakehouse.delta.table_state import TableState, load_state
+from lakehouse.delta.table_state import TableState, newest_checkpoint
 from lakehouse.delta.writer import TableWriter
-from lakehouse.errors import FormatError, NotFoundError
+from lakehouse.errors import LakehouseError, NotFoundError
 from lakehouse.ledger.leases import Leases
 from lakehouse.ledger.ledger import Entry, Ledger
 from lakehouse.ledger.staging import Staging
@@ -30,6 +31,8 @@ from lakehouse.model.contracts import (
 )
 from lakehouse.storage import Store
 from lakehouse.storage.media import Media
+
+_log = logging.getLogger(__name__)
 
 _RANGED_KEYS: Final = 1_000
 """Up to so many keys are also bounded by a range: more of them span the table anyway."""
@@ -69,6 +72,7 @@ class Collection:
         """The commit id of the newest turn of another writer that was seen, and when
         by the monotonic clock: a turn lasts so long from there."""
         self._newest: dict[str, TableState] = {}
+        self._completes_logs = True
         self._older: dict[tuple[str, int], TableState] = {}
 
     @property
@@ -90,13 +94,18 @@ class Collection:
 
     # ------------------------------- VERSIONS ------------------------------- #
 
-    def head(self) -> Entry:
+    def head(self, *, standing: bool = False) -> Entry:
         """The newest entry.
+
+        Args:
+            standing: Whether another entry is to be put on it: then what this handle
+                remembers of the ledger must still be there.
 
         Raises:
             NotFoundError: If the collection was never created.
+            StorageError: If an entry is missing.
         """
-        head = self.ledger.head()
+        head = self.ledger.standing_head() if standing else self.ledger.head()
         if head is None:
             raise NotFoundError(
                 f"There is no ledger at {self.path}: the dataset was never created, "
@@ -177,24 +186,29 @@ class Collection:
         return self._older[key]
 
     def _load(self, table: str, version: int) -> TableState:
-        """Load a state from the table's own log; only the head may be unpublished there."""
-        path = self.table_path(table)
-        try:
-            return load_state(self.store, path, version)
-        except NotFoundError:
-            # Decided, and not published yet: the entry has what the log still misses.
-            entry = self.ledger.read(version)
-        if version == 0:
-            return TableState.empty().apply(entry.actions[table], 0)
-        try:
-            before = load_state(self.store, path, version - 1)
-        except NotFoundError as error:
-            raise FormatError(
-                f"The log of {path} misses commits before {version}, though the "
-                "ledger decided them. Publish them again from the ledger.",
-                kind="table.log_gap",
-            ) from error
-        return before.apply(entry.actions.get(table, ()), version)
+        """The state by the newest checkpoint and the entries after it.
+
+        Entries and not the commits in the table's log, which are copies of them.
+        """
+        state = newest_checkpoint(self.store, self.table_path(table), version)
+        self._complete_logs(state.version + 1, version)
+        for number in range(state.version + 1, version + 1):
+            entry = self.ledger.read(number)
+            state = state.apply(entry.actions.get(table, ()), number)
+        return state
+
+    def _complete_logs(self, first: int, last: int) -> None:
+        """Publish again, once, what a power cut took from the logs; best effort.
+
+        An object store loses nothing that it acknowledged, so nothing is read there.
+        """
+        if self._completes_logs and self.store.at_once == 1:
+            try:
+                self.ledger.complete_logs(first, last)
+            except LakehouseError as error:
+                # A reader may have no right to write, and needs no log either.
+                _log.info("the logs of %s stay as they are: %s", self.path, error)
+        self._completes_logs = False
 
     def scan(
         self,

@@ -11,22 +11,25 @@ that table:
 The put decides, and nothing else does. Publishing then copies the actions into
 the `_delta_log` of each table; it follows from the entry alone, so any writer can
 finish what a crashed one began. Every commit names the digest of its entry's
-bytes, so neither can be altered unnoticed. Who puts entries, and what happens to
+bytes, so neither can be altered unnoticed. A commit that is empty or of another
+entry, as a power cut leaves it, counts as missing and is replaced. Who puts entries, and what happens to
 those who lose, is in `lakehouse.transactions.commit`.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from lakehouse.delta.log import Action, commit_info, commit_line, written_paths
-from lakehouse.errors import FormatError, NotFoundError
+from lakehouse.errors import FormatError, NotFoundError, StorageError
 from lakehouse.storage import Store
 from lakehouse.storage.conditional import newest_number, put_once
+
+T = TypeVar("T")
 
 EntryKind = Literal["create", "data", "maintenance", "turn", "tag", "collect"]
 
@@ -152,6 +155,19 @@ class Entry:
                 f"release reads up to {FORMAT}. Upgrade the package.",
                 kind="format.newer",
             )
+        try:
+            return cls._from_lines(header, tables, digest_of(data))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FormatError(
+                f"Ledger entry {header.get('version')} lacks what an entry has: "
+                f"{type(error).__name__}: {error}. Restore the file from a backup.",
+                kind="ledger.damaged",
+            ) from error
+
+    @classmethod
+    def _from_lines(
+        cls, header: Mapping[str, Any], tables: Sequence[Mapping[str, Any]], digest: str
+    ) -> "Entry":
         until = header.get("turn_until")
         return cls(
             version=header["version"],
@@ -171,7 +187,7 @@ class Entry:
             class_map=header.get("class_map"),
             closed=tuple((first, last) for first, last in header.get("closed", ())),
             actions={line["table"]: tuple(line["actions"]) for line in tables},
-            digest=digest_of(data),
+            digest=digest,
         )
 
 
@@ -193,6 +209,7 @@ class Ledger:
         self._tables = dict(tables)
         self._entries: dict[int, Entry] = {}
         self._known_head = -1
+        self._newest: Entry | None = None
         self._published: set[int] = set()
         self._durable = -1
 
@@ -200,11 +217,26 @@ class Ledger:
         """Entry `version`.
 
         Raises:
-            NotFoundError: If there is no such entry.
+            NotFoundError: If there is no such entry yet.
+            StorageError: If it is gone, though later ones are there.
+            FormatError: If it is damaged, another entry, or of a newer release.
         """
         if version in self._entries:
             return self._entries[version]
-        entry = Entry.decode(self._store.read(self._entry_path(version)))
+        path = self._entry_path(version)
+        try:
+            data = self._store.read(path)
+        except NotFoundError as error:
+            if version > self._known_head:
+                raise
+            raise self._missing(version) from error
+        entry = _decoded(data, path)
+        if entry.version != version:
+            raise FormatError(
+                f"{path} says that it is entry {entry.version}, so another entry lies "
+                f"in its place. Restore entry {version} from a backup.",
+                kind="ledger.damaged",
+            )
         self._cache(entry)
         return entry
 
@@ -212,6 +244,64 @@ class Ledger:
         """The newest entry, or None where there is no ledger yet."""
         newest = newest_number(self._exists, self._known_head)
         return self.read(newest) if newest >= 0 else None
+
+    def standing_head(self) -> Entry | None:
+        """The newest entry to put another on: what this handle remembers still stands.
+
+        Raises:
+            StorageError: If an entry is missing, or the lake is another one than this
+                handle read: it was moved, unmounted or made anew.
+        """
+        if self._store.at_once > 1:
+            # Beside the probe for the next entry: no answer is waited for longer.
+            with ThreadPoolExecutor(1) as pool:
+                standing = pool.submit(self.require_standing)
+                head = self.head()
+                standing.result()
+        else:
+            self.require_standing()
+            head = self.head()
+        # Of an entry that this process published all this was known before.
+        if head is None or head.version in self._published:
+            return head
+        after, first = head.version + 1, next(iter(self._tables.values()))
+        # Entries are put before commits, so a commit after the head is of an entry
+        # that was put since the look, or that is gone.
+        if self._store.exists(log_path(f"{self._path}/{first}", after)):
+            if not self._exists(after):
+                raise self._missing(after)
+            return self.standing_head()
+        return head
+
+    def require_standing(self) -> None:
+        """Make sure that the newest entry this handle knows lies where it was read.
+
+        Raises:
+            StorageError: If it does not.
+        """
+        known = self._newest
+        if known is None:
+            return
+        try:
+            data = self._store.read(self._entry_path(known.version))
+        except NotFoundError as error:
+            raise self._missing(known.version) from error
+        if digest_of(data) != known.digest:
+            raise StorageError(
+                f"{self._entry_path(known.version)} is not the entry that was read "
+                "before: the lake was restored, or another was made in its place. "
+                "Nothing was written. Connect to the lake again.",
+                kind="ledger.replaced",
+            )
+
+    def _missing(self, version: int) -> StorageError:
+        return StorageError(
+            f"{self._path}: entry {version} is missing from the ledger. Nothing was "
+            "written. If the lake was moved or is not mounted, connect where it is; "
+            f"else restore {self._entry_path(version)} from a backup. "
+            "'lakehouse run repair' says what else is there.",
+            kind="ledger.entry_missing",
+        )
 
     def decide(self, entry: Entry, *, after: Sequence[str] = ()) -> bool:
         """Put `entry` if its number is free; True when it is the one in the store.
@@ -226,6 +316,12 @@ class Ledger:
         Raises:
             StorageError: If the store would not say. The entry may have landed.
         """
+        before = entry.version - 1
+        # A folder can be renamed while a plan is made, and the put would make another
+        # of its name. Buckets are not renamed, and a look at a disk is free.
+        is_looked_at = before >= 0 and self._store.at_once == 1
+        if is_looked_at and not self._store.exists(self._entry_path(before)):
+            raise self._missing(before)
         data = entry.encode()
         files = [
             f"{self._path}/{self._tables[table]}/{path}"
@@ -263,7 +359,7 @@ class Ledger:
         """Write the entry's actions into the log of every table, where they are missing.
 
         Any process may call this at any time, and several at once: the bytes follow
-        from the entry in the store, and are put only where nothing is.
+        from the entry in the store. A commit that has other bytes is replaced.
 
         Raises:
             NotFoundError: If the entry was not decided.
@@ -275,35 +371,63 @@ class Ledger:
         # Not the entry handed in: its bytes, and so its digest, are known only as read.
         decided = self.read(entry.version)
         self.make_durable(entry.version)
-        commits = [
-            (log_path(f"{self._path}/{folder}", entry.version), table)
-            for table, folder in self._tables.items()
-        ]
 
-        def put(commit: tuple[str, str]) -> None:
-            self._store.put_new(commit[0], commit_of(decided, commit[1]))
+        def put(table: str) -> None:
+            path, line = self._commit(decided, table)
+            if not self._store.put_new(path, line) and self._bytes(path) != line:
+                self._store.put(path, line)
 
-        if self._store.at_once > 1:
-            with ThreadPoolExecutor(self._store.at_once) as pool:
-                list(pool.map(put, commits))
-        else:
-            for commit in commits:
-                put(commit)
+        self._for_each(put, list(self._tables))
         self._published.add(entry.version)
 
     def is_published(self, version: int) -> bool:
-        """Whether every table shows version `version` to plain engines."""
+        """Whether every table shows version `version`, as decided, to plain engines."""
         if version in self._published:
             return True
+        decided = self.read(version)
+
+        def is_there(table: str) -> bool:
+            path, line = self._commit(decided, table)
+            return self._bytes(path) == line
+
         # The logs are written in this order, so a writer that died left the last ones
         # out: looked at backwards, one look finds that as a rule.
-        done = all(
-            self._store.exists(log_path(f"{self._path}/{folder}", version))
-            for folder in reversed(self._tables.values())
-        )
+        tables = list(reversed(self._tables))
+        if not is_there(tables[0]):
+            return False
+        done = all(self._for_each(is_there, tables[1:]))
         if done:
             self._published.add(version)
         return done
+
+    def complete_logs(self, first: int, last: int) -> list[int]:
+        """Publish the entries from `first` to `last` that a log lacks; which they were.
+
+        Raises:
+            StorageError: If an entry is missing, or the store refused.
+        """
+        lacking = [one for one in range(first, last + 1) if not self.is_published(one)]
+        for version in lacking:
+            self.publish(self.read(version))
+        return lacking
+
+    def _commit(self, decided: Entry, table: str) -> tuple[str, bytes]:
+        """The path and the bytes of a table's commit."""
+        path = log_path(f"{self._path}/{self._tables[table]}", decided.version)
+        return path, commit_of(decided, table)
+
+    def _bytes(self, path: str) -> bytes | None:
+        try:
+            return self._store.read(path)
+        except NotFoundError:
+            return None
+
+    def _for_each(self, work: Callable[[str], T], tables: Sequence[str]) -> list[T]:
+        """Do something for each table, side by side where the store is far away."""
+        if self._store.at_once > 1:
+            with ThreadPoolExecutor(self._store.at_once) as pool:
+                return list(pool.map(work, tables))
+        return [work(table) for table in tables]
 
     def _exists(self, version: int) -> bool:
         # Only a yes can be cached: the next number may be taken at any moment.
@@ -319,10 +443,20 @@ class Ledger:
 
     def _cache(self, entry: Entry) -> None:
         self._entries[entry.version] = entry
+        if entry.version >= self._known_head:
+            self._newest = entry
         self._known_head = max(self._known_head, entry.version)
         # The oldest read goes first. The head is read again and again, so it comes back.
         if len(self._entries) > _CACHED_ENTRIES:
             del self._entries[next(iter(self._entries))]
+
+
+def _decoded(data: bytes, path: str) -> Entry:
+    """The entry in a file; errors name the file."""
+    try:
+        return Entry.decode(data)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}", kind=error.kind) from error
 
 
 def commit_of(entry: Entry, table: str) -> bytes:

@@ -213,10 +213,10 @@ def _published_head(collection: Collection, writer: "_Writer") -> Entry:
         collection: The collection.
         writer: Who asks: its own turn is not waited for.
     """
-    head = collection.head()
+    head = collection.head(standing=True)
     while _is_turn_of_another(collection, head, writer):
         time.sleep(_POLL_SECONDS)
-        head = collection.head()
+        head = collection.head(standing=True)
     # A writer may have died between its put and its publishing. Everybody publishes
     # the head before putting the next entry, so at most the head is ever missing
     # from the logs, and no log gets commit N + 1 before commit N.

@@ -220,7 +220,7 @@ def _report_altered(raw: Raw, table: str, report: Report) -> None:
         "log.altered",
         f"Commit {raw.version} is not what follows from its ledger entry: it was "
         "altered after it was published.",
-        f"Move the file away. {_publish_again(raw.version)}",
+        _publish_again(raw.version),
         version=raw.version,
         table=table,
         file=raw.log_file(table),
@@ -228,8 +228,7 @@ def _report_altered(raw: Raw, table: str, report: Report) -> None:
 
 
 def _publish_again(version: int) -> str:
-    ledger = "dataset.collection.ledger"
-    return f"In a new process, {ledger}.publish({ledger}.read({version})) writes it."
+    return f"'lakehouse run repair' writes commit {version} again, from the ledger."
 
 
 def _commit(data: bytes | None) -> list[Action]:
