@@ -231,7 +231,7 @@ class Versioned:
         ...     upload = dataset.add([{"frame_id": f"f{n}", "image_url": "f.png"}])
         >>> result = dataset.bisect(lambda part: part.counts["frames"] < 4, good=1)
         >>> result.bad, result.evaluations.height
-        (4, 2)
+        (4, 4)
         """
         return bisect(self._collection, is_good, good=good, bad=bad)
 
@@ -456,7 +456,7 @@ class Versioned:
 
         >>> import tempfile, lakehouse
         >>> lake = lakehouse.connect(tempfile.mkdtemp(), author="mira")
-        >>> dataset = lake.create_project("cells").create_dataset("hela")
+        >>> dataset = lake.create_project("p", classes=["cell"]).create_dataset("d")
         >>> dataset.repair()
         Repair(done=(), lost=())
         """

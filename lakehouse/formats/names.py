@@ -28,17 +28,17 @@ _ESCAPED: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 def file_name(frame_id: str, ending: str = "") -> str:
     r"""The name of a frame's file.
 
-    >>> file_name("frame_1", ".png"), file_name("a\tb", ".txt")
-    ('frame_1.png', 'a%09b.txt')
+    >>> file_name("frame_1", ".png"), file_name("a:b", ".txt")
+    ('frame_1.png', 'a%3Ab.txt')
     """
     return _UNSAFE.sub(lambda match: _escaped(match.group()), frame_id) + ending
 
 
 def id_of_name(stem: str) -> str:
-    r"""The id of the frame whose file has this name, without its ending.
+    """The id of the frame whose file has this name, without its ending.
 
-    >>> id_of_name("a%09b"), id_of_name("img[1]")
-    ('a\tb', 'img%5B1%5D')
+    >>> id_of_name("a%3Ab"), id_of_name("img[1]")
+    ('a:b', 'img%5B1%5D')
     """
     plain = _ESCAPED.sub(_unescaped, stem)
     return "".join(
