@@ -129,17 +129,19 @@ def _plan_group(
     except (StorageError, MemoryError, NotFoundError):
         # They say something of the store or the machine, and nothing of the upload.
         raise
-    except Exception as error:  # noqa: BLE001 - one upload must not block the next
-        if len(group) > 1:
-            # One of them is the cause: the first is merged alone, or fails alone.
-            return _plan_group(collection, head, group[:1])
-        manifest = group[0].manifest
-        _log.exception("upload %s cannot be merged", manifest.upload_id)
-        reason = f"{type(error).__name__}: {error}"
-        # Without rows it changes nothing: the entry only settles the upload, with the
-        # reason.
-        group = [Pending(manifest, Operations.empty(), error=reason)]
-        outcome = kernel.merge(read_inputs(collection, head, group))
+    except Exception as error:
+        if group[0].error is not None:
+            # It has no rows any more, so the cause is not in the upload.
+            raise
+        # One upload must not block the next. One of several is the cause: the first is
+        # merged alone, or fails alone. Without rows it changes nothing: the entry then
+        # only settles it, with the reason.
+        alone = group[0]
+        if len(group) == 1:
+            _log.exception("upload %s cannot be merged", alone.manifest.upload_id)
+            reason = f"{type(error).__name__}: {error}"
+            alone = Pending(alone.manifest, Operations.empty(), error=reason)
+        return _plan_group(collection, head, [alone])
     return plan_entry(collection, head, group, outcome)
 
 
